@@ -1,0 +1,12 @@
+# Writes OUT: a C file with the bytes of each of FILES, and the table that script/embedded.c looks them up in.
+set(body "#include <stddef.h>\n")
+set(rows "")
+foreach(file IN LISTS FILES)
+  get_filename_component(name ${file} NAME_WE)
+  file(READ ${file} hex HEX)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+  string(APPEND body "static const unsigned char file_${name}[] = {${bytes}0};\n")
+  string(APPEND rows "    {\"${name}\", file_${name}, sizeof(file_${name}) - 1},\n")
+endforeach()
+string(APPEND body "const struct { const char *name; const unsigned char *bytes; size_t len; } embedded_files[] = {\n${rows}    {0, 0, 0}};\n")
+file(WRITE ${OUT} "${body}")

@@ -1,0 +1,54 @@
+/*
+ * config.h: the settings of a running server, as plain data; and their text form, in which the config child hands them
+ * to the supervisor and the supervisor to every child (sealed memory file; it holds the private key and tokens).
+ * The scalar settings, their kinds, defaults, bounds and help are one line each in config.def.
+ * Owns: all its strings. Immutable once finished; passed as const struct config *. Fails: with words.
+ */
+#ifndef CRESCENT_BASE_CONFIG_H
+#define CRESCENT_BASE_CONFIG_H
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/time.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct config_listen {
+    char *text; /* as given: "127.0.0.1:8080", "https://[::1]:8443" */
+    char *host; /* without brackets */
+    uint16_t port;
+    bool tls;
+};
+
+struct config {
+    char *root;     /* the folder relative paths start at; absolute */
+    char *hooks;    /* absolute */
+    char *env_file; /* absolute path of .env, there or not */
+    struct config_listen *listen;
+    size_t listen_count;
+    struct config_listen admin; /* text == NULL: off */
+    char *admin_token;          /* NULL: none */
+    char *tls_cert, *tls_key;   /* paths; NULL: no TLS */
+    char *tls_cert_pem, *tls_key_pem;
+    char *store; /* as given; NULL: not given */
+    uint32_t workers;
+    bool require_verify, sandbox;
+    dur_t drain;
+    enum log_level log_level;
+    struct config_limits {
+        size_t body, headers, fields, uri, lua_memory; /* bytes, but fields: a count */
+        dur_t header_time, body_time, write_time, idle_time, max_run;
+    } limits;
+};
+
+/* All defaults of config.def and of the design; strings where there is no default stay NULL. */
+void config_defaults(struct config *c);
+void config_free(struct config *c);
+/* "host:port", "[v6]:port", with http:// or https:// before it; tls_default: what a bare one speaks. */
+int config_parse_listen(const char *text, bool tls_default, struct config_listen *listen_out, struct error *err);
+/* The text form and back. What it does not know, or lacks, is an error. */
+void config_write(const struct config *c, struct buf *out);
+int config_read(struct slice text, struct config *c_out, struct error *err);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * list.h: intrusive doubly linked list. The link lives in the thing; the list owns nothing.
+ * A link that is in no list points at itself (list_init), so removing twice does nothing.
+ * Runs in: any thread, one at a time.
+ */
+#ifndef CRESCENT_BASE_LIST_H
+#define CRESCENT_BASE_LIST_H
+
+#include <stdbool.h>
+
+struct list {
+    struct list *next, *prev;
+};
+
+static inline void list_init(struct list *l)
+{
+    l->next = l->prev = l;
+}
+static inline bool list_empty(const struct list *l)
+{
+    return l->next == l;
+}
+/* Puts `link` (in no list) at the end. */
+static inline void list_add(struct list *head, struct list *link)
+{
+    link->prev = head->prev;
+    link->next = head;
+    head->prev->next = link;
+    head->prev = link;
+}
+static inline void list_remove(struct list *link)
+{
+    link->prev->next = link->next;
+    link->next->prev = link->prev;
+    list_init(link);
+}
+
+#endif

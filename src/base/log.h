@@ -1,0 +1,45 @@
+/*
+ * log.h: one record a line: a JSON object (RFC 8259, UTF-8 made valid), or text on a terminal. Times are RFC 3339.
+ * Written with one write(2) to the given descriptor (stderr), so lines of several processes do not mix.
+ * Owns: the process's level and sink, set once at start (the one file-scope state of base/, because a log line
+ * must be possible from anywhere). Never fails: what cannot be written is dropped and counted.
+ */
+#ifndef CRESCENT_BASE_LOG_H
+#define CRESCENT_BASE_LOG_H
+
+#include "base/slice.h"
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_OFF };
+
+/* "debug" ... "off" to a level; false on anything else. */
+bool log_level_parse(struct slice text, enum log_level *level_out);
+const char *log_level_name(enum log_level level);
+
+/* process: "worker 1"; must stay valid. terminal: text instead of JSON. */
+void log_open(int fd, enum log_level level, const char *process, bool terminal);
+bool log_wanted(enum log_level level);
+
+/* A field of a record. Made by the macros below; kind 'j' is raw JSON text, made by our own writer. */
+struct log_field {
+    const char *name;
+    char kind; /* s string, i integer, f float, j JSON */
+    struct slice s;
+    long long i;
+    double f;
+};
+#define LOG_STR(field, text) ((struct log_field){.name = (field), .kind = 's', .s = slice_of(text)})
+#define LOG_SLICE(field, bytes) ((struct log_field){.name = (field), .kind = 's', .s = (bytes)})
+#define LOG_INT(field, number) ((struct log_field){.name = (field), .kind = 'i', .i = (long long)(number)})
+#define LOG_FLOAT(field, number) ((struct log_field){.name = (field), .kind = 'f', .f = (number)})
+#define LOG_JSON(field, bytes) ((struct log_field){.name = (field), .kind = 'j', .s = (bytes)})
+
+void log_write(enum log_level level, const char *message, const struct log_field *fields, size_t count);
+/* log_at(LOG_WARN, "port taken", LOG_STR("address", a), LOG_INT("port", p)) */
+#define log_at(level, message, ...)                                                              \
+    log_write((level), (message), (const struct log_field[]){{.name = NULL}, ##__VA_ARGS__} + 1, \
+              sizeof((const struct log_field[]){{.name = NULL}, ##__VA_ARGS__}) / sizeof(struct log_field) - 1)
+
+/* Lines dropped so far by this process (a full pipe, a closed stderr). */
+unsigned long log_dropped(void);
+
+#endif

@@ -1,0 +1,29 @@
+/*
+ * bind_req.h: req as a script sees it: fields, headers, query, cookies, body readers; read-only.
+ * The userdata points at a struct bind_req of its exchange; when the exchange ends, bind_req_end cuts it off, and a
+ * later use is an error in words. Runs in: the state's thread.
+ */
+#ifndef CRESCENT_BIND_BIND_REQ_H
+#define CRESCENT_BIND_BIND_REQ_H
+
+#include "http/request.h"
+#include "policy/verify.h"
+#include "route/router.h"
+#include <lua.h>
+
+struct bind_req {
+    struct http_request *http;
+    struct router_match *match; /* params */
+    struct verify_auth *auth;
+    struct slice event_type; /* at == NULL: none */
+    void **userdata;         /* the Lua object's pointer to this, or NULL: bind_req_end clears both ways */
+};
+
+/* Pushes req for this request, the same object each time. [-0,+1,m] */
+void bind_req_push(lua_State *L, struct bind_req *r);
+/* The request has ended: the script's object becomes an error. No Lua call. */
+void bind_req_end(struct bind_req *r);
+/* The request behind argument `index`, or a Lua error. */
+struct bind_req *bind_req_check(lua_State *L, int index);
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * bind_verify.h: verify.github{...} → an immutable verifier userdata; callable in scripts: local ok, reason = v(req).
+ * Runs in: the state's thread.
+ */
+#ifndef CRESCENT_BIND_BIND_VERIFY_H
+#define CRESCENT_BIND_BIND_VERIFY_H
+
+#include "bind/bind_req.h"
+#include "policy/verify.h"
+
+/*
+ * Makes a verifier of the value at `index`: a verifier, a function, a list of these (all must pass). "none" and nil are
+ * the caller's. Returns a new hold, or NULL with words; never raises. [-0,+0]
+ * A verifier with Lua functions keeps them in the registry until it is released.
+ */
+struct verifier *bind_verify_make(lua_State *L, int index, struct error *err);
+/*
+ * Pushes the function and arguments of a task that evaluates v for this request, Lua functions included (they may
+ * wait). The task returns true | false, reason-name; auth goes to r->auth. Returns nargs for task_start.
+ * [-0,+nargs+1,m]
+ */
+int bind_verify_push_task(lua_State *L, struct verifier *v, struct bind_req *r);
+/* Reads that task's results. PASS, or REFUSE with the reason. */
+enum verdict bind_verify_result(lua_State *co, int count, enum reason *reason_out);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * response.h: status, headers and body on their way to libh2o: checked, and sent exactly once.
+ * libh2o 2.2.5 checks nothing: a bad status aborts, a line break splits the response. So everything passes here.
+ * Owns: headers' bytes; the body is borrowed until http_response_send copies it into the request's pool.
+ * Runs in: the worker, the keeper (admin). Fails: a response that cannot be sent is refused with words.
+ */
+#ifndef CRESCENT_HTTP_RESPONSE_H
+#define CRESCENT_HTTP_RESPONSE_H
+
+#include "base/buf.h"
+#include "base/error.h"
+#include <stdbool.h>
+
+struct st_h2o_req_t;
+
+#define HTTP_RESPONSE_HEADERS_MAX 64
+
+struct http_response {
+    int status;
+    struct slice body; /* borrowed */
+    struct buf bytes;  /* headers: names and values behind each other */
+    struct {
+        uint32_t name_len, value_len;
+    } header[HTTP_RESPONSE_HEADERS_MAX];
+    size_t header_count;
+};
+
+/* An empty 204. */
+void http_response_init(struct http_response *r);
+void http_response_free(struct http_response *r);
+/* Status 200-599. */
+int http_response_status(struct http_response *r, long status, struct error *err);
+/*
+ * Adds one header; the name is lower-cased. Refused: a name that is no token (RFC 9110 5.6.2), a control character in
+ * the value, a hop-by-hop or length header (connection, transfer-encoding, content-length, keep-alive, upgrade, te,
+ * trailer, proxy-connection, date, server).
+ */
+int http_response_add(struct http_response *r, struct slice name, struct slice value, struct error *err);
+/* Whether a header with this lower-case name is there. */
+bool http_response_has(const struct http_response *r, struct slice name);
+/*
+ * Sends it; libh2o's request is gone afterwards for the caller. HEAD, 204 and 304 get no body bytes (HEAD keeps the
+ * length). Large bodies go in pieces. Does not free r.
+ */
+void http_response_send(struct http_response *r, struct st_h2o_req_t *req);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * channel.h: framed messages and descriptors over a Unix stream socket pair. Knows no loop: the owner waits with poll.
+ * Owns: its socket, queued bytes and the descriptors queued or not yet taken. Runs in: one thread.
+ * Fails: a peer that ended, or sent what is no message, ends the channel; it never ends the process.
+ */
+#ifndef CRESCENT_IPC_CHANNEL_H
+#define CRESCENT_IPC_CHANNEL_H
+
+#include "ipc/messages.h"
+#include <stdbool.h>
+
+struct channel;
+
+#define CHANNEL_QUEUE_MAX (64u << 20) /* bytes queued for a peer that does not read: beyond, the channel ends */
+
+/* Both ends close-on-exec, non-blocking. 0 or -1 with errno. */
+int channel_pair(int fds_out[2]);
+/* Takes the descriptor. */
+struct channel *channel_new(int fd);
+void channel_free(struct channel **c);
+int channel_fd(const struct channel *c);
+/* Queues a message and tries to send. Descriptors in it are the channel's from now on, closed once sent (or on the
+ * channel's end): pass a dup to keep one. On an ended channel: nothing but closing them. */
+void channel_send(struct channel *c, const struct message *m);
+/* Whether something waits for the socket to become writable. */
+bool channel_wants_write(const struct channel *c);
+/* Call when the socket is readable (writable). Returns 0, or -1 when the channel has ended. */
+int channel_read(struct channel *c);
+int channel_write(struct channel *c);
+/*
+ * The next whole message: 1; none yet: 0; the channel ended (peer gone, or malformed bytes: see channel_why): -1,
+ * but only after all messages before the end were given. Texts are borrowed until the next call on the channel;
+ * descriptors are the caller's.
+ */
+int channel_next(struct channel *c, struct message *m_out);
+/* Why it ended: "closed" or what was malformed. Static text. */
+const char *channel_why(const struct channel *c);
+/* Blocking convenience for processes without a loop (trial, config): send all / wait for the next one. */
+int channel_flush(struct channel *c);
+int channel_wait(struct channel *c, struct message *m_out);
+
+#endif

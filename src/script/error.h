@@ -1,0 +1,28 @@
+/*
+ * script/error.h: what a script raised → a status and detail for the client, and a text with traceback for the log.
+ * `error { status = 422, detail = "...", ... }` is that problem; a string, or anything else, is a 500 without detail.
+ * C functions raise problems (a body that does not parse: 400) with script_error_problem.
+ * Runs in: the state's thread.
+ */
+#ifndef CRESCENT_SCRIPT_ERROR_H
+#define CRESCENT_SCRIPT_ERROR_H
+
+#include "base/buf.h"
+#include "script/state.h"
+
+struct script_error {
+    int status;          /* 400-599 */
+    struct buf detail;   /* for the client; empty: none */
+    struct buf members;  /* further members as JSON text, `"name":value,...`; empty: none */
+    struct buf log;      /* message and traceback */
+    bool raised_problem; /* the script meant this answer: not a script error */
+    bool memory;         /* the memory ceiling */
+};
+
+/* Raises the problem {status, detail} from C. Never returns. */
+int script_error_problem(lua_State *L, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Reads the error value at the top of co's stack (which is dead); leaves the stack as it is. Never raises. */
+void script_error_read(lua_State *co, struct script_error *error_out);
+void script_error_free(struct script_error *e);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * task.h: one coroutine run from its start to its end: the only caller of lua_resume. Coroutines are pooled.
+ * A task ends exactly once: it returns, fails, or is cancelled. It is anchored in the registry until then.
+ * Owns: the coroutine, the await in progress. Runs in: the state's thread, from the loop. See await.h for waits.
+ */
+#ifndef CRESCENT_SCRIPT_TASK_H
+#define CRESCENT_SCRIPT_TASK_H
+
+#include "script/state.h"
+
+struct task;
+
+enum task_end { TASK_RETURNED, TASK_FAILED };
+
+/*
+ * Told once at the end, unless the task was cancelled. RETURNED: the results are on co's stack, `count` of them from
+ * index 1. FAILED: the error value is at the top of co's stack (see error.h). The stack is gone after this returns.
+ */
+typedef void task_done_fn(enum task_end end, lua_State *co, int count, void *cookie);
+
+/*
+ * Starts one: pops a function and `nargs` arguments from L (the state's main thread) and runs them up to the first wait
+ * or the end. name, version: the script, for the progress slot and messages (must outlive the task).
+ * Returns the task when it is suspended, NULL when it has ended already (done was called).
+ */
+struct task *task_start(struct state *s, int nargs, const char *name, uint64_t version, task_done_fn *done,
+                        void *cookie);
+/* Ends a suspended task: its await is cancelled, nothing of the script runs any more, done is not called. Leaves NULL.
+ */
+void task_cancel(struct task **t);
+/* The task that is running now, or NULL: valid only inside a C function called by Lua. */
+struct task *task_current(struct state *s);
+void *task_cookie(const struct task *t);
+/* How many are suspended or running in this state. */
+size_t task_count(const struct state *s);
+
+#endif

@@ -1,0 +1,13 @@
+/*
+ * supervise.h: PROCESS supervisor: listening sockets, shared memory, children, watchdog. No Lua, no HTTP, no disk.
+ */
+#ifndef CRESCENT_SUPERVISE_SUPERVISE_H
+#define CRESCENT_SUPERVISE_SUPERVISE_H
+
+#include "base/config.h"
+
+/* Serves until TERM or INT. config_text: the sealed file of `config` for the children. Returns the exit code: 0 after a
+ * drain, 1 when it could not start (one line on stderr said why; nothing is left running). */
+int supervise_run(const struct config *config, int config_text);
+
+#endif
