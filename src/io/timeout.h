@@ -7,6 +7,7 @@
 #define CRESCENT_IO_TIMEOUT_H
 
 #include "io/loop.h"
+#include <stddef.h>
 
 struct timeout {
     struct loop *loop; /* NULL: not set */
