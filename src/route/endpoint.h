@@ -17,7 +17,7 @@ enum on_disconnect { DISCONNECT_BY_METHOD, DISCONNECT_FINISH, DISCONNECT_CANCEL 
 
 struct endpoint_route {
     char *host; /* lower case; NULL: any */
-    char *path; /* "/orders/:id", "/files/*path" */
+    char *path; // "/orders/:id", "/files/*path"
 };
 
 struct endpoint_handler {
