@@ -1,0 +1,94 @@
+/*
+ * test_log.c: every record is one line of valid JSON whatever bytes it is given; and sealed memory files.
+ */
+#include "base/fd.h"
+#include "base/log.h"
+#include "codec/json.h"
+#include <unistd.h>
+// clang-format off
+#include <stdarg.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+// clang-format on
+
+static void any_bytes_make_one_line_of_valid_json(void **state)
+{
+    int ends[2];
+    char bytes[256], line[4096];
+    struct json_fault fault;
+    struct json_reader *reader = json_reader_new();
+    assert_int_equal(pipe(ends), 0);
+    log_open(ends[1], LOG_INFO, "test", false);
+    for (int i = 0; i < 256; i++)
+        bytes[i] = (char)i;
+    log_at(LOG_INFO, "a \"quoted\"\nmessage", LOG_SLICE("bytes", ((struct slice){bytes, sizeof(bytes)})),
+           LOG_INT("n", -5), LOG_FLOAT("f", 0.5), LOG_JSON("j", SLICE("[1]")), LOG_STR("none", NULL));
+    log_at(LOG_DEBUG, "not wanted");
+    ssize_t len = read(ends[0], line, sizeof(line));
+    assert_true(len > 0 && line[len - 1] == '\n');
+    assert_null(memchr(line, '\n', (size_t)len - 1));
+    assert_int_equal(json_parse(reader, (struct slice){line, (size_t)len - 1}, &fault), 0);
+    struct json_walk walk;
+    struct json_token token;
+    assert_true(json_walk_at(reader, SLICE("/message"), &walk));
+    json_next(&walk, &token);
+    assert_true(slice_equal(token.text, SLICE("a \"quoted\"\nmessage")));
+    assert_true(json_walk_at(reader, SLICE("/j/0"), &walk));
+    json_reader_free(&reader);
+    log_open(STDERR_FILENO, LOG_INFO, "test", false);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void an_unwritable_sink_counts_what_it_drops(void **state)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    close(ends[1]);
+    unsigned long before = log_dropped();
+    log_open(ends[1], LOG_INFO, "test", false);
+    log_at(LOG_ERROR, "lost");
+    assert_int_equal(log_dropped(), before + 1);
+    log_open(STDERR_FILENO, LOG_INFO, "test", false);
+    close(ends[0]);
+}
+
+static void sealed_files_read_back_and_unsealed_ones_are_refused(void **state)
+{
+    struct error err;
+    struct slice back;
+    int fd = fd_sealed("test", SLICE("text"), &err);
+    assert_true(fd >= 0);
+    assert_int_equal(fd_map_sealed(fd, &back, &err), 0);
+    assert_true(slice_equal(back, SLICE("text")));
+    assert_true(write(fd, "x", 1) < 0);
+    fd_close(&fd);
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(fd_map_sealed(ends[0], &back, &err), -1);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void reading_a_folder_or_too_much_is_an_error_with_the_path(void **state)
+{
+    struct error err;
+    struct buf b = {0};
+    assert_int_equal(fd_read_file("/", 100, &b, &err), -1);
+    assert_string_equal(err.text, "/: not a regular file");
+    assert_int_equal(fd_read_file("/proc/self/maps", 10, &b, &err), -1);
+    assert_string_equal(err.text, "/proc/self/maps: more than 10 bytes");
+    buf_free(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_bytes_make_one_line_of_valid_json),
+        cmocka_unit_test(an_unwritable_sink_counts_what_it_drops),
+        cmocka_unit_test(sealed_files_read_back_and_unsealed_ones_are_refused),
+        cmocka_unit_test(reading_a_folder_or_too_much_is_an_error_with_the_path),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
