@@ -63,4 +63,10 @@ int snapshot_map(int fd, struct snapshot *s_out, struct error *err);
 /* Frees the arrays (and a reader's mapping), not the texts. */
 void snapshot_free(struct snapshot *s);
 
+/* One env set by itself: how a trial tells what it read (load/trial.h). Parses bytes that outlive e; 0 or -1. */
+void snapshot_env_write(const struct snapshot_env *e, struct buf *out);
+int snapshot_env_parse(struct slice bytes, struct snapshot_env *e_out, struct error *err);
+/* Frees the two arrays, not the texts. */
+void snapshot_env_free(struct snapshot_env *e);
+
 #endif

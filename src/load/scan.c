@@ -1,0 +1,198 @@
+/*
+ * scan.c: walks the hooks folder; see scan.h. What cannot be walked or read (a loop of links, a name that cannot be, a
+ * folder without permission) is an entry with its error, so that the rest of the folder still loads.
+ * Owns: what it returns. Runs in: keeper, check, routes. Fails: only when the folder itself cannot be opened.
+ */
+#include "load/scan.h"
+#include "base/fd.h"
+#include "base/panic.h"
+#include "base/slice.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DEPTH_MAX 32
+
+/* The folders from the root to the one being read: meeting one of them again is a loop. */
+struct level {
+    const struct level *up;
+    dev_t device;
+    ino_t inode;
+    unsigned depth;
+};
+
+static struct scan_file *add_file(struct scan *s, const char *path, bool module)
+{
+    /* Grown at powers of two: the count tells when the room is used up. */
+    if ((s->count & (s->count - 1)) == 0)
+        s->files = need_realloc(s->files, (s->count ? s->count * 2 : 1) * sizeof *s->files);
+    struct scan_file *f = &s->files[s->count++];
+    *f = (struct scan_file){.path = need_strdup(path), .module = module};
+    return f;
+}
+
+static void add_fault(struct scan *s, const char *path, bool module, const char *why)
+{
+    add_file(s, path, module)->error = need_strdup(why);
+}
+
+static void add_folder(struct scan *s, const char *path)
+{
+    if ((s->folder_count & (s->folder_count - 1)) == 0)
+        s->folders = need_realloc(s->folders, (s->folder_count ? s->folder_count * 2 : 1) * sizeof *s->folders);
+    s->folders[s->folder_count++] = need_strdup(path);
+}
+
+/* Why a file's name cannot be used, or NULL. */
+static const char *name_fault(const char *name, bool module)
+{
+    for (const char *c = name; *c != '\0'; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            return "its name holds a control character";
+    struct slice bare = {name, strlen(name)};
+    if (slice_ends(bare, SLICE(".lua")))
+        bare.len -= 4;
+    if (module && slice_find(bare, '.') != SIZE_MAX)
+        return "a module's name cannot hold a dot: require \"_lib.x\" reads it as a folder";
+    return NULL;
+}
+
+static void visit_file(struct scan *s, int folder, const char *name, const char *path, bool module,
+                       const struct stat *st)
+{
+    struct scan_file *f = add_file(s, path, module);
+    f->stamp[0] = st->st_dev;
+    f->stamp[1] = st->st_ino;
+    f->stamp[2] = (uint64_t)st->st_ctim.tv_sec * 1000000000u + (uint64_t)st->st_ctim.tv_nsec;
+    f->stamp[3] = (uint64_t)st->st_size;
+    const char *why = name_fault(name, module);
+    if (why == NULL && !S_ISREG(st->st_mode))
+        why = "not a regular file";
+    if (why == NULL && st->st_size > (off_t)SCAN_FILE_MAX)
+        why = "larger than 1MiB";
+    if (why == NULL && faccessat(folder, name, R_OK, AT_EACCESS) != 0)
+        why = strerror(errno);
+    if (why != NULL)
+        f->error = need_strdup(why);
+}
+
+static void visit_folder(struct scan *s, int fd, const char *path, bool module, const struct level *level);
+
+static void enter(struct scan *s, int folder, const char *name, const char *path, bool module, const struct stat *st,
+                  const struct level *level)
+{
+    struct level below = {level, st->st_dev, st->st_ino, level->depth + 1};
+    for (const struct level *l = level; l != NULL; l = l->up)
+        if (l->device == st->st_dev && l->inode == st->st_ino) {
+            add_fault(s, path, module, "this link leads back to a folder above it");
+            return;
+        }
+    if (below.depth > DEPTH_MAX) {
+        add_fault(s, path, module, "more than 32 folders within each other");
+        return;
+    }
+    const char *why = name_fault(name, module);
+    int fd = why == NULL ? openat(folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd < 0) {
+        add_fault(s, path, module, why != NULL ? why : strerror(errno));
+        return;
+    }
+    visit_folder(s, fd, path, module, &below);
+}
+
+static void visit(struct scan *s, int folder, const char *parent, const char *name, bool module,
+                  const struct level *level)
+{
+    bool top = parent[0] == '\0';
+    if (name[0] == '.' || (name[0] == '_' && !module && !(top && strcmp(name, "_lib") == 0)))
+        return;
+    bool lua = slice_ends(slice_of(name), SLICE(".lua")) && strlen(name) > 4;
+    struct stat st;
+    struct buf path = {0};
+    buf_addf(&path, "%s%s%s", parent, top ? "" : "/", name);
+    if (fstatat(folder, name, &st, 0) != 0) {
+        /* Gone since it was listed: as if it had not been. A dangling link is still there. */
+        if (lua && fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+            add_fault(s, buf_text(&path), module, "a link that leads nowhere");
+    } else if (S_ISDIR(st.st_mode)) {
+        enter(s, folder, name, buf_text(&path), module || name[0] == '_', &st, level);
+    } else if (lua) {
+        visit_file(s, folder, name, buf_text(&path), module, &st);
+    }
+    buf_free(&path);
+}
+
+/* Takes the descriptor. */
+static void visit_folder(struct scan *s, int fd, const char *path, bool module, const struct level *level)
+{
+    DIR *dir = fdopendir(fd);
+    NEED(dir != NULL);
+    add_folder(s, path);
+    for (struct dirent *d; (d = readdir(dir)) != NULL;)
+        visit(s, dirfd(dir), path, d->d_name, module, level);
+    closedir(dir);
+}
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(((const struct scan_file *)a)->path, ((const struct scan_file *)b)->path);
+}
+
+int scan_folder(const char *hooks, struct scan *scan_out, struct error *err)
+{
+    *scan_out = (struct scan){0};
+    struct stat st;
+    int fd = open(hooks, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return error_errno(err, "hooks folder %s", hooks);
+    NEED(fstat(fd, &st) == 0);
+    struct level root = {NULL, st.st_dev, st.st_ino, 0};
+    visit_folder(scan_out, fd, "", false, &root);
+    if (scan_out->count > 0)
+        qsort(scan_out->files, scan_out->count, sizeof *scan_out->files, by_path);
+    return 0;
+}
+
+void scan_free(struct scan *s)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        free(s->files[i].path);
+        free(s->files[i].error);
+    }
+    free(s->files);
+    for (size_t i = 0; i < s->folder_count; i++)
+        free(s->folders[i]);
+    free(s->folders);
+    *s = (struct scan){0};
+}
+
+int scan_read(const char *hooks, const struct scan_file *f, struct buf *into, struct error *err)
+{
+    if (f->error != NULL)
+        return error_set(err, "%s: %s", f->path, f->error);
+    struct buf path = {0};
+    buf_addf(&path, "%s/%s", hooks, f->path);
+    int done = fd_read_file(buf_text(&path), SCAN_FILE_MAX, into, err);
+    buf_free(&path);
+    return done;
+}
+
+char *scan_script_name(const char *path)
+{
+    struct slice bare = slice_of(path);
+    if (slice_ends(bare, SLICE(".lua")))
+        bare.len -= 4;
+    return slice_dup(bare);
+}
+
+char *scan_module_name(const char *path)
+{
+    char *name = scan_script_name(path);
+    for (char *c = name; *c != '\0'; c++)
+        if (*c == '/')
+            *c = '.';
+    return name;
+}
