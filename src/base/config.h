@@ -42,11 +42,34 @@ struct config {
     } limits;
 };
 
+enum config_kind { CONFIG_U32, CONFIG_COUNT, CONFIG_SIZE, CONFIG_DURATION, CONFIG_BOOL, CONFIG_LEVEL };
+
+/* One line of config.def. */
+struct config_setting {
+    const char *name; /* "limits.body" */
+    enum config_kind kind;
+    bool settable; /* false: this version has it, and lets nobody set it */
+    size_t offset; /* in struct config */
+    int64_t fallback, least, most;
+    const char *help;
+};
+extern const struct config_setting config_settings[];
+extern const size_t config_setting_count;
+
+/* Sets it from its spelling ("4", "1MiB", "5s", "true", "warn"); -1: "expected a number 1-128, got \"x\"". */
+int config_set(struct config *c, const struct config_setting *s, struct slice text, struct error *err);
+/* Its value in the member's unit; and what is expected of one, in words, for messages and help. */
+int64_t config_number(const struct config *c, const struct config_setting *s);
+const char *config_expected(const struct config_setting *s, char room[128]);
+
 /* All defaults of config.def and of the design; strings where there is no default stay NULL. */
 void config_defaults(struct config *c);
 void config_free(struct config *c);
 /* "host:port", "[v6]:port", with http:// or https:// before it; tls_default: what a bare one speaks. */
 int config_parse_listen(const char *text, bool tls_default, struct config_listen *listen_out, struct error *err);
+/* One more listener, empty; valid until the next. */
+struct config_listen *config_add_listen(struct config *c);
+void config_listen_free(struct config_listen *l);
 /* The text form and back. What it does not know, or lacks, is an error. */
 void config_write(const struct config *c, struct buf *out);
 int config_read(struct slice text, struct config *c_out, struct error *err);

@@ -1,0 +1,367 @@
+/*
+ * config.c: defaults, text form and checks of struct config; see config.h. The text form is a list of (name, value)
+ * texts; numbers are decimal, in the unit of their member.
+ * Owns: the strings of a config. Runs in: any process. Fails: with words.
+ */
+#include "base/config.h"
+#include "base/duration.h"
+#include "base/panic.h"
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define KIB 1024
+#define MIB (1024 * KIB)
+#define SECOND 1000000000LL
+#define FORM "crescent config 1"
+#define LISTENERS_MAX 64
+
+#define SETTING(kind, name, member, fallback, least, most, help) \
+    {name, CONFIG_##kind, true, offsetof(struct config, member), fallback, least, most, help},
+#define FIXED(kind, name, member, fallback, least, most, help) \
+    {name, CONFIG_##kind, false, offsetof(struct config, member), fallback, least, most, help},
+const struct config_setting config_settings[] = {
+#include "base/config.def"
+};
+#undef SETTING
+#undef FIXED
+const size_t config_setting_count = sizeof config_settings / sizeof *config_settings;
+
+static const struct {
+    const char *name;
+    size_t offset;
+    bool required;
+} texts[] = {
+    {"root", offsetof(struct config, root), true},
+    {"hooks", offsetof(struct config, hooks), true},
+    {"env_file", offsetof(struct config, env_file), true},
+    {"admin_token", offsetof(struct config, admin_token), false},
+    {"tls.cert", offsetof(struct config, tls_cert), false},
+    {"tls.key", offsetof(struct config, tls_key), false},
+    {"tls.cert_pem", offsetof(struct config, tls_cert_pem), false},
+    {"tls.key_pem", offsetof(struct config, tls_key_pem), false},
+    {"store", offsetof(struct config, store), false},
+};
+enum { TEXT_COUNT = sizeof texts / sizeof *texts };
+
+static char **text_at(const struct config *c, size_t i)
+{
+    return (char **)((char *)c + texts[i].offset);
+}
+
+int64_t config_number(const struct config *c, const struct config_setting *s)
+{
+    const void *at = (const char *)c + s->offset;
+    switch (s->kind) {
+    case CONFIG_U32:
+        return *(const uint32_t *)at;
+    case CONFIG_COUNT:
+    case CONFIG_SIZE:
+        return (int64_t) * (const size_t *)at;
+    case CONFIG_DURATION:
+        return ((const dur_t *)at)->ns;
+    case CONFIG_BOOL:
+        return *(const bool *)at;
+    case CONFIG_LEVEL:
+        return *(const enum log_level *)at;
+    }
+    PANIC("setting %s of no kind", s->name);
+}
+
+static void put_number(struct config *c, const struct config_setting *s, int64_t n)
+{
+    void *at = (char *)c + s->offset;
+    switch (s->kind) {
+    case CONFIG_U32:
+        *(uint32_t *)at = (uint32_t)n;
+        break;
+    case CONFIG_COUNT:
+    case CONFIG_SIZE:
+        *(size_t *)at = (size_t)n;
+        break;
+    case CONFIG_DURATION:
+        ((dur_t *)at)->ns = n;
+        break;
+    case CONFIG_BOOL:
+        *(bool *)at = n != 0;
+        break;
+    case CONFIG_LEVEL:
+        *(enum log_level *)at = (enum log_level)n;
+        break;
+    }
+}
+
+/* "a number 1-128", "a size 1KiB-64KiB", ... */
+const char *config_expected(const struct config_setting *s, char room[128])
+{
+    char least[32], most[32];
+    switch (s->kind) {
+    case CONFIG_SIZE:
+        snprintf(room, 128, "a size %s-%s", duration_size_text((size_t)s->least, least),
+                 duration_size_text((size_t)s->most, most));
+        break;
+    case CONFIG_DURATION:
+        snprintf(room, 128, "a duration %s-%s", duration_text((dur_t){s->least}, least),
+                 duration_text((dur_t){s->most}, most));
+        break;
+    case CONFIG_BOOL:
+        return "true or false";
+    case CONFIG_LEVEL:
+        return "debug, info, warn, error or off";
+    default:
+        snprintf(room, 128, "a number %lld-%lld", (long long)s->least, (long long)s->most);
+    }
+    return room;
+}
+
+static bool parse_value(const struct config_setting *s, struct slice text, int64_t *value_out)
+{
+    unsigned long long number;
+    size_t size;
+    dur_t duration;
+    enum log_level level;
+    bool good = false;
+    switch (s->kind) {
+    case CONFIG_U32:
+    case CONFIG_COUNT:
+        if ((good = slice_to_u64(text, INT64_MAX, &number)))
+            *value_out = (int64_t)number;
+        break;
+    case CONFIG_SIZE:
+        if ((good = duration_parse_size(text, &size) && size <= INT64_MAX))
+            *value_out = (int64_t)size;
+        break;
+    case CONFIG_DURATION:
+        if ((good = duration_parse(text, &duration)))
+            *value_out = duration.ns;
+        break;
+    case CONFIG_BOOL:
+        *value_out = slice_equal(text, SLICE("true")) || slice_equal(text, SLICE("1"));
+        good = *value_out || slice_equal(text, SLICE("false")) || slice_equal(text, SLICE("0"));
+        break;
+    case CONFIG_LEVEL:
+        if ((good = log_level_parse(text, &level)))
+            *value_out = level;
+        break;
+    }
+    return good && *value_out >= s->least && *value_out <= s->most;
+}
+
+int config_set(struct config *c, const struct config_setting *s, struct slice text, struct error *err)
+{
+    int64_t value = 0;
+    char room[128];
+    if (!parse_value(s, text, &value))
+        return error_set(err, "expected %s, got \"%.*s\"", config_expected(s, room), text.len > 80 ? 80 : (int)text.len,
+                         text.len > 0 ? text.at : "");
+    put_number(c, s, value);
+    return 0;
+}
+
+static uint32_t cores(void)
+{
+    cpu_set_t set;
+    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return count < 1 ? 1 : count > 128 ? 128 : (uint32_t)count;
+}
+
+void config_defaults(struct config *c)
+{
+    *c = (struct config){0};
+    for (size_t i = 0; i < config_setting_count; i++)
+        put_number(c, &config_settings[i], config_settings[i].fallback);
+    c->workers = cores();
+    c->listen = need_zero(1, sizeof *c->listen);
+    c->listen_count = 1;
+    CHECK(config_parse_listen("127.0.0.1:8080", false, &c->listen[0], NULL) == 0);
+    CHECK(config_parse_listen("127.0.0.1:8081", false, &c->admin, NULL) == 0);
+}
+
+void config_listen_free(struct config_listen *l)
+{
+    free(l->text);
+    free(l->host);
+    *l = (struct config_listen){0};
+}
+
+void config_free(struct config *c)
+{
+    for (size_t i = 0; i < c->listen_count; i++)
+        config_listen_free(&c->listen[i]);
+    free(c->listen);
+    config_listen_free(&c->admin);
+    for (size_t i = 0; i < TEXT_COUNT; i++) {
+        char *text = *text_at(c, i);
+        if (text != NULL)
+            explicit_bzero(text, strlen(text)); /* among them are the private key and the token */
+        free(text);
+    }
+    *c = (struct config){0};
+}
+
+/* What is wrong with host and port, or NULL. */
+static const char *split_address(struct slice text, struct slice *host_out, struct slice *port_out)
+{
+    size_t end;
+    if (text.len > 0 && text.at[0] == '[') {
+        end = slice_find(text, ']');
+        if (end == SIZE_MAX || end + 1 >= text.len || text.at[end + 1] != ':')
+            return "expected [v6]:port";
+        *host_out = (struct slice){text.at + 1, end - 1};
+        *port_out = slice_from(text, end + 2);
+        if (host_out->len == 0 || strspn(host_out->at, "0123456789abcdefABCDEF:.") < host_out->len)
+            return "expected an IPv6 address in [ ]";
+        return NULL;
+    }
+    end = slice_find(text, ':');
+    if (end == SIZE_MAX)
+        return "expected host:port";
+    *host_out = (struct slice){text.at, end};
+    *port_out = slice_from(text, end + 1);
+    if (slice_find(*port_out, ':') != SIZE_MAX)
+        return "an IPv6 address stands in [ ]: [::1]:8080";
+    if (host_out->len == 0)
+        return "no host: write 0.0.0.0:port or [::]:port for every address";
+    for (size_t i = 0; i < host_out->len; i++) {
+        unsigned char c = (unsigned char)host_out->at[i];
+        if (!(c == '.' || c == '-' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')))
+            return "expected host:port, [v6]:port, with http:// or https:// before it";
+    }
+    return NULL;
+}
+
+int config_parse_listen(const char *text, bool tls_default, struct config_listen *listen_out, struct error *err)
+{
+    struct slice rest = slice_of(text), host, port;
+    unsigned long long number;
+    bool tls = tls_default;
+    *listen_out = (struct config_listen){0};
+    if (slice_starts(rest, SLICE("unix:")))
+        return error_set(err, "\"%s\": unix: sockets are not in this version of crescent", text);
+    if (slice_starts(rest, SLICE("http://"))) {
+        tls = false;
+        rest = slice_from(rest, 7);
+    } else if (slice_starts(rest, SLICE("https://"))) {
+        tls = true;
+        rest = slice_from(rest, 8);
+    }
+    const char *fault = split_address(rest, &host, &port);
+    if (fault != NULL)
+        return error_set(err, "\"%s\": %s", text, fault);
+    if (!slice_to_u64(port, 65535, &number))
+        return error_set(err, "\"%s\": expected a port 0-65535, got \"%.*s\"", text, SLICE_ARG(port));
+    *listen_out = (struct config_listen){need_strdup(text), slice_dup(host), (uint16_t)number, tls};
+    return 0;
+}
+
+/* --- the text form --- */
+
+static void write_pair(struct buf *out, const char *name, const char *value)
+{
+    buf_add_string(out, slice_of(name));
+    buf_add_string(out, slice_of(value));
+}
+
+static void write_listen(struct buf *out, const char *name, const struct config_listen *l)
+{
+    struct buf value = {0};
+    buf_addf(&value, "%c%s", l->tls ? '1' : '0', l->text);
+    write_pair(out, name, buf_text(&value));
+    buf_free(&value);
+}
+
+void config_write(const struct config *c, struct buf *out)
+{
+    buf_add_string(out, SLICE(FORM));
+    for (size_t i = 0; i < config_setting_count; i++) {
+        char number[32];
+        snprintf(number, sizeof number, "%lld", (long long)config_number(c, &config_settings[i]));
+        write_pair(out, config_settings[i].name, number);
+    }
+    for (size_t i = 0; i < TEXT_COUNT; i++)
+        if (*text_at(c, i) != NULL)
+            write_pair(out, texts[i].name, *text_at(c, i));
+    for (size_t i = 0; i < c->listen_count; i++)
+        write_listen(out, "listen", &c->listen[i]);
+    if (c->admin.text != NULL)
+        write_listen(out, "admin", &c->admin);
+}
+
+static int read_scalar(struct config *c, size_t i, bool *seen, struct slice value, struct error *err)
+{
+    const struct config_setting *s = &config_settings[i];
+    unsigned long long number;
+    if (seen[i])
+        return error_set(err, "%s stands twice", s->name);
+    if (!slice_to_u64(value, INT64_MAX, &number) || (int64_t)number < s->least || (int64_t)number > s->most)
+        return error_set(err, "%s out of range", s->name);
+    seen[i] = true;
+    put_number(c, s, (int64_t)number);
+    return 0;
+}
+
+static int read_listen(struct config_listen *l, struct slice value, struct error *err)
+{
+    if (value.len < 2 || (value.at[0] != '0' && value.at[0] != '1'))
+        return error_set(err, "malformed address");
+    char *text = slice_dup(slice_from(value, 1));
+    int done = config_parse_listen(text, value.at[0] == '1', l, err);
+    free(text);
+    return done;
+}
+
+static int read_pair(struct config *c, bool *seen, struct slice name, struct slice value, struct error *err)
+{
+    for (size_t i = 0; i < config_setting_count; i++)
+        if (slice_equal(name, slice_of(config_settings[i].name)))
+            return read_scalar(c, i, seen, value, err);
+    for (size_t i = 0; i < TEXT_COUNT; i++)
+        if (slice_equal(name, slice_of(texts[i].name))) {
+            if (*text_at(c, i) != NULL || slice_find(value, '\0') != SIZE_MAX)
+                return error_set(err, "%s stands twice, or holds a NUL", texts[i].name);
+            *text_at(c, i) = slice_dup(value);
+            return 0;
+        }
+    if (slice_equal(name, SLICE("admin")) && c->admin.text == NULL)
+        return read_listen(&c->admin, value, err);
+    if (slice_equal(name, SLICE("listen")) && c->listen_count < LISTENERS_MAX)
+        return read_listen(config_add_listen(c), value, err);
+    return error_set(err, "unknown setting \"%.*s\"", name.len > 80 ? 80 : (int)name.len, name.len ? name.at : "");
+}
+
+struct config_listen *config_add_listen(struct config *c)
+{
+    c->listen = need_realloc(c->listen, (c->listen_count + 1) * sizeof *c->listen);
+    c->listen[c->listen_count] = (struct config_listen){0};
+    return &c->listen[c->listen_count++];
+}
+
+static int read_all(struct slice text, struct config *c, struct error *err)
+{
+    bool bad = false, seen[sizeof config_settings / sizeof *config_settings] = {false};
+    if (!slice_equal(buf_take_string(&text, &bad), SLICE(FORM)) || bad)
+        return error_set(err, "not a configuration, or of another version");
+    while (text.len > 0) {
+        struct slice name = buf_take_string(&text, &bad), value = buf_take_string(&text, &bad);
+        if (bad)
+            return error_set(err, "cut short");
+        if (read_pair(c, seen, name, value, err) != 0)
+            return -1;
+    }
+    for (size_t i = 0; i < config_setting_count; i++)
+        if (!seen[i])
+            return error_set(err, "%s is missing", config_settings[i].name);
+    for (size_t i = 0; i < TEXT_COUNT; i++)
+        if (texts[i].required && *text_at(c, i) == NULL)
+            return error_set(err, "%s is missing", texts[i].name);
+    return c->listen_count > 0 ? 0 : error_set(err, "listen is missing");
+}
+
+int config_read(struct slice text, struct config *c_out, struct error *err)
+{
+    *c_out = (struct config){0};
+    if (read_all(text, c_out, err) == 0)
+        return 0;
+    config_free(c_out);
+    return error_prefix(err, "configuration text");
+}
