@@ -22,6 +22,8 @@ int channel_fd(const struct channel *c);
 /* Queues a message and tries to send. Descriptors in it are the channel's from now on, closed once sent (or on the
  * channel's end): pass a dup to keep one. On an ended channel: nothing but closing them. */
 void channel_send(struct channel *c, const struct message *m);
+/* The same without trying to send: the owner calls channel_write when it has gathered enough. */
+void channel_queue(struct channel *c, const struct message *m);
 /* Whether something waits for the socket to become writable. */
 bool channel_wants_write(const struct channel *c);
 /* Call when the socket is readable (writable). Returns 0, or -1 when the channel has ended. */
@@ -33,6 +35,8 @@ int channel_write(struct channel *c);
  * descriptors are the caller's.
  */
 int channel_next(struct channel *c, struct message *m_out);
+/* The owner wants no more of it: ends it, with all that has arrived and was not taken. why: static text. */
+void channel_end(struct channel *c, const char *why);
 /* Why it ended: "closed" or what was malformed. Static text. */
 const char *channel_why(const struct channel *c);
 /* Blocking convenience for processes without a loop (trial, config): send all / wait for the next one. */

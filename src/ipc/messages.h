@@ -50,5 +50,7 @@ const char *messages_name(enum message_type type);
 size_t messages_write(const struct message *m, struct buf *out, int fds_out[MESSAGES_FDS_MAX]);
 /* Reads a body of this type; takes descriptors from fds in order. Texts are borrowed from `body`. 0 or -1. */
 int messages_read(enum message_type type, struct slice body, const int *fds, size_t fd_count, struct message *m_out);
+/* Closes the descriptors in it: for a message that nobody wants. */
+void messages_close(struct message *m);
 
 #endif
