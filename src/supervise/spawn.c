@@ -1,0 +1,174 @@
+/*
+ * spawn.c: plans the child's descriptors in the parent (3 heritage, 4… those it names, in order), forks, and lays them
+ * out in the child, which allocates nothing before exec.
+ * Owns: the binary's descriptor. Runs in: a process with one thread. Fails: with words; after fork: exit status 127.
+ */
+#include "supervise/spawn.h"
+
+#include "base/fd.h"
+#include "base/panic.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define FIRST_FD (HERITAGE_FD + 1)
+#define STACK_BYTES (64ul << 20) /* a recursive gsub callback takes 53 MB before Lua itself says "stack overflow" */
+
+/* The running binary. File-scope, because it must be opened before anybody replaces the file, and once. */
+static int binary = -1;
+
+struct plan {
+    enum heritage_kind kind;
+    pid_t parent;
+    int exec, heritage;
+    int *from; /* the parent's number of the child's descriptor FIRST_FD + i */
+    size_t count;
+    char *argv[4];
+};
+
+static void plan_fd(struct plan *p, int *fd)
+{
+    if (*fd == HERITAGE_NO_FD)
+        return;
+    p->from[p->count] = *fd;
+    *fd = FIRST_FD + (int)p->count++;
+}
+
+/* The heritage in the child's numbers, as a sealed file. */
+static int plan_heritage(struct plan *p, const struct heritage *h, struct error *err)
+{
+    struct heritage child = *h;
+    struct buf text = {0};
+
+    p->from = need_zero(h->socket_count + 5, sizeof(*p->from));
+    child.sockets = need_zero(h->socket_count + 1, sizeof(*child.sockets));
+    for (size_t i = 0; i < h->socket_count; i++)
+        child.sockets[i] = h->sockets[i];
+    plan_fd(p, &child.supervisor);
+    plan_fd(p, &child.area);
+    plan_fd(p, &child.config);
+    plan_fd(p, &child.snapshot);
+    plan_fd(p, &child.extra);
+    for (size_t i = 0; i < child.socket_count; i++)
+        plan_fd(p, &child.sockets[i].fd);
+    heritage_write(&child, &text);
+    p->heritage = fd_sealed("crescent-heritage", buf_slice(&text), err);
+    heritage_free(&child);
+    buf_free(&text);
+    return p->heritage < 0 ? -1 : 0;
+}
+
+/* --- in the child, between fork and exec: system calls only --- */
+
+static _Noreturn void give_up(const char *what)
+{
+    dprintf(STDERR_FILENO, "crescent: cannot start a child: %s: %m\n", what);
+    _exit(127);
+}
+
+static void reset_signals(enum heritage_kind kind)
+{
+    sigset_t none;
+    bool stays = kind == HERITAGE_KEEPER || kind == HERITAGE_WORKER;
+
+    for (int i = 1; i < NSIG; i++)
+        signal(i, SIG_DFL);
+    if (stays) {
+        signal(SIGINT, SIG_IGN);
+        signal(SIGTERM, SIG_IGN);
+        signal(SIGHUP, SIG_IGN);
+    }
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void raise_stack(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_STACK, &limit) != 0 || (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur >= STACK_BYTES))
+        return;
+    limit.rlim_cur = limit.rlim_max == RLIM_INFINITY || limit.rlim_max > STACK_BYTES ? STACK_BYTES : limit.rlim_max;
+    setrlimit(RLIMIT_STACK, &limit);
+}
+
+/* All out of the way first, then each to its place: a number may be both somebody's source and another's place. */
+static void place_descriptors(struct plan *p)
+{
+    int away = FIRST_FD + (int)p->count;
+
+    p->exec = fcntl(p->exec, F_DUPFD_CLOEXEC, away);
+    p->heritage = fcntl(p->heritage, F_DUPFD_CLOEXEC, away);
+    for (size_t i = 0; i < p->count; i++)
+        if ((p->from[i] = fcntl(p->from[i], F_DUPFD_CLOEXEC, away)) < 0)
+            give_up("descriptors");
+    if (p->exec < 0 || dup2(p->heritage, HERITAGE_FD) < 0)
+        give_up("descriptors");
+    for (size_t i = 0; i < p->count; i++)
+        if (dup2(p->from[i], FIRST_FD + (int)i) < 0)
+            give_up("descriptors");
+    if (close_range((unsigned)away, ~0u, CLOSE_RANGE_CLOEXEC) != 0)
+        give_up("close_range");
+}
+
+static _Noreturn void become(struct plan *p)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+        give_up("death signal");
+    if (getppid() != p->parent) /* it died before the line above */
+        _exit(127);
+    reset_signals(p->kind);
+    if (p->kind != HERITAGE_KEEPER)
+        raise_stack();
+    place_descriptors(p);
+    execveat(p->exec, "", p->argv, environ, AT_EMPTY_PATH);
+    give_up("exec");
+}
+
+/* --- in the parent --- */
+
+static int start(struct plan *p, pid_t *pid_out, int *pidfd_out, struct error *err)
+{
+    pid_t pid = fork();
+
+    if (pid == 0)
+        become(p);
+    if (pid < 0)
+        return error_errno(err, "cannot start a %s: fork", p->argv[1]);
+    if (pidfd_out != NULL && (*pidfd_out = pidfd_open(pid, 0)) < 0) {
+        error_errno(err, "cannot start a %s: pidfd_open", p->argv[1]);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        return -1;
+    }
+    *pid_out = pid;
+    return 0;
+}
+
+int spawn_self(const struct heritage *h, const char *label, pid_t *pid_out, int *pidfd_out, struct error *err)
+{
+    static const char *const kinds[] = {"keeper", "worker", "trial", "config"};
+    struct plan p = {.kind = h->kind, .parent = getpid(), .heritage = -1};
+    int result = -1;
+
+    if (binary < 0 && (binary = open("/proc/self/exe", O_PATH | O_CLOEXEC)) < 0)
+        return error_errno(err, "cannot open the running binary (/proc/self/exe)");
+    p.exec = binary;
+    p.argv[0] = (char *)"crescent";
+    p.argv[1] = (char *)kinds[h->kind];
+    p.argv[2] = (char *)label;
+    if (plan_heritage(&p, h, err) == 0)
+        result = start(&p, pid_out, pidfd_out, err);
+    fd_close(&p.heritage);
+    free(p.from);
+    return result;
+}
