@@ -27,12 +27,15 @@ struct json_fault {
     size_t line, column; /* from 1; column in bytes */
 };
 
+/* Never NULL; takes memory for parsers when a text comes. */
 struct json_reader *json_reader_new(void);
 void json_reader_free(struct json_reader **r);
 
 /* Parses a whole text; the bytes are copied, `text` may go. 0, or -1 with the fault. Whatever was read before is gone.
  */
 int json_parse(struct json_reader *r, struct slice text, struct json_fault *fault_out);
+/* Lets go of memory above 1 MiB, and then of what was parsed; json_parse does so before it begins. For idle readers. */
+void json_reader_trim(struct json_reader *r);
 
 enum json_kind {
     JSON_NULL,
@@ -60,11 +63,17 @@ struct json_token {
     size_t count;      /* ARRAY, OBJECT: elements, a hint for sizing (saturates) */
 };
 
-/* A walk over one value, depth first. No allocation, no callback: safe with longjmp between two calls. */
+/*
+ * A walk over one value, depth first. No allocation, no callback: safe with longjmp between two calls.
+ * The fields are json_walk.c's own.
+ */
 struct json_walk {
-    const struct json_reader *r;
+    const uint64_t *tape;
+    const char *strings;
+    size_t at, end; /* the next word of the tape, and the first behind the walked value */
     unsigned depth;
-    uint64_t state[JSON_DEPTH_MAX + 2];
+    bool in_object;
+    uint64_t objects[JSON_DEPTH_MAX / 64 + 1]; /* a bit per depth: an object there */
 };
 
 /* Walks the whole text that was parsed last. */
@@ -77,7 +86,7 @@ bool json_walk_at(const struct json_reader *r, struct slice pointer, struct json
 /* The next event; JSON_DONE after the value's last. */
 void json_next(struct json_walk *w, struct json_token *token_out);
 
-/* 0 when `pointer` is a JSON pointer ("" or "/a~1b/0"), else a static text that says what is wrong. */
+/* NULL when `pointer` is a JSON pointer ("" or "/a~1b/0"), else a static text that says what is wrong. */
 const char *pointer_check(struct slice pointer);
 
 /*
