@@ -20,6 +20,17 @@ struct verifier *bind_verify_make(lua_State *L, int index, struct error *err);
  * [-0,+nargs+1,m]
  */
 int bind_verify_push_task(lua_State *L, struct verifier *v, struct bind_req *r);
+/* Pushes the global `verify`. Once per state, while it is opened. [-0,+1,e] */
+void bind_verify_open(lua_State *L);
+/*
+ * Pushes a verifier object that holds nothing yet, and gives the place for its hold: created before the C resource, so
+ * that nothing can be lost between the two. [-0,+1,m]
+ */
+struct verifier **bind_verify_box(lua_State *L);
+/* The verifier of the object at `index`; NULL when that is something else. Borrowed. */
+struct verifier *bind_verify_read(lua_State *L, int index);
+/* A reference to the value at the top, which it pops, with what gives it back. [-1,+0,m] */
+struct verify_function bind_verify_ref(lua_State *L);
 /* Reads that task's results. PASS, or REFUSE with the reason. */
 enum verdict bind_verify_result(lua_State *co, int count, enum reason *reason_out);
 
