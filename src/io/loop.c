@@ -1,0 +1,185 @@
+/*
+ * loop.c: one pass after the other: h2o's own sockets (the nested epoll set of foreign descriptors is one of them),
+ * then what was put off to the next pass, then the timeouts. See loop.h.
+ */
+#include "io/loop.h"
+#include "base/panic.h"
+#include "io/loop_internal.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static uint32_t epoll_bits(unsigned events)
+{
+    return (events & LOOP_READ ? (uint32_t)EPOLLIN : 0) | (events & LOOP_WRITE ? (uint32_t)EPOLLOUT : 0);
+}
+
+static void serve_nested(h2o_socket_t *sock, const char *err)
+{
+    struct loop *l = sock->data;
+    CHECK(err == NULL);
+    int count = epoll_wait(l->nested, l->ready, LOOP_READY_MAX, 0);
+    CHECK(count >= 0 || errno == EINTR);
+    l->ready_count = count > 0 ? count : 0;
+    for (int i = 0; i < l->ready_count; i++) {
+        struct loop_watch *w = l->ready[i].data.ptr;
+        if (w == NULL)
+            continue;
+        /* An error or a hang-up shows in what the watcher reads or writes next, so it is told as both. */
+        uint32_t bits = l->ready[i].events;
+        unsigned events = (bits & (EPOLLIN | EPOLLHUP | EPOLLERR) ? (unsigned)LOOP_READ : 0) |
+                          (bits & (EPOLLOUT | EPOLLHUP | EPOLLERR) ? (unsigned)LOOP_WRITE : 0);
+        if ((events & w->events) != 0)
+            w->ready(w, events & w->events);
+    }
+    l->ready_count = 0;
+}
+
+struct loop *loop_new(void)
+{
+    struct loop *l = need_zero(1, sizeof(*l));
+    l->clock = need_zero(1, sizeof(*l->clock));
+    list_init(&l->later);
+    l->evloop = h2o_evloop_create();
+    NEED(l->evloop != NULL);
+    l->nested = epoll_create1(EPOLL_CLOEXEC);
+    NEED(l->nested != -1);
+    l->nested_socket = h2o_evloop_socket_create(l->evloop, l->nested, H2O_SOCKET_FLAG_DONT_READ);
+    NEED(l->nested_socket != NULL);
+    l->nested_socket->data = l;
+    h2o_socket_read_start(l->nested_socket, serve_nested);
+    return l;
+}
+
+void loop_free(struct loop **lp)
+{
+    struct loop *l = *lp;
+    if (l == NULL)
+        return;
+    CHECK(!l->running && l->watched == 0 && l->heap_count == 0 && list_empty(&l->later));
+    h2o_socket_close(l->nested_socket); /* closes l->nested */
+    h2o_evloop_run(l->evloop, 0);       /* libh2o frees a closed socket on the next pass */
+    h2o_evloop_destroy(l->evloop);
+    free(l->heap);
+    free(l->clock);
+    free(l);
+    *lp = NULL;
+}
+
+static void run_later(struct loop *l)
+{
+    if (list_empty(&l->later))
+        return;
+    /* What is put off from here waits for the next pass: only those that stand in the list now are run. */
+    struct list now;
+    list_init(&now);
+    now.next = l->later.next;
+    now.prev = l->later.prev;
+    now.next->prev = now.prev->next = &now;
+    list_init(&l->later);
+    while (!list_empty(&now)) {
+        struct loop_later *later = CONTAINER_OF(now.next, struct loop_later, link);
+        list_remove(&later->link);
+        later->run(later);
+    }
+}
+
+void loop_pass(struct loop *l, dur_t wait)
+{
+    CHECK(!l->running);
+    l->running = true;
+    int64_t wait_ms = dur_ms_up(wait);
+    int32_t max = wait_ms > INT32_MAX ? INT32_MAX : (int32_t)wait_ms;
+    if (!list_empty(&l->later)) {
+        max = 0;
+    } else if (l->heap_count > 0 && max > 0) {
+        int32_t until = timeout_wait(l, mono_now());
+        max = until < max ? until : max;
+    }
+    l->clock->fresh = false;
+    h2o_evloop_run(l->evloop, max); /* -1 is EINTR: nothing was run, the next pass goes on */
+    run_later(l);
+    if (l->heap_count > 0) {
+        /* Read anew, not loop_now: callbacks may have taken long, and a deadline is never fired early. */
+        l->clock->now = mono_now();
+        l->clock->fresh = true;
+        timeout_run(l, l->clock->now);
+    }
+    l->running = false;
+}
+
+void loop_run(struct loop *l)
+{
+    l->stopping = false;
+    while (!l->stopping)
+        loop_pass(l, (dur_t){INT64_MAX});
+}
+
+void loop_stop(struct loop *l)
+{
+    l->stopping = true;
+}
+
+mono_t loop_now(const struct loop *l)
+{
+    if (!l->clock->fresh || !l->running) {
+        l->clock->now = mono_now();
+        l->clock->fresh = true;
+    }
+    return l->clock->now;
+}
+
+void *loop_evloop(struct loop *l)
+{
+    return l->evloop;
+}
+
+void loop_watch(struct loop *l, struct loop_watch *w, int fd, unsigned events,
+                void (*ready)(struct loop_watch *, unsigned))
+{
+    *w = (struct loop_watch){.loop = l, .fd = fd, .events = events, .ready = ready};
+    struct epoll_event e = {.events = epoll_bits(events), .data.ptr = w};
+    NEED(epoll_ctl(l->nested, EPOLL_CTL_ADD, fd, &e) == 0);
+    l->watched++;
+}
+
+void loop_watch_events(struct loop_watch *w, unsigned events)
+{
+    CHECK(w->loop != NULL);
+    if (events == w->events)
+        return;
+    w->events = events;
+    struct epoll_event e = {.events = epoll_bits(events), .data.ptr = w};
+    NEED(epoll_ctl(w->loop->nested, EPOLL_CTL_MOD, w->fd, &e) == 0);
+}
+
+void loop_unwatch(struct loop_watch *w)
+{
+    struct loop *l = w->loop;
+    if (l == NULL)
+        return;
+    CHECK(epoll_ctl(l->nested, EPOLL_CTL_DEL, w->fd, NULL) == 0);
+    for (int i = 0; i < l->ready_count; i++) {
+        if (l->ready[i].data.ptr == w)
+            l->ready[i].data.ptr = NULL;
+    }
+    l->watched--;
+    w->loop = NULL;
+}
+
+void loop_later_init(struct loop_later *later, void (*run)(struct loop_later *))
+{
+    list_init(&later->link);
+    later->run = run;
+}
+
+void loop_later(struct loop *l, struct loop_later *later)
+{
+    if (list_empty(&later->link))
+        list_add(&l->later, &later->link);
+}
+
+void loop_later_cancel(struct loop_later *later)
+{
+    list_remove(&later->link);
+}

@@ -1,0 +1,40 @@
+/*
+ * loop_internal.h: the loop's fields, for loop.c and timeout.c only.
+ */
+#ifndef CRESCENT_IO_LOOP_INTERNAL_H
+#define CRESCENT_IO_LOOP_INTERNAL_H
+
+#include "io/timeout.h"
+#include <h2o.h>
+#include <sys/epoll.h>
+
+#define LOOP_READY_MAX 64 /* foreign descriptors served in one pass */
+
+struct loop_clock {
+    mono_t now;
+    bool fresh; /* read since the last wait */
+};
+
+struct loop {
+    h2o_evloop_t *evloop;
+    bool running, stopping;
+    struct loop_clock *clock; /* apart, so that reading the time needs no writable loop */
+
+    int nested; /* epoll set of the descriptors that are not h2o's; belongs to nested_socket */
+    h2o_socket_t *nested_socket;
+    size_t watched;
+    struct epoll_event ready[LOOP_READY_MAX]; /* those being served; data.ptr NULL: unwatched meanwhile */
+    int ready_count;
+
+    struct list later;
+
+    struct timeout **heap; /* by `at`, the earliest first */
+    uint32_t heap_count, heap_room;
+};
+
+/* How long the loop may wait for the earliest timeout: milliseconds, rounded up; INT32_MAX when none is set. */
+int32_t timeout_wait(const struct loop *l, mono_t now);
+/* Fires those that are due at `now`, the earliest first; not those that are set meanwhile. */
+void timeout_run(struct loop *l, mono_t now);
+
+#endif
