@@ -28,6 +28,10 @@ struct http_response {
 /* An empty 204. */
 void http_response_init(struct http_response *r);
 void http_response_free(struct http_response *r);
+/* As init, but keeps the memory it has: for one that is used again and again. */
+void http_response_clear(struct http_response *r);
+/* The standard phrase of a status ("Not Found"); never NULL. */
+const char *http_response_reason(int status);
 /* Status 200-599. */
 int http_response_status(struct http_response *r, long status, struct error *err);
 /*
