@@ -1,0 +1,206 @@
+/*
+ * describe.c: endpoint → its description as JSON, and back; see load.h, description.h. The description is all that the
+ * keeper and the command line know of a script, since they never run it.
+ * Owns: nothing. Runs in: trial, check, routes (writing); keeper too (reading). Fails: reading, with words.
+ */
+#include "base/panic.h"
+#include "codec/json.h"
+#include "load/description.h"
+#include "load/load.h"
+#include "policy/verify.h"
+#include <stdlib.h>
+
+/* --- writing --- */
+
+static void write_texts(struct json_writer *w, const char *name, char **texts, size_t count)
+{
+    json_write_name(w, slice_of(name));
+    if (texts == NULL) {
+        json_write_null(w);
+        return;
+    }
+    json_write_array(w);
+    for (size_t i = 0; i < count; i++)
+        json_write_text(w, slice_of(texts[i]));
+    json_write_end(w, ']');
+}
+
+static void write_text(struct json_writer *w, const char *name, const char *text)
+{
+    json_write_name(w, slice_of(name));
+    if (text != NULL)
+        json_write_text(w, slice_of(text));
+    else
+        json_write_null(w);
+}
+
+/* routes: each path; hosts: the host each is limited to, or null, in the same order. */
+static void write_routes(struct json_writer *w, const struct endpoint *e)
+{
+    json_write_name(w, SLICE("routes"));
+    json_write_array(w);
+    for (size_t i = 0; i < e->route_count; i++)
+        json_write_text(w, slice_of(e->routes[i].path));
+    json_write_end(w, ']');
+    json_write_name(w, SLICE("hosts"));
+    json_write_array(w);
+    for (size_t i = 0; i < e->route_count; i++) {
+        if (e->routes[i].host != NULL)
+            json_write_text(w, slice_of(e->routes[i].host));
+        else
+            json_write_null(w);
+    }
+    json_write_end(w, ']');
+}
+
+void load_describe(const struct endpoint *e, struct buf *out)
+{
+    struct json_writer w;
+    json_write_begin(&w, out);
+    json_write_object(&w);
+    write_text(&w, "name", e->name);
+    write_text(&w, "file", e->file);
+    write_routes(&w, e);
+    write_texts(&w, "methods", e->methods, e->method_count);
+    write_text(&w, "verify", e->verify != NULL ? verify_describe(e->verify) : NULL);
+    json_write_name(&w, SLICE("public"));
+    json_write_bool(&w, e->verify == NULL);
+    write_texts(&w, "events", e->events, e->event_count);
+    json_write_name(&w, SLICE("max_body"));
+    json_write_uint(&w, e->max_body);
+    json_write_name(&w, SLICE("timeout"));
+    json_write_double(&w, (double)e->timeout.ns / 1e9);
+    write_text(&w, "description", e->description);
+    json_write_end(&w, '}');
+}
+
+/* --- reading --- */
+
+struct reading {
+    const struct json_reader *json;
+    struct json_walk walk;
+};
+
+static bool walk_to(struct reading *r, const char *pointer, struct json_token *first_out)
+{
+    *first_out = (struct json_token){.kind = JSON_DONE};
+    if (!json_walk_at(r->json, slice_of(pointer), &r->walk))
+        return false;
+    json_next(&r->walk, first_out);
+    return true;
+}
+
+/* The text there; *bad on anything but a text or null, and where a text is needed. */
+static char *read_text(struct reading *r, const char *pointer, bool needed, bool *bad)
+{
+    struct json_token t;
+    if (walk_to(r, pointer, &t) && t.kind == JSON_STRING && slice_find(t.text, '\0') == SIZE_MAX)
+        return slice_dup(t.text);
+    if (needed || t.kind != JSON_NULL)
+        *bad = true;
+    return NULL;
+}
+
+/* A list of texts, or NULL where null stands; an element may be null where `holes`. */
+static char **read_texts(struct reading *r, const char *pointer, bool holes, size_t *count_out, bool *bad)
+{
+    struct json_token t;
+    char **texts = NULL;
+    *count_out = 0;
+    if (!walk_to(r, pointer, &t) || t.kind != JSON_ARRAY) {
+        *bad = *bad || t.kind != JSON_NULL;
+        return NULL;
+    }
+    texts = need_zero(1, sizeof *texts);
+    for (json_next(&r->walk, &t); t.kind == JSON_STRING || (holes && t.kind == JSON_NULL); json_next(&r->walk, &t)) {
+        texts = need_realloc(texts, (*count_out + 1) * sizeof *texts);
+        texts[(*count_out)++] = t.kind == JSON_STRING ? slice_dup(t.text) : NULL;
+    }
+    *bad = *bad || t.kind != JSON_END;
+    return texts;
+}
+
+static void read_routes(struct reading *r, struct endpoint *e, bool *bad)
+{
+    size_t paths = 0, hosts = 0;
+    char **path = read_texts(r, "/routes", false, &paths, bad), **host = read_texts(r, "/hosts", true, &hosts, bad);
+    if (paths != hosts)
+        *bad = true;
+    e->routes = need_zero(paths + 1, sizeof *e->routes);
+    for (size_t i = 0; i < paths; i++)
+        e->routes[e->route_count++] = (struct endpoint_route){i < hosts ? host[i] : NULL, path[i]};
+    for (size_t i = paths; i < hosts; i++)
+        free(host[i]);
+    free(path);
+    free(host);
+}
+
+static void read_numbers(struct reading *r, struct endpoint *e, bool *bad)
+{
+    struct json_token t;
+    if (walk_to(r, "/max_body", &t) && t.kind == JSON_INT && t.i >= 0)
+        e->max_body = (size_t)t.i;
+    else
+        *bad = true;
+    if (walk_to(r, "/timeout", &t) && (t.kind == JSON_INT || t.kind == JSON_DOUBLE))
+        e->timeout.ns = (int64_t)((t.kind == JSON_INT ? (double)t.i : t.d) * 1e9);
+    else
+        *bad = true;
+}
+
+int description_read(struct slice json, struct description *d_out, struct error *err)
+{
+    struct json_reader *reader = json_reader_new();
+    struct json_fault fault;
+    bool bad = json_parse(reader, json, &fault) != 0;
+    struct endpoint *e = endpoint_new();
+    *d_out = (struct description){e, NULL};
+    if (!bad) {
+        struct reading r = {.json = reader};
+        e->name = read_text(&r, "/name", true, &bad);
+        e->file = read_text(&r, "/file", true, &bad);
+        read_routes(&r, e, &bad);
+        e->methods = read_texts(&r, "/methods", false, &e->method_count, &bad);
+        d_out->verify = read_text(&r, "/verify", false, &bad);
+        e->events = read_texts(&r, "/events", false, &e->event_count, &bad);
+        e->description = read_text(&r, "/description", false, &bad);
+        read_numbers(&r, e, &bad);
+    }
+    json_reader_free(&reader);
+    if (!bad)
+        return 0;
+    description_free(d_out);
+    return error_set(err, "malformed description of an endpoint");
+}
+
+void description_free(struct description *d)
+{
+    endpoint_release(&d->endpoint);
+    free(d->verify);
+    d->verify = NULL;
+}
+
+struct endpoint *load_from_description(struct slice json, struct error *err)
+{
+    struct description d;
+    if (description_read(json, &d, err) != 0)
+        return NULL;
+    free(d.verify);
+    return d.endpoint;
+}
+
+struct endpoint *load_broken(const struct snapshot_script *script)
+{
+    struct endpoint *e = endpoint_new();
+    const char *why;
+    e->name = slice_dup(script->name);
+    e->file = slice_dup(script->file);
+    e->version = script->version;
+    e->broken = script->error.at != NULL ? slice_dup(script->error) : need_strdup("it never loaded");
+    char *path = endpoint_route_of_file(e->file, &why);
+    if (path != NULL) {
+        e->routes = need_zero(1, sizeof *e->routes);
+        e->routes[e->route_count++] = (struct endpoint_route){NULL, path};
+    }
+    return e;
+}

@@ -1,0 +1,21 @@
+/*
+ * description.h: a description read back (load_describe in load.h writes it): for check, routes and clash checks.
+ * Owns: its texts. Runs in: any process but those that may not parse JSON. Fails: with words.
+ */
+#ifndef CRESCENT_LOAD_DESCRIPTION_H
+#define CRESCENT_LOAD_DESCRIPTION_H
+
+#include "base/error.h"
+#include "base/slice.h"
+#include "route/endpoint.h"
+
+struct description {
+    /* name, file, routes, methods, events, max_body, timeout, description as described; no handlers, no verifier. */
+    struct endpoint *endpoint;
+    char *verify; /* "github"; NULL: PUBLIC */
+};
+
+int description_read(struct slice json, struct description *d_out, struct error *err);
+void description_free(struct description *d);
+
+#endif

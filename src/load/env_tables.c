@@ -1,0 +1,106 @@
+/*
+ * env_tables.c: makes and keeps the tables of `env`; see env_tables.h.
+ * Owns: what env_tables.h says. Runs in: the state's thread. Fails: memory, in words.
+ */
+#include "load/env_tables.h"
+#include <lauxlib.h>
+
+struct env_job {
+    const struct snapshot_env *env; /* NULL: no values */
+    bool no_secrets;
+    int ref;
+};
+
+static int env_readonly(lua_State *L)
+{
+    return luaL_error(L, "env cannot be written: it is what .env and the environment give");
+}
+
+/* check --no-secrets: whatever is asked for and not there is a text that every verifier takes for a secret. */
+static int env_invent(lua_State *L)
+{
+    size_t len;
+    const char *name = lua_tolstring(L, 2, &len);
+    unsigned char bytes[32];
+    uint64_t mixed = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        mixed = (mixed ^ (name != NULL && len > 0 ? (unsigned char)name[i % len] : 0) ^ i) * 0x100000001b3u;
+        bytes[i] = (unsigned char)(mixed >> 32);
+    }
+    luaL_Buffer text;
+    luaL_buffinit(L, &text);
+    luaL_addstring(&text, "whsec_");
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < sizeof bytes; i++)
+        luaL_addchar(&text, digits[bytes[i] % 64]);
+    luaL_pushresult(&text);
+    return 1;
+}
+
+/* A proxy: the values are its metatable's __index, out of the script's reach. */
+static void make_env(lua_State *L, void *cookie)
+{
+    struct env_job *job = cookie;
+    lua_newtable(L);
+    lua_newtable(L);
+    lua_createtable(L, 0, job->env != NULL ? (int)job->env->count : 0);
+    for (size_t i = 0; job->env != NULL && i < job->env->count; i++) {
+        lua_pushlstring(L, job->env->names[i].at, job->env->names[i].len);
+        lua_pushlstring(L, job->env->values[i].at, job->env->values[i].len);
+        lua_rawset(L, -3);
+    }
+    if (job->no_secrets) {
+        lua_newtable(L);
+        lua_pushcfunction(L, env_invent);
+        lua_setfield(L, -2, "__index");
+        lua_setmetatable(L, -2);
+    }
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, env_readonly);
+    lua_setfield(L, -2, "__newindex");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_setmetatable(L, -2);
+    job->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+int env_tables_get(struct env_tables *t, const struct snapshot *snap, uint32_t index, struct error *err)
+{
+    struct env_job job = {.no_secrets = t->no_secrets, .ref = LUA_NOREF};
+    struct buf bytes = {0};
+    if (index < snap->env_count) {
+        job.env = &snap->envs[index];
+        snapshot_env_write(job.env, &bytes);
+    }
+    for (size_t i = 0; i < ENV_TABLES_KEPT; i++)
+        if (t->kept[i].ref != LUA_NOREF && slice_equal(buf_slice(&t->kept[i].bytes), buf_slice(&bytes))) {
+            buf_free(&bytes);
+            return t->kept[i].ref;
+        }
+    if (state_protected(t->state, make_env, &job, err) != 0) {
+        buf_free(&bytes);
+        return LUA_NOREF;
+    }
+    unsigned turn = t->turn++ % ENV_TABLES_KEPT;
+    luaL_unref(state_lua(t->state), LUA_REGISTRYINDEX, t->kept[turn].ref);
+    buf_free(&t->kept[turn].bytes);
+    t->kept[turn].bytes = bytes;
+    t->kept[turn].ref = job.ref;
+    return job.ref;
+}
+
+void env_tables_init(struct env_tables *t, struct state *s, bool no_secrets)
+{
+    *t = (struct env_tables){.state = s, .no_secrets = no_secrets};
+    for (size_t i = 0; i < ENV_TABLES_KEPT; i++)
+        t->kept[i].ref = LUA_NOREF;
+}
+
+void env_tables_clear(struct env_tables *t)
+{
+    for (size_t i = 0; i < ENV_TABLES_KEPT; i++) {
+        luaL_unref(state_lua(t->state), LUA_REGISTRYINDEX, t->kept[i].ref);
+        t->kept[i].ref = LUA_NOREF;
+        buf_free(&t->kept[i].bytes);
+    }
+}

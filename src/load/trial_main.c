@@ -1,0 +1,123 @@
+/*
+ * trial_main.c: PROCESS trial: heritage → configuration → candidate → env values → each script's result to the keeper
+ * → exit. The first `tried` (index UINT32_MAX) carries the env set it read, or a result with the fault of `.env`.
+ * Owns: its channel, mapped files. Runs in: its own short-lived process. Fails: exit code 1 with a log line; a script
+ * that ends the process is the one of the last `trying`.
+ */
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/panic.h"
+#include "ipc/channel.h"
+#include "ipc/heritage.h"
+#include "load/trial.h"
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define ENV_INDEX UINT32_MAX
+
+struct trial_process {
+    struct config config;
+    struct snapshot candidate;
+    struct channel *keeper;
+    struct buf room; /* the env values' bytes */
+    struct snapshot_env env;
+    uint32_t count;
+};
+
+static void say(struct trial_process *p, const struct message *m)
+{
+    channel_send(p->keeper, m);
+    if (channel_flush(p->keeper) != 0)
+        _exit(1); /* the keeper has gone: nobody wants to know */
+}
+
+static void say_tried(struct trial_process *p, uint32_t index, struct slice bytes)
+{
+    struct error err;
+    int fd = fd_sealed("crescent-result", bytes, &err);
+    if (fd < 0)
+        PANIC("%s", err.text);
+    say(p, &(struct message){.type = MESSAGE_tried, .tried = {index, fd}});
+}
+
+static void on_trying(void *cookie, size_t script)
+{
+    say(cookie, &(struct message){.type = MESSAGE_trying, .trying = {(uint32_t)script}});
+}
+
+static void on_tried(void *cookie, size_t script, const struct trial_result *r)
+{
+    struct trial_process *p = cookie;
+    struct buf bytes = {0};
+    trial_result_write(r, &bytes);
+    say_tried(p, (uint32_t)script, buf_slice(&bytes));
+    buf_free(&bytes);
+    p->count++;
+}
+
+/* Gives the candidate env set 0, unless it has one; false when there is a fault to report instead. */
+static bool read_env(struct trial_process *p)
+{
+    struct error err;
+    struct buf bytes = {0};
+    if (p->candidate.env_count > 0)
+        return true;
+    bool good = trial_read_env(p->config.env_file, &p->room, &p->env, &err) == 0;
+    if (good) {
+        snapshot_env_write(&p->env, &bytes);
+        free(p->candidate.envs);
+        p->candidate.envs = need_zero(1, sizeof *p->candidate.envs);
+        p->candidate.envs[0] = p->env;
+        p->candidate.env_count = 1;
+    } else {
+        struct trial_result r = {.errors = slice_of(err.text)};
+        trial_result_write(&r, &bytes);
+    }
+    say_tried(p, ENV_INDEX, buf_slice(&bytes));
+    buf_free(&bytes);
+    return good;
+}
+
+static int take_heritage(struct trial_process *p, struct error *err)
+{
+    struct heritage h;
+    struct slice text;
+    if (heritage_read(&h, err) != 0)
+        return -1;
+    int done = fd_map_sealed(h.config, &text, err);
+    if (done == 0) {
+        done = config_read(text, &p->config, err);
+        if (text.len > 0)
+            munmap((void *)text.at, text.len);
+    }
+    if (done == 0)
+        done = snapshot_map(h.snapshot, &p->candidate, err);
+    fd_close(&h.config);
+    fd_close(&h.snapshot);
+    if (done == 0)
+        p->keeper = channel_new(h.extra);
+    heritage_free(&h);
+    return done;
+}
+
+int trial_main(void)
+{
+    struct trial_process p = {0};
+    struct error err;
+    log_open(STDERR_FILENO, LOG_INFO, "trial", isatty(STDERR_FILENO) == 1);
+    panic_process("trial");
+    if (take_heritage(&p, &err) != 0) {
+        log_at(LOG_ERROR, "trial cannot start", LOG_STR("error", err.text));
+        return 1;
+    }
+    log_open(STDERR_FILENO, p.config.log_level, "trial", isatty(STDERR_FILENO) == 1);
+    if (read_env(&p))
+        trial_run(&p.candidate, &p.config, false, on_trying, on_tried, &p);
+    say(&p, &(struct message){.type = MESSAGE_tried_all, .tried_all = {p.count}});
+    channel_free(&p.keeper);
+    snapshot_free(&p.candidate);
+    buf_free(&p.room);
+    config_free(&p.config);
+    return 0;
+}
