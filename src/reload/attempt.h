@@ -1,0 +1,40 @@
+/*
+ * attempt.h: has scripts tried by trial processes: one after the other until each script has its result. A trial that
+ * dies is the fault of the script it was trying; the next one tries the rest.
+ * Owns: the link to the trial. Runs in: the keeper's loop. Fails: per script, in its result.
+ */
+#ifndef CRESCENT_RELOAD_ATTEMPT_H
+#define CRESCENT_RELOAD_ATTEMPT_H
+
+#include "io/loop.h"
+#include "ipc/messages.h"
+#include "load/trial.h"
+
+struct attempt;
+
+struct attempt_host {
+    struct loop *loop;
+    dur_t max_run; /* for words only */
+    void (*to_supervisor)(void *supervisor, const struct message *m);
+    void *supervisor;
+    /* The env set that the trial read; NULL: it could not, for this reason (all scripts then fail with it). Comes
+     * before the first result; again with each further trial. */
+    void (*env)(void *cookie, const struct snapshot_env *set, const char *error);
+    /* What became of one script (its index in the candidate). Once each. */
+    void (*tried)(void *cookie, size_t script, const struct trial_result *r);
+    void (*done)(void *cookie);
+    void *cookie;
+};
+
+struct attempt *attempt_new(const struct attempt_host *host);
+void attempt_free(struct attempt **a);
+/* Begins; none may be under way. Takes the candidate's arrays; its texts must live until done. With no script in it
+ * only the env set is read. */
+void attempt_begin(struct attempt *a, struct snapshot *candidate);
+bool attempt_under_way(const struct attempt *a);
+
+/* From the supervisor; other ids than the one under way are passed over. Takes the socket. */
+void attempt_started(struct attempt *a, uint32_t id, int socket);
+void attempt_ended(struct attempt *a, uint32_t id, uint32_t status);
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * internal.h: what the parts of reload/ share: the state of the round under way. reload.c is the face, examine.c finds
+ * what changed, round.c takes what the trial says, clash.c settles routes, publish.c makes it live.
+ */
+#ifndef CRESCENT_RELOAD_INTERNAL_H
+#define CRESCENT_RELOAD_INTERNAL_H
+
+#include "io/timeout.h"
+#include "reload/attempt.h"
+#include "reload/catalog.h"
+#include "reload/reload.h"
+#include "reload/watch.h"
+
+enum reload_state { RELOAD_IDLE, RELOAD_TRYING, RELOAD_KEEPING, RELOAD_PREPARING };
+
+struct reload_worker {
+    bool linked, prepared;
+    uint32_t incarnation;
+    uint64_t sequence; /* of its progress, when last looked at */
+    mono_t moved;      /* when that changed */
+};
+
+struct reload_try { /* one script of the round */
+    struct catalog_script *script;
+    struct catalog_text *text; /* a hold */
+};
+
+struct reload {
+    struct reload_host host;
+    struct catalog catalog;
+    struct watch *watch;
+    struct attempt *attempt;
+    enum reload_state state;
+    mono_t began; /* the round */
+
+    bool look;       /* something changed: look again when idle */
+    bool all;        /* the env values changed: the next round tries every script */
+    bool trying_all; /* this one does */
+    bool ask_env;    /* a new keeper does not know whether they did: have a trial read them */
+    bool changed;    /* the next snapshot differs from the live one */
+    uint64_t env_stamp[4];
+    char *scan_error; /* why the folder could not be read, as last logged; NULL: it can */
+
+    struct reload_try *tries; /* as in the candidate */
+    size_t try_count;
+    size_t *module_places; /* of the candidate's modules in catalog.modules */
+
+    uint64_t generation, next_generation; /* live, and on its way (or last used) */
+    int snapshot, next_snapshot;          /* their descriptors, -1: none */
+    struct reload_worker *workers;        /* area->workers of them */
+    mono_t prepare_began;
+    struct timeout tick, retry;
+};
+
+#endif
