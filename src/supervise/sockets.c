@@ -15,14 +15,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
+/* The children of a server that was killed hold its sockets for the moment they take to end. */
+#define PATIENCE DUR_MS(500)
 #define BACKLOG 4096 /* the kernel lowers it to net.core.somaxconn */
 
 /* One address while its sockets are opened; port 0 is replaced by the one that the first socket got. */
 struct address {
     struct sockaddr_storage at;
     socklen_t len;
+    mono_t patience; /* a taken port may become free until then */
 };
 
 static void set_port(struct address *a, in_port_t port)
@@ -58,6 +62,17 @@ static int bound(const struct address *a, bool group)
     return -1;
 }
 
+/* As bound, but waits a little for a taken port. */
+static int bound_soon(const struct address *a)
+{
+    const struct timespec pause = {.tv_nsec = 10000000};
+    int fd;
+
+    while ((fd = bound(a, false)) < 0 && errno == EADDRINUSE && mono_before(mono_now(), a->patience))
+        nanosleep(&pause, NULL);
+    return fd;
+}
+
 static void add(struct heritage_socket **all, size_t *count, size_t *room, struct heritage_socket one)
 {
     if (*count == *room) {
@@ -70,7 +85,7 @@ static void add(struct heritage_socket **all, size_t *count, size_t *room, struc
 /* Binds and listens, learns the port. 0, or -1 with errno. */
 static int listen_on(struct address *a, bool group, int *fd_out)
 {
-    int fd = bound(a, group), kept;
+    int fd = group ? bound(a, true) : bound_soon(a), kept;
 
     if (fd < 0)
         return -1;
@@ -87,7 +102,7 @@ static int listen_on(struct address *a, bool group, int *fd_out)
 /* One address's group of `members`. 0, or -1 with errno; what was opened before a failure is in s, closed with it. */
 static int open_group(struct sockets *s, struct address *a, uint32_t listener, uint32_t members)
 {
-    int probe = port_of(a) != 0 ? bound(a, false) : -1;
+    int probe = port_of(a) != 0 ? bound_soon(a) : -1;
 
     if (probe < 0 && port_of(a) != 0)
         return -1;
@@ -154,7 +169,7 @@ static int open_listener(struct sockets *s, const struct config_listen *l, uint3
     if (resolve(l, &found, err) != 0)
         return -1;
     for (struct addrinfo *i = found; i != NULL; i = i->ai_next) {
-        struct address a = {.len = i->ai_addrlen};
+        struct address a = {.len = i->ai_addrlen, .patience = mono_add(mono_now(), PATIENCE)};
 
         memcpy(&a.at, i->ai_addr, i->ai_addrlen);
         if (l->port == 0)

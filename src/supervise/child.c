@@ -1,0 +1,227 @@
+/*
+ * child.c: the life of one place, in its order: start, links, kill, death, next start.
+ * Owns, runs in, fails: see child.h.
+ */
+#include "supervise/child.h"
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/panic.h"
+#include "supervise/desk.h"
+#include "supervise/members.h"
+#include "supervise/spawn.h"
+#include "supervise/trials.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+void child_init(struct child *c, enum heritage_kind kind, uint32_t index)
+{
+    *c = (struct child){
+        .kind = kind, .index = index, .start_at = {0}, .silent_since = MONO_NEVER, .orphaned = kind == HERITAGE_WORKER};
+    if (kind == HERITAGE_KEEPER)
+        snprintf(c->name, sizeof(c->name), "keeper");
+    else
+        snprintf(c->name, sizeof(c->name), "worker %u", index);
+}
+
+static bool is_worker(const struct child *c)
+{
+    return c->kind == HERITAGE_WORKER;
+}
+
+/* --- birth --- */
+
+/* Forks; channel_end is the child's. */
+static int spawn(struct supervisor *s, struct child *c, int channel_end, struct error *err)
+{
+    struct snapshot_held live = snapshots_live(&s->snapshots, atomic_load(&s->area->generation));
+    struct heritage h = {.kind = c->kind,
+                         .index = c->index,
+                         .incarnation = c->incarnation,
+                         .generation = live.generation,
+                         .supervisor = channel_end,
+                         .area = s->area_fd,
+                         .config = s->config_text,
+                         .snapshot = live.fd,
+                         .extra = HERITAGE_NO_FD,
+                         .sockets = is_worker(c) ? s->sockets.tcp : s->sockets.admin,
+                         .socket_count = is_worker(c) ? s->sockets.tcp_count : s->sockets.admin_count};
+    char label[12];
+
+    snprintf(label, sizeof(label), "%u", c->index);
+    return spawn_self(&h, is_worker(c) ? label : NULL, &c->pid, NULL, err);
+}
+
+static int try_start(struct supervisor *s, struct child *c, struct error *err)
+{
+    int ends[2];
+
+    if (channel_pair(ends) != 0)
+        return error_errno(err, "cannot start %s: socketpair", c->name);
+    if (spawn(s, c, ends[1], err) != 0) {
+        c->pid = 0;
+        fd_close(&ends[0]);
+        fd_close(&ends[1]);
+        return -1;
+    }
+    fd_close(&ends[1]);
+    c->channel = channel_new(ends[0]);
+    return 0;
+}
+
+/* A channel between the keeper and this worker, if both run. */
+static void link_pair(struct supervisor *s, struct child *worker)
+{
+    int ends[2];
+
+    if (s->keeper.pid == 0 || worker->pid == 0)
+        return;
+    if (channel_pair(ends) != 0) { /* without its keeper a worker is of no use: its next life may have one */
+        child_kill(worker, "no descriptors left for its link to the keeper");
+        return;
+    }
+    child_send(
+        &s->keeper,
+        &(struct message){.type = MESSAGE_peer,
+                          .peer = {.index = worker->index, .incarnation = worker->incarnation, .socket = ends[0]}});
+    child_send(worker, &(struct message){.type = MESSAGE_peer,
+                                         .peer = {.incarnation = s->keeper.incarnation, .socket = ends[1]}});
+}
+
+/* Another life ended (or did not begin) before it was ready for anything. */
+static void plan_next(struct child *c, mono_t now)
+{
+    c->stillborn = c->ready ? 0 : c->stillborn + 1;
+    c->ready = false;
+    c->start_at = mono_add(now, restart_after(&c->restart, c->born, now));
+}
+
+void child_start(struct supervisor *s, struct child *c, mono_t now)
+{
+    struct error err;
+
+    c->incarnation++;
+    c->born = now;
+    c->doomed = false;
+    c->start_at = c->silent_since = MONO_NEVER;
+    c->stretch = (struct watchdog_stretch){0};
+    c->queue = (struct watchdog_queue){0};
+    c->pulse = (struct watchdog_pulse){.at = now};
+    if (try_start(s, c, &err) != 0) {
+        log_at(LOG_ERROR, err.text, LOG_STR("process", c->name));
+        plan_next(c, now);
+        return;
+    }
+    if (is_worker(c)) {
+        atomic_store(&s->area->worker[c->index].state, AREA_STARTING);
+        link_pair(s, c);
+        return;
+    }
+    for (uint32_t i = 0; i < s->config->workers; i++)
+        link_pair(s, &s->workers[i]);
+}
+
+void child_send(struct child *c, const struct message *m)
+{
+    struct message unwanted = *m;
+
+    if (c->channel != NULL)
+        channel_send(c->channel, m);
+    else
+        messages_close(&unwanted);
+}
+
+/* --- death --- */
+
+void child_kill(struct child *c, const char *why)
+{
+    char text[160];
+
+    if (c->pid == 0 || c->doomed)
+        return;
+    c->doomed = true;
+    snprintf(text, sizeof(text), "%s killed: %s", c->name, why);
+    log_at(LOG_ERROR, text, LOG_INT("child", c->pid));
+    kill(c->pid, SIGKILL);
+}
+
+const char *child_status_text(int status, char room[64])
+{
+    if (WIFSIGNALED(status))
+        snprintf(room, 64, "signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+    else
+        snprintf(room, 64, "exit status %d", WEXITSTATUS(status));
+    return room;
+}
+
+/* What shared memory tells about a dead worker. */
+struct remains {
+    struct progress_view progress;
+    char words[AREA_WORDS + 1];
+};
+
+static void log_death(const struct child *c, pid_t pid, int status, const struct remains *r)
+{
+    char text[48], room[64];
+    struct log_field fields[5] = {LOG_INT("child", pid), LOG_STR("status", child_status_text(status, room))};
+    size_t count = 2;
+
+    snprintf(text, sizeof(text), "%s died", c->name);
+    if (!c->ready)
+        fields[count++] = LOG_STR("when", "starting");
+    if (r->progress.inside)
+        fields[count++] = LOG_STR("script", r->progress.name);
+    if (r->words[0] != '\0')
+        fields[count++] = LOG_STR("words", r->words);
+    log_write(LOG_ERROR, text, fields, count);
+}
+
+static void tell_keeper(struct supervisor *s, const struct child *c, const struct progress_view *p)
+{
+    struct message m = {.type = MESSAGE_died, .died = {.index = c->index, .incarnation = c->incarnation}};
+
+    if (p->inside) {
+        m.died.script_version = p->version;
+        m.died.preparing = p->preparing;
+        m.died.script = slice_of(p->name);
+    }
+    child_send(&s->keeper, &m);
+}
+
+static void bury(struct supervisor *s, struct child *c, struct remains *r)
+{
+    if (is_worker(c)) {
+        progress_read(&s->area->worker[c->index].progress, &r->progress);
+        area_last_words(s->area, c->index, r->words);
+        area_reset_worker(s->area, c->index);
+    } else {
+        desk_read(s, c); /* a snapshot that it handed over last is kept */
+        trials_abandon(s);
+    }
+    channel_free(&c->channel);
+}
+
+void child_died(struct supervisor *s, struct child *c, int status, mono_t now)
+{
+    struct remains r = {.progress = {.inside = false}};
+    pid_t pid = c->pid;
+
+    c->pid = 0;
+    bury(s, c, &r);
+    if (s->state >= SUPERVISOR_DRAINING) {
+        c->ready = false;
+        c->start_at = MONO_NEVER;
+        if (status != 0)
+            log_death(c, pid, status, &r);
+        return;
+    }
+    log_death(c, pid, status, &r);
+    plan_next(c, now);
+    if (is_worker(c)) {
+        members_orphan(s, c, true);
+        tell_keeper(s, c, &r.progress);
+    }
+}

@@ -1,0 +1,23 @@
+/*
+ * child.h: one place for a keeper or worker: start, links, death, next start.
+ * Owns: see supervisor.h. Runs in: the supervisor. Fails: a start that fails counts as a death, with its own words.
+ */
+#ifndef CRESCENT_SUPERVISE_CHILD_H
+#define CRESCENT_SUPERVISE_CHILD_H
+
+#include "supervise/supervisor.h"
+
+/* index: the worker's; 0 for the keeper. It may start at once. */
+void child_init(struct child *c, enum heritage_kind kind, uint32_t index);
+/* Starts it, and links it with its peers: each pair of keeper and worker has a channel of its own. */
+void child_start(struct supervisor *s, struct child *c, mono_t now);
+/* Sends, if it runs. Descriptors in m are taken. */
+void child_send(struct child *c, const struct message *m);
+/* SIGKILL, and a log record that says why. */
+void child_kill(struct child *c, const char *why);
+/* It was reaped with this status: last words, tells the keeper, plans the next start. */
+void child_died(struct supervisor *s, struct child *c, int status, mono_t now);
+/* "exit status 1", "signal 11 (Segmentation fault)". Returns room. */
+const char *child_status_text(int status, char room[64]);
+
+#endif

@@ -1,0 +1,102 @@
+/*
+ * desk.c: see desk.h.
+ */
+#include "supervise/desk.h"
+
+#include "base/fd.h"
+#include "supervise/child.h"
+#include "supervise/members.h"
+#include "supervise/trials.h"
+
+#include <stdio.h>
+
+/* Handlers return whether the message made sense. They own its descriptors. */
+
+static bool on_pong(struct supervisor *s, struct child *c, const struct message *m)
+{
+    return watchdog_pulse_answered(&c->pulse, m->pong.sequence);
+}
+
+static bool on_ready(struct supervisor *s, struct child *c, const struct message *m)
+{
+    if (m->ready.incarnation != c->incarnation || c->ready)
+        return false;
+    c->ready = true;
+    if (c->kind != HERITAGE_WORKER || s->state >= SUPERVISOR_DRAINING)
+        return true;
+    atomic_store(&s->area->worker[c->index].state, AREA_SERVING);
+    members_orphan(s, c, false);
+    members_welcome(s, c);
+    return true;
+}
+
+static bool on_try_scripts(struct supervisor *s, struct child *c, const struct message *m)
+{
+    int candidate = m->try_scripts.candidate;
+
+    if (c->pid != 0 && s->state < SUPERVISOR_DRAINING)
+        trials_start(s, m->try_scripts.id, candidate, mono_now());
+    else
+        fd_close(&candidate);
+    return true;
+}
+
+static bool on_snapshot(struct supervisor *s, struct child *c, const struct message *m)
+{
+    int fd = m->snapshot.snapshot;
+    uint64_t generation = m->snapshot.generation;
+
+    if (generation == 0) {
+        fd_close(&fd);
+        return false;
+    }
+    snapshots_keep(&s->snapshots, atomic_load(&s->area->generation), generation, fd);
+    child_send(c, &(struct message){.type = MESSAGE_snapshot_kept, .snapshot_kept = {.generation = generation}});
+    return true;
+}
+
+static const struct {
+    bool (*on)(struct supervisor *s, struct child *c, const struct message *m);
+    bool keeper_only;
+} desk[MESSAGE_COUNT] = {
+    [MESSAGE_pong] = {on_pong, false},
+    [MESSAGE_ready] = {on_ready, false},
+    [MESSAGE_try_scripts] = {on_try_scripts, true},
+    [MESSAGE_snapshot] = {on_snapshot, true},
+};
+
+static void refuse(struct child *c, const char *what)
+{
+    char why[96];
+
+    snprintf(why, sizeof(why), "its message to the supervisor: %s", what);
+    channel_end(c->channel, "refused");
+    child_kill(c, why);
+}
+
+static void handle(struct supervisor *s, struct child *c, struct message *m)
+{
+    if (desk[m->type].on == NULL || (desk[m->type].keeper_only && c->kind != HERITAGE_KEEPER)) {
+        messages_close(m);
+        refuse(c, messages_name(m->type));
+    } else if (!desk[m->type].on(s, c, m)) {
+        refuse(c, messages_name(m->type));
+    }
+}
+
+void desk_read(struct supervisor *s, struct child *c)
+{
+    struct message m;
+    int got;
+
+    if (c->channel == NULL || channel_why(c->channel) != NULL)
+        return;
+    channel_read(c->channel);
+    while ((got = channel_next(c->channel, &m)) > 0)
+        handle(s, c, &m);
+    if (got == 0 || c->silent_since.ns != MONO_NEVER.ns)
+        return;
+    c->silent_since = mono_now(); /* most likely it is about to end; the watchdog sees to it */
+    if (strcmp(channel_why(c->channel), "closed") != 0)
+        refuse(c, channel_why(c->channel));
+}

@@ -1,0 +1,32 @@
+/*
+ * members.c: see members.h.
+ */
+#include "supervise/members.h"
+
+#include "supervise/child.h"
+
+static void tell(struct child *to, uint32_t member, bool orphaned)
+{
+    struct message m = {.type = MESSAGE_release, .release = {.member = member}};
+
+    if (orphaned)
+        m = (struct message){.type = MESSAGE_adopt, .adopt = {.member = member}};
+    child_send(to, &m);
+}
+
+void members_orphan(struct supervisor *s, struct child *c, bool orphaned)
+{
+    if (c->orphaned == orphaned)
+        return;
+    c->orphaned = orphaned;
+    for (uint32_t i = 0; i < s->config->workers; i++)
+        if (&s->workers[i] != c && s->workers[i].ready)
+            tell(&s->workers[i], c->index, orphaned);
+}
+
+void members_welcome(struct supervisor *s, struct child *c)
+{
+    for (uint32_t i = 0; i < s->config->workers; i++)
+        if (&s->workers[i] != c && s->workers[i].orphaned)
+            tell(c, i, true);
+}

@@ -1,0 +1,126 @@
+/*
+ * watchdog.c: see watchdog.h.
+ */
+#include "supervise/watchdog.h"
+
+#include "supervise/child.h"
+#include "supervise/members.h"
+#include "supervise/supervisor.h"
+
+#include <stdio.h>
+#include <time.h>
+
+/* --- the judges --- */
+
+bool watchdog_stretch_over(struct watchdog_stretch *w, const struct progress_view *view, dur_t cpu, dur_t limit)
+{
+    if (view->inside && w->inside && view->sequence == w->sequence)
+        return cpu.ns - w->cpu.ns > limit.ns;
+    *w = (struct watchdog_stretch){.inside = view->inside, .sequence = view->sequence, .cpu = cpu};
+    return false;
+}
+
+bool watchdog_queue_stuck(struct watchdog_queue *w, bool waiting, uint64_t accepts, mono_t now)
+{
+    if (accepts != w->accepts)
+        *w = (struct watchdog_queue){.accepts = accepts};
+    if (w->stuck)
+        return true;
+    if (!waiting || !w->waiting)
+        w->since = now;
+    w->waiting = waiting;
+    w->stuck = waiting && mono_since(now, w->since).ns >= WATCHDOG_QUEUE.ns;
+    return w->stuck;
+}
+
+enum watchdog_word watchdog_pulse_next(struct watchdog_pulse *w, mono_t now, dur_t limit)
+{
+    int64_t past = mono_since(now, w->at).ns;
+
+    if (w->owed)
+        return past >= limit.ns ? WATCHDOG_LOST : WATCHDOG_FINE;
+    if (past < WATCHDOG_ASK.ns)
+        return WATCHDOG_FINE;
+    *w = (struct watchdog_pulse){.owed = true, .sequence = w->sequence + 1, .at = now};
+    return WATCHDOG_PING;
+}
+
+bool watchdog_pulse_answered(struct watchdog_pulse *w, uint32_t sequence)
+{
+    if (!w->owed || sequence != w->sequence)
+        return false;
+    w->owed = false;
+    return true;
+}
+
+/* --- the tick --- */
+
+/* CPU time of all its threads; false when it has just gone. */
+static bool cpu_of(pid_t pid, dur_t *cpu_out)
+{
+    clockid_t clock;
+    struct timespec t;
+
+    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &t) != 0)
+        return false;
+    *cpu_out = (dur_t){(int64_t)t.tv_sec * 1000000000 + t.tv_nsec};
+    return true;
+}
+
+static void look_at_stretch(struct supervisor *s, struct child *c)
+{
+    const struct progress *p = &s->area->worker[c->index].progress;
+    dur_t limit = {s->config->limits.max_run.ns + WATCHDOG_GRACE.ns}, cpu;
+    struct progress_view view;
+    char why[PROGRESS_NAME + 32];
+
+    progress_read(p, &view);
+    if (!cpu_of(c->pid, &cpu) || !watchdog_stretch_over(&c->stretch, &view, cpu, limit))
+        return;
+    progress_read(p, &view); /* it may have come back just now */
+    if (!view.inside || view.sequence != c->stretch.sequence)
+        return;
+    snprintf(why, sizeof(why), "stuck in script %s", view.name);
+    child_kill(c, why);
+}
+
+static void look_at_queue(struct supervisor *s, struct child *c, mono_t now)
+{
+    uint64_t accepts = atomic_load_explicit(&s->area->worker[c->index].accepts, memory_order_relaxed);
+
+    members_orphan(s, c, watchdog_queue_stuck(&c->queue, sockets_waiting(&s->sockets, c->index), accepts, now));
+}
+
+static void look_at_pulse(struct child *c, mono_t now)
+{
+    dur_t limit = c->kind == HERITAGE_KEEPER ? WATCHDOG_PONG_KEEPER : WATCHDOG_PONG_WORKER;
+
+    if (mono_since(now, c->silent_since).ns >= WATCHDOG_ASK.ns)
+        child_kill(c, "it closed its channel and stayed");
+    switch (watchdog_pulse_next(&c->pulse, now, limit)) {
+    case WATCHDOG_PING:
+        child_send(c, &(struct message){.type = MESSAGE_ping, .ping = {.sequence = c->pulse.sequence}});
+        break;
+    case WATCHDOG_LOST:
+        child_kill(c, "no sign of life");
+        break;
+    case WATCHDOG_FINE:
+        break;
+    }
+}
+
+void watchdog_tick(struct supervisor *s, mono_t now)
+{
+    if (s->keeper.pid != 0)
+        look_at_pulse(&s->keeper, now);
+    for (uint32_t i = 0; i < s->config->workers; i++) {
+        struct child *c = &s->workers[i];
+
+        if (c->pid == 0)
+            continue;
+        look_at_pulse(c, now);
+        look_at_stretch(s, c);
+        if (c->ready)
+            look_at_queue(s, c, now);
+    }
+}
