@@ -16,7 +16,7 @@
 #define DEPTH_MAX 16
 
 /* Registry keys: the addresses of these bytes. */
-enum { KEY_METATABLE, KEY_TASK, KEY_MAKE, KEY_COUNT };
+enum { KEY_METATABLE, KEY_TASK, KEY_MAKE, KEY_NO_SECRETS, KEY_COUNT };
 static const char keys[KEY_COUNT];
 
 static void registry_push(lua_State *L, int key)
@@ -77,6 +77,20 @@ struct verify_function bind_verify_ref(lua_State *L)
 {
     int ref = luaL_ref(L, LUA_REGISTRYINDEX);
     return (struct verify_function){ref, release_ref, state_lua(state_of(L))};
+}
+
+void bind_verify_no_secrets(lua_State *L, bool on)
+{
+    lua_pushboolean(L, on);
+    registry_set(L, KEY_NO_SECRETS);
+}
+
+bool bind_verify_secrets_optional(lua_State *L)
+{
+    registry_push(L, KEY_NO_SECRETS);
+    bool on = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return on;
 }
 
 /* --- groups: values to verifiers -----------------------------------------------------------------------------------

@@ -22,6 +22,10 @@ struct verifier *bind_verify_make(lua_State *L, int index, struct error *err);
 int bind_verify_push_task(lua_State *L, struct verifier *v, struct bind_req *r);
 /* Pushes the global `verify`. Once per state, while it is opened. [-0,+1,e] */
 void bind_verify_open(lua_State *L);
+/* From now on a missing secret is no error in this state: its verifier refuses everything, with no_secret. [-0,+0,m] */
+void bind_verify_no_secrets(lua_State *L, bool on);
+/* Whether that is so. [-0,+0] */
+bool bind_verify_secrets_optional(lua_State *L);
 /*
  * Pushes a verifier object that holds nothing yet, and gives the place for its hold: created before the C resource, so
  * that nothing can be lost between the two. [-0,+1,m]

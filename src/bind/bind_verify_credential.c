@@ -4,7 +4,6 @@
  * freed. Owns: nothing. Runs in: the state's thread. Fails: Lua errors in words, which never hold a secret.
  */
 #include "bind/bind_verify_credential.h"
-#include "bind/bind_verify.h"
 #include "bind/bind_verify_options.h"
 #include "policy/credential.h"
 #include <lauxlib.h>
@@ -14,7 +13,7 @@ static void check_entries(const struct table_reader *t, const char *key, bool na
 {
     lua_State *L = t->L;
     size_t count = 0, names = 0;
-    int kind = bind_verify_push_option(t, key), table = lua_gettop(L);
+    int kind = bind_verify_options_push(t, key), table = lua_gettop(L);
     if (kind != LUA_TTABLE && !(kind == LUA_TNIL && bind_verify_secrets_optional(L)))
         luaL_error(L, "%s: %s must be a table, not %s", t->what, key, luaL_typename(L, -1));
     for (lua_pushnil(L); kind == LUA_TTABLE && lua_next(L, table); lua_pop(L, 1), count++) {
@@ -68,7 +67,7 @@ static int push_credential(const struct table_reader *t, enum credential_kind ki
 {
     struct error err;
     struct verifier **box = bind_verify_box(t->L);
-    bind_verify_push_option(t, key);
+    bind_verify_options_push(t, key);
     struct credential *c = credential_new(kind, place, &err);
     if (c != NULL && add_entries(t->L, c, key, &err) < 0)
         credential_free(&c);

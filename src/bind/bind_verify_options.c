@@ -5,30 +5,11 @@
  * Owns: nothing. Runs in: the state's thread. Fails: Lua errors in words, which never hold a secret.
  */
 #include "bind/bind_verify_options.h"
-#include "bind/bind_verify.h"
 #include "policy/event_type.h"
 #include "policy/scheme.h"
 #include "script/embedded.h"
 #include "script/table.h"
 #include <lauxlib.h>
-
-static const char no_secrets_key;
-
-void bind_verify_no_secrets(lua_State *L, bool on)
-{
-    lua_pushlightuserdata(L, (void *)&no_secrets_key);
-    lua_pushboolean(L, on);
-    lua_rawset(L, LUA_REGISTRYINDEX);
-}
-
-bool bind_verify_secrets_optional(lua_State *L)
-{
-    lua_pushlightuserdata(L, (void *)&no_secrets_key);
-    lua_rawget(L, LUA_REGISTRYINDEX);
-    bool on = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    return on;
-}
 
 /* --- secrets -------------------------------------------------------------------------------------------------------
  */
@@ -39,7 +20,7 @@ struct secrets {
     bool by_function;
 };
 
-int bind_verify_push_option(const struct table_reader *t, const char *key)
+int bind_verify_options_push(const struct table_reader *t, const char *key)
 {
     lua_pushstring(t->L, key);
     lua_rawget(t->L, t->index);
@@ -83,7 +64,7 @@ static void add_secret_list(const struct table_reader *t, struct secrets *s, int
 static void read_secrets(const struct table_reader *t, struct secrets *s)
 {
     *s = (struct secrets){.count = 0};
-    switch (bind_verify_push_option(t, "secret")) {
+    switch (bind_verify_options_push(t, "secret")) {
     case LUA_TNIL:
         if (!bind_verify_secrets_optional(t->L))
             luaL_error(t->L, "%s: secret is nil %s", t->what, BIND_VERIFY_UNSET);
@@ -130,7 +111,7 @@ static int push_scheme(const struct table_reader *t, const struct scheme_spec *s
     read_secrets(t, &secrets);
     struct verifier **box = bind_verify_box(t->L);
     if (secrets.by_function) {
-        bind_verify_push_option(t, "secret");
+        bind_verify_options_push(t, "secret");
         by = bind_verify_ref(t->L);
     }
     struct scheme *scheme = build_scheme(spec, &secrets, &err);
@@ -203,7 +184,7 @@ static int make_hmac(lua_State *L)
 static bool begin_part(const struct table_reader *t, const char *key, const char *const *known,
                        struct table_reader *part)
 {
-    if (bind_verify_push_option(t, key) == LUA_TNIL)
+    if (bind_verify_options_push(t, key) == LUA_TNIL)
         return false;
     table_begin(part, t->L, lua_gettop(t->L), t->what, known, false);
     return true;
@@ -221,7 +202,7 @@ static char read_separator(struct table_reader *t, const char *key)
 
 static void read_headers(struct table_reader *t, struct scheme_spec *spec)
 {
-    if (bind_verify_push_option(t, "header") == LUA_TTABLE) {
+    if (bind_verify_options_push(t, "header") == LUA_TTABLE) {
         int list = lua_gettop(t->L);
         for (int i = 1; i <= SCHEME_HEADERS_MAX; i++) {
             lua_rawgeti(t->L, list, i);

@@ -5,19 +5,14 @@
 #ifndef CRESCENT_BIND_BIND_VERIFY_OPTIONS_H
 #define CRESCENT_BIND_BIND_VERIFY_OPTIONS_H
 
+#include "bind/bind_verify.h"
 #include "script/table.h"
-#include <lua.h>
-#include <stdbool.h>
 
 /* Behind "secret is nil", "keys is empty": what it mostly is. */
 #define BIND_VERIFY_UNSET "(is the env variable behind it set?)"
 
-/* From now on a missing secret is no error in this state: its verifier refuses everything, with no_secret. [-0,+0,m] */
-void bind_verify_no_secrets(lua_State *L, bool on);
-/* Whether that is so. [-0,+0] */
-bool bind_verify_secrets_optional(lua_State *L);
 /* Pushes an option's value, whatever its kind, without metamethods; returns its type. [-0,+1,m] */
-int bind_verify_push_option(const struct table_reader *t, const char *key);
+int bind_verify_options_push(const struct table_reader *t, const char *key);
 /* Puts hmac and one constructor per provider into the table at the top. [-0,+0,e] */
 void bind_verify_options_open(lua_State *L);
 
