@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import { test } from 'node:test';
+import { ms, raw, request, start, tool } from './helper.mjs';
+
+const hooks = {
+    'echo.lua': 'return { methods = { "POST", "PUT" }, handle = function(req) return 200, req.body, { ["x-length"] = tostring(#req.body) } end }',
+    'hello.lua': 'return function(req) return "hello " .. (req.query.n or "") end',
+    'slow.lua': 'return function() sleep "300ms" return "slow" end',
+};
+const setup = (t) => start(t, { hooks });
+
+test('keep-alive: one connection, many requests', async (t) => {
+    const server = await setup(t);
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    t.after(() => agent.destroy());
+    const ports = new Set();
+    agent.on('free', (socket) => ports.add(socket.localPort));
+    for (let i = 0; i < 20; i++) assert.equal((await request(`${server.url}/hello?n=${i}`, { agent })).text, `hello ${i}`);
+    assert.equal(ports.size, 1);
+});
+
+test('pipelined requests are answered in their order', async (t) => {
+    const server = await setup(t);
+    const names = ['slow', ...Array.from({ length: 8 }, (_, i) => `hello?n=${i}`)];
+    const bytes = names.map((n) => `GET /${n} HTTP/1.1\r\nHost: x\r\n\r\n`).join('');
+    const { text } = await raw(server.port, bytes, { enough: (all) => (all.match(/HTTP\/1\.1 200/g) ?? []).length === 9 && all.endsWith('hello 7') });
+    const bodies = text.split(/HTTP\/1\.1 200 OK\r\n/).slice(1).map((part) => part.split('\r\n\r\n')[1]);
+    assert.deepEqual(bodies, ['slow', ...Array.from({ length: 8 }, (_, i) => `hello ${i}`)]);
+});
+
+test('curl: chunked upload, Expect: 100-continue, HEAD, HTTP/1.0', async (t) => {
+    const server = await setup(t);
+    const body = 'x'.repeat(300_000);
+    const chunked = await tool('curl', ['-sS', '-i', '-H', 'Transfer-Encoding: chunked', '--data-binary', '@-', `${server.url}/echo`], { input: body });
+    assert.match(chunked, /x-length: 300000/i);
+    assert.ok(chunked.endsWith(body));
+    const expect = await tool('curl', ['-sS', '-i', '-H', 'Expect: 100-continue', '--data-binary', '@-', `${server.url}/echo`], { input: body });
+    assert.match(expect, /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200/);
+    assert.ok(expect.endsWith(body));
+    const head = await tool('curl', ['-sS', '-I', `${server.url}/hello?n=1`]);
+    assert.match(head, /^HTTP\/1\.1 200/);
+    assert.match(head, /content-length: 7\r\n/i);
+    const old = await tool('curl', ['-sS', '--http1.0', `${server.url}/hello?n=old`]);
+    assert.equal(old, 'hello old');
+});
+
+test('HEAD sends no body: the next answer on the connection follows at once', async (t) => {
+    const server = await setup(t);
+    const { text } = await raw(server.port, 'HEAD /hello HTTP/1.1\r\nHost: x\r\n\r\nGET /hello?n=2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+    assert.match(text, /^HTTP\/1\.1 200 OK\r\n(?:[^\r]+\r\n)+\r\nHTTP\/1\.1 200 OK\r\n/);
+    assert.ok(text.endsWith('hello 2'));
+});
+
+test('a body of every byte value comes back as it was', async (t) => {
+    const server = await setup(t);
+    const body = Buffer.from(Array.from({ length: 4096 }, (_, i) => (i * 7 + (i >> 8)) & 255));
+    assert.deepEqual((await server.post('/echo', body)).body, body);
+});
+
+for (const [what, bytes] of Object.entries({
+    'no version': 'GET /hello\r\n\r\n',
+    'garbage': '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03garbage\r\n\r\n',
+    'a space in a header name': 'GET /hello HTTP/1.1\r\nHost : x\r\n\r\n',
+    'a folded header': 'GET /hello HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n',
+    'a bad content length': 'POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: +3\r\n\r\nabc',
+    'an unknown transfer coding': 'POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n',
+    'a chunk size that is no number': 'POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n',
+    'a path without a slash': 'GET hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
+    'a NUL in a header': 'GET /hello HTTP/1.1\r\nHost: x\r\nA: \0\r\n\r\n',
+})) {
+    test(`malformed: ${what} is refused, and the server serves on`, async (t) => {
+        const server = await setup(t);
+        const { text } = await raw(server.port, Buffer.from(bytes, 'latin1'), { enough: (all) => /HTTP\/1\.\d \d+/.test(all) });
+        if (text) assert.match(text, /^HTTP\/1\.[01] (?:400|501)/);
+        assert.equal((await server.get('/hello')).status, 200);
+    });
+}
+
+test('a request that never ends its header is cut after header_time', async (t) => {
+    const server = await start(t, { hooks, config: 'return { limits = { header_time = "1s", body_time = "1s", idle_time = "1s" } }' });
+    const began = Date.now();
+    for (const bytes of ['GET /hello HTTP/1.1\r\nHost: x\r\nA: b', 'POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc', '']) {
+        const { closed } = await raw(server.port, bytes, { limit: 8000 });
+        assert.ok(closed, JSON.stringify(bytes));
+    }
+    assert.ok(Date.now() - began < ms(15000));
+});
