@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { assertProblem, start } from './helper.mjs';
+
+const hooks = {
+    'same.lua': 'return function(req) return reply.json(req:json()) end',
+    'pick.lua': `return { handle = function(req)
+  local a, b, c, d = req:pick("/a", "/list/1", "/deep/~1x~0y/z", "/none")
+  return { a = a, b = b, c = c, d = d == nil }
+end }`,
+    'decode.lua': `return function(req)
+  local value, err = json.decode(req.body)
+  if value == nil then return 422, tostring(err) end
+  return reply.text(json.encode(value))
+end`,
+    'null.lua': 'return function(req) local t = req:json(); return 200, { null = t.x == json.null, absent = t.y == nil, picked = req:pick "/x" == nil } end',
+    'empty.lua': 'return function() return 200, { object = {}, array = json.array {}, forced = json.object {}, null = json.null } end',
+    'cjson.lua': 'local cjson = require "cjson"\nreturn function(req) return reply.text(tostring(cjson.decode(req.body).a)) end',
+};
+const json = { 'content-type': 'application/json' };
+
+test('what comes in goes out: big integers, null, empty arrays and objects, unusual Unicode', async (t) => {
+    const server = await start(t, { hooks });
+    for (const text of [
+        '{"n":9007199254740993}', '{"n":18446744073709551615}', '{"n":-9223372036854775808}', '{"n":123456789012345678901234567890}', '[0.1,1e300,-2.5]',
+        '{"a":[],"o":{},"n":null,"t":true,"f":false}', '[[],{},[[]],[{}]]', '{"s":"\\u0000\\u001f"}', '"\u{1F319}\u2028\u00e9 e\u0301 \ufeff"', '{"":{"":""}}', '[null,1,null]',
+        '{"1":"a","2":"b"}', 'null', 'true', '12', '""',
+    ]) {
+        const reply = await server.post('/same', text, json);
+        assert.equal(reply.status, 200, `${text}: ${reply.text}`);
+        if (/\d{16}/.test(text)) assert.equal(reply.text, text);
+        else assert.deepEqual(reply.json, JSON.parse(text), text);
+    }
+    const reply = await server.post('/same', '{"deep":' + '['.repeat(200) + ']'.repeat(200) + '}', json);
+    assert.equal(reply.status, 200);
+});
+
+test('pick reads pointers; a missing value and null are nil', async (t) => {
+    const server = await start(t, { hooks });
+    assert.deepEqual((await server.post('/pick', '{"a":9007199254740993,"list":[1,"two"],"deep":{"/x~y":{"z":[]}}}')).text.replaceAll(' ', '').match(/"a":(\d+)/)[1], '9007199254740993');
+    assert.deepEqual((await server.post('/pick', '{"a":null,"list":[1,"two"],"deep":{"/x~y":{"z":7}}}')).json, { b: 'two', c: 7, d: true });
+    assert.deepEqual((await server.post('/null', '{"x":null}')).json, { null: true, absent: true, picked: true });
+});
+
+test('empty tables, arrays and null encode as what they are; cjson can be required', async (t) => {
+    const server = await start(t, { hooks });
+    assert.deepEqual((await server.post('/empty')).json, { object: {}, array: [], forced: {}, null: null });
+    assert.equal((await server.post('/cjson', '{"a":3}')).text, '3');
+});
+
+test('JSON that does not parse is a 400 that says where; in json.decode it is nil, err', async (t) => {
+    const server = await start(t, { hooks });
+    for (const text of ['{"a":1,}', '{"a":', '', '[1,2', '{"a":1}x', "{'a':1}", '{"a":01}', '{"a":"\n"}', '{"a":"\\x"}', '\ufeff{}', '"\\ud800"', '[1e]', 'nul', '{"a" 1}', '['.repeat(100000)]) {
+        const what = text.slice(0, 20);
+        assertProblem(await server.post('/same', text, json), 400, /\b\d+\b/);
+        const decoded = await server.post('/decode', text);
+        assert.equal(decoded.status, 422, what);
+        assert.match(decoded.text, /\d/, what);
+    }
+    for (const bytes of [[0x22, 0xff, 0x22], [0x22, 0xc0, 0x80, 0x22], [0x22, 0xed, 0xa0, 0x80, 0x22]]) assertProblem(await server.post('/same', Buffer.from(bytes)), 400);
+    assertProblem(await server.post('/pick', '{"a":', json), 400, /\d/);
+});
+
+test('of duplicate names every reader takes the same one', async (t) => {
+    const server = await start(t, { hooks: { 'dup.lua': 'return function(req) return 200, { req:json().a == req:pick "/a", json.decode(req.body).a == req:json().a } end' } });
+    assert.deepEqual((await server.post('/dup', '{"a":1,"a":2}')).json, [true, true]);
+    assert.deepEqual((await server.post('/dup', '{"a":1,"n":123456789012345678901234567890,"a":2}')).json, [true, true]);
+});

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { assertProblem, raw, request, request2, session, start, tool } from './helper.mjs';
+
+const hooks = {
+    'size.lua': 'return { methods = { "GET", "POST" }, handle = function(req) return tostring(#req.body) end }',
+    'small.lua': 'return { max_body = "1KiB", handle = function(req) return tostring(#req.body) end }',
+    'large.lua': 'return { max_body = "4MiB", handle = function(req) return tostring(#req.body) end }',
+};
+
+test('413: max_body, on both versions, with its exact bound', async (t) => {
+    const server = await start(t, { hooks });
+    const client = await session(t, server.url);
+    assert.equal((await server.post('/small', 'x'.repeat(1024))).text, '1024');
+    assertProblem(await server.post('/small', 'x'.repeat(1025)), 413);
+    assert.equal((await request2(client, '/small', { method: 'POST', body: 'x'.repeat(1024) })).text, '1024');
+    assertProblem(await request2(client, '/small', { method: 'POST', body: 'x'.repeat(1025) }), 413);
+    assert.equal((await server.post('/size', 'x'.repeat(1 << 20))).text, String(1 << 20));
+    assertProblem(await server.post('/size', 'x'.repeat((1 << 20) + 1)), 413);
+    assert.equal((await server.post('/large', 'x'.repeat(4 << 20))).text, String(4 << 20));
+    const chunked = await tool('curl', ['-sS', '-H', 'Transfer-Encoding: chunked', '-w', ' %{http_code}', '--data-binary', '@-', `${server.url}/small`], { input: 'x'.repeat(5000) });
+    assert.match(chunked, / 413$/);
+});
+
+test('beyond limits.body the library refuses, and the server serves on', async (t) => {
+    const server = await start(t, { hooks, config: 'return { limits = { body = "2MiB" } }' });
+    const { text } = await raw(server.port, 'POST /large HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n', { enough: (all) => all.includes('\r\n\r\n') });
+    assert.match(text, /^HTTP\/1\.1 413/);
+    const client = await session(t, server.url);
+    await request2(client, '/large', { method: 'POST', body: 'x'.repeat(3_000_000) }).then((reply) => assert.equal(reply.status, 413), () => {});
+    assert.equal((await server.post('/large', 'x'.repeat(1 << 20))).text, String(1 << 20));
+});
+
+test('414 and 431 are problems on both versions', async (t) => {
+    const server = await start(t, { hooks });
+    const client = await session(t, server.url);
+    for (const get of [(p, headers) => server.get(p, headers), (p, headers) => request2(client, p, { headers })]) {
+        assert.equal((await get(`/size?${'q'.repeat(8000)}`)).status, 200);
+        assertProblem(await get(`/size?${'q'.repeat(8200)}`), 414);
+        const many = (n) => Object.fromEntries(Array.from({ length: n }, (_, i) => [`x-h${i}`, 'v']));
+        assert.equal((await get('/size', many(85))).status, 200);
+        assertProblem(await get('/size', many(98)), 431);
+        assert.equal((await get('/size', { 'x-big': 'v'.repeat(30_000) })).status, 200);
+        assertProblem(await get('/size', { 'x-big': 'v'.repeat(34_000) }), 431);
+    }
+});
+
+test('limits are settings, with their bounds', async (t) => {
+    const server = await start(t, { hooks, config: 'return { limits = { uri = "1KiB", headers = "2KiB", fields = 20 } }' });
+    assertProblem(await server.get(`/size?${'q'.repeat(1100)}`), 414);
+    assertProblem(await server.get('/size', { 'x-big': 'v'.repeat(2100) }), 431);
+    assertProblem(await server.get('/size', Object.fromEntries(Array.from({ length: 21 }, (_, i) => [`x-${i}`, 'v']))), 431);
+    assert.equal((await server.get('/size')).status, 200);
+});
+
+test('refusals are counted by reason', async (t) => {
+    const server = await start(t, { hooks });
+    await server.post('/small', 'x'.repeat(2000));
+    await server.get(`/size?${'q'.repeat(8200)}`);
+    const { text } = await request(`${server.admin}/metrics`);
+    for (const reason of ['body_too_large', 'uri_too_long']) assert.match(text, new RegExp(`reason="${reason}"\\} 1\\b`));
+});
