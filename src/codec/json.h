@@ -116,6 +116,8 @@ bool json_write_double(struct json_writer *w, double d);
 void json_write_raw(struct json_writer *w, struct slice json);
 void json_write_bool(struct json_writer *w, bool b);
 void json_write_null(struct json_writer *w);
+/* Appends the same JSON on many lines, two spaces a level; `compact` must come from the writer, and not be in out. */
+void json_write_pretty(struct slice compact, struct buf *out);
 
 #ifdef __cplusplus
 }

@@ -215,3 +215,37 @@ void json_write_null(struct json_writer *w)
 {
     put(w, "null", 4);
 }
+
+static void new_line(struct buf *out, unsigned depth)
+{
+    buf_add_char(out, '\n');
+    for (unsigned i = 0; i < depth; i++)
+        buf_add(out, "  ", 2);
+}
+
+/* Where the string that begins at `at` ends: behind its closing quote. */
+static const char *string_end(const char *at, const char *end)
+{
+    for (at++; at < end && *at != '"'; at++)
+        at += *at == '\\';
+    return at < end ? at + 1 : end;
+}
+
+void json_write_pretty(struct slice compact, struct buf *out)
+{
+    const char *at = compact.at, *end = at + compact.len;
+    unsigned depth = 0;
+    while (at < end) {
+        const char *from = at;
+        at = *at == '"' ? string_end(at, end) : at + 1;
+        bool opens = *from == '{' || *from == '[', closes = *from == '}' || *from == ']';
+        if (closes && from[-1] != '{' && from[-1] != '[')
+            new_line(out, depth - 1);
+        buf_add(out, from, (size_t)(at - from));
+        depth = depth + opens - closes;
+        if (*from == ':')
+            buf_add_char(out, ' ');
+        if (*from == ',' || (opens && *at != '}' && *at != ']'))
+            new_line(out, depth);
+    }
+}
