@@ -320,8 +320,7 @@ void bind_verify_options_open(lua_State *L)
 {
     int verify = lua_gettop(L);
     luaL_setfuncs(L, functions, 0);
-    if (script_embedded_load(L, "providers") < 0)
-        lua_error(L);
+    script_embedded_load(L, "providers");
     int providers = lua_gettop(L);
     for (lua_pushnil(L); lua_next(L, providers); lua_pop(L, 1)) {
         const char *name = lua_tostring(L, -2);
