@@ -1,0 +1,51 @@
+/*
+ * connections.h: the registry of connections: since when, how many requests, what it may still do. libh2o lists only
+ * connections that have a request; idle HTTP/2 ones and unfinished handshakes are seen only here.
+ * Owns: a record per connection, pooled; it outlives the socket while a request of it is not disposed.
+ * Runs in: the worker's thread. Never fails (memory by NEED).
+ */
+#ifndef CRESCENT_SERVER_CONNECTIONS_H
+#define CRESCENT_SERVER_CONNECTIONS_H
+
+#include "base/list.h"
+#include "io/loop.h"
+#include "shm/counters.h"
+#include <h2o.h>
+
+struct connections {
+    struct loop *loop;
+    struct counters *counters;
+    struct list all, spare;
+    size_t count;
+};
+
+struct connection {
+    struct list link;
+    struct connections *owner;
+    h2o_socket_t *sock; /* NULL: closed */
+    uint64_t requests;  /* dispatched so far */
+    unsigned live;      /* dispatched and not disposed */
+    mono_t since;       /* accepted, or the end of its last request: idle since then */
+    mono_t resets;      /* the reset budget: a point that runs ahead of the clock with each reset */
+    uint64_t receiving; /* the number of the sweep that last saw a request arriving on it */
+    size_t accounted;   /* HTTP/1: bytes written up to the end of its last request */
+    bool http2;
+    bool cut; /* shut down by us: what was read before that is refused without work */
+};
+
+void connections_init(struct connections *cs, struct loop *l, struct counters *counters);
+void connections_free(struct connections *cs);
+/* Registers an accepted socket, before libh2o gets it. */
+struct connection *connections_add(struct connections *cs, h2o_socket_t *sock);
+/* The record of a socket or request, or NULL: not one of ours, or in the middle of an upgrade. */
+struct connection *connections_of(h2o_socket_t *sock);
+struct connection *connections_of_request(h2o_req_t *req);
+/* A request was dispatched; was disposed (c may then be freed). */
+void connections_begin(struct connection *c, bool http2);
+void connections_end(struct connection *c);
+/* Ends it by shutdown(2), which is safe at any time: libh2o learns of it by its next event. Counted once. */
+void connections_cut(struct connection *c, enum counter why);
+/* One of its streams was reset, by the peer or for its fault: past 100, refilled by 10 a second, it is cut. */
+void connections_reset(struct connection *c);
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * http2_guard.h: definitions of four of libh2o's own functions that take the place of the library's (the dynamic
+ * linker binds the library's calls to the executable's symbols) and close what 2.2.5 leaves open: the remote abort by
+ * WINDOW_UPDATE, header blocks that unpack to gigabytes, streams reset faster than they cost.
+ * Owns: nothing but the addresses of the originals. Runs in: the worker's thread. Fails: http2_guard_bound says whether
+ * the linker did its part; http2_proof.h shows it at work.
+ */
+#ifndef CRESCENT_SERVER_HTTP2_GUARD_H
+#define CRESCENT_SERVER_HTTP2_GUARD_H
+
+#include "base/error.h"
+#include <stdint.h>
+
+#define HTTP2_GUARD_BLOCK 65536       /* bytes of one header block, compressed */
+#define HTTP2_GUARD_FIELDS 128        /* header fields of one request, trailers included */
+#define HTTP2_GUARD_WINDOW (1u << 30) /* the largest initial window a peer may ask for */
+
+/* How often each of ours was called, and how often it refused. */
+struct http2_guard_calls {
+    uint64_t send, reset, settings, headers, refused;
+};
+
+/* 0 when all four originals are there and the process's symbols are ours; -1 with words. */
+int http2_guard_bound(struct error *err);
+struct http2_guard_calls http2_guard_calls(void);
+
+#endif
