@@ -215,15 +215,15 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* verify.NAME that is not there: upvalue 1 is the table of those that are. */
-static int unknown(lua_State *L)
+/* verify.NAME that is not there; `all` is the table of those that are. */
+static int unknown(lua_State *L, int all)
 {
     const char *names[GROUP_MAX * 4];
     size_t count = 0;
     struct slice wanted = SLICE_NONE;
     if (lua_type(L, 2) == LUA_TSTRING)
         wanted.at = lua_tolstring(L, 2, &wanted.len);
-    for (lua_pushnil(L); lua_next(L, lua_upvalueindex(1)); lua_pop(L, 1))
+    for (lua_pushnil(L); lua_next(L, all); lua_pop(L, 1))
         if (count < sizeof names / sizeof *names && lua_type(L, -2) == LUA_TSTRING)
             names[count++] = lua_tostring(L, -2);
     qsort(names, count, sizeof *names, by_text);
@@ -238,6 +238,14 @@ static int unknown(lua_State *L)
     return luaL_error(L, "verify.%s: not in this version%s%s%s; known: %s", wanted.at != NULL ? wanted.at : "?",
                       nearest != NULL ? " (did you mean verify." : "", nearest != NULL ? nearest : "",
                       nearest != NULL ? "?)" : "", lua_tostring(L, -1));
+}
+
+/* verify.NAME: upvalue 1 is the table of all. What a script sees is empty, so that nothing in it can be replaced. */
+static int lookup(lua_State *L)
+{
+    lua_pushvalue(L, 2);
+    lua_rawget(L, lua_upvalueindex(1));
+    return lua_isnil(L, -1) ? unknown(L, lua_upvalueindex(1)) : 1;
 }
 
 static int read_only(lua_State *L)
@@ -275,12 +283,14 @@ void bind_verify_open(lua_State *L)
     bind_verify_options_open(L);
     bind_verify_credential_open(L);
     lua_newtable(L);
-    lua_pushvalue(L, -2);
-    lua_pushcclosure(L, unknown, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -3);
+    lua_pushcclosure(L, lookup, 1);
     lua_setfield(L, -2, "__index");
     lua_pushcfunction(L, read_only);
     lua_setfield(L, -2, "__newindex");
     lua_pushboolean(L, false);
     lua_setfield(L, -2, "__metatable");
     lua_setmetatable(L, -2);
+    lua_remove(L, -2);
 }

@@ -286,9 +286,14 @@ enum reason verify_further(enum reason a, enum reason b)
     return distance(b) > distance(a) ? b : a;
 }
 
+static int knowledge(const struct verify_auth *auth)
+{
+    return auth->subject.at != NULL ? 2 : auth->index > 0 ? 1 : 0;
+}
+
 const struct verify_auth *verify_prefer(const struct verify_auth *a, const struct verify_auth *b)
 {
-    return a->subject.at == NULL && b->subject.at != NULL ? b : a;
+    return knowledge(b) > knowledge(a) ? b : a;
 }
 
 const char *verify_describe(const struct verifier *v)

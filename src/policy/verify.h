@@ -92,7 +92,7 @@ int verify_check_secrets(const struct verifier *v, const struct http_request *re
                          enum reason *reason_out, struct error *err);
 /* Which of two reasons shows that a request came further (missing < malformed < bad < expired < failed). */
 enum reason verify_further(enum reason a, enum reason b);
-/* What an `all` says of two children that passed: the one that knows a subject, else the first. */
+/* What an `all` says of two children that passed: the one that knows a subject, or else an index; else the first. */
 const struct verify_auth *verify_prefer(const struct verify_auth *a, const struct verify_auth *b);
 
 #endif
