@@ -1,0 +1,405 @@
+/*
+ * config_load.c: the three sources in their order, then what can only be judged when all are read: paths, addresses,
+ * certificate, the admin rule. See config_load.h.
+ * Owns: the draft, for the call. Runs in: config child, check, routes. Fails: one line, naming the cause and its
+ * origin.
+ */
+#include "cli/config_load.h"
+#include "base/fd.h"
+#include "base/panic.h"
+#include "cli/cli.h"
+#include "crypto/certificate.h"
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PEM_MAX (1u << 20)
+
+/* --- the draft --- */
+
+static void text_free(struct config_text *t)
+{
+    free(t->text);
+    free(t->where);
+    *t = (struct config_text){0};
+}
+
+void config_load_text(struct config_text *t, const char *text, const char *where, bool shell)
+{
+    char *text_copy = need_strdup(text), *where_copy = need_strdup(where);
+    text_free(t);
+    *t = (struct config_text){text_copy, where_copy, shell};
+}
+
+void config_load_no_listen(struct config_draft *d)
+{
+    for (size_t i = 0; i < d->listen_count; i++)
+        text_free(&d->listen[i]);
+    free(d->listen);
+    d->listen = NULL;
+    d->listen_count = 0;
+}
+
+void config_load_listen(struct config_draft *d, const char *text, const char *where)
+{
+    d->listen = need_realloc(d->listen, (d->listen_count + 1) * sizeof *d->listen);
+    d->listen[d->listen_count] = (struct config_text){0};
+    config_load_text(&d->listen[d->listen_count++], text, where, false);
+}
+
+static void draft_free(struct config_draft *d)
+{
+    config_load_no_listen(d);
+    text_free(&d->hooks);
+    text_free(&d->store);
+    text_free(&d->admin);
+    text_free(&d->admin_token);
+    text_free(&d->tls_cert);
+    text_free(&d->tls_key);
+}
+
+const struct config_setting *config_load_setting(const char *name)
+{
+    for (size_t i = 0; i < config_setting_count; i++)
+        if (strcmp(config_settings[i].name, name) == 0)
+            return &config_settings[i];
+    return NULL;
+}
+
+/* --- environment --- */
+
+/* "limits.body" → "CRESCENT_LIMITS_BODY" */
+static void environment_name(const char *setting, char room[64])
+{
+    size_t at = (size_t)snprintf(room, 64, "CRESCENT_");
+    for (; *setting != '\0' && at < 63; setting++)
+        room[at++] = *setting == '.' ? '_' : (char)toupper((unsigned char)*setting);
+    room[at] = '\0';
+}
+
+static struct config_text *environment_text(struct config_draft *d, const char *name)
+{
+    const struct {
+        const char *name;
+        struct config_text *text;
+    } texts[] = {{"CRESCENT_HOOKS", &d->hooks},       {"CRESCENT_STORE", &d->store},
+                 {"CRESCENT_ADMIN", &d->admin},       {"CRESCENT_ADMIN_TOKEN", &d->admin_token},
+                 {"CRESCENT_TLS_CERT", &d->tls_cert}, {"CRESCENT_TLS_KEY", &d->tls_key}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (strcmp(texts[i].name, name) == 0)
+            return texts[i].text;
+    return NULL;
+}
+
+/* What is not ours though it is called so: what a cluster sets for a service of this name, and a client's token. */
+static bool environment_foreign(const char *name)
+{
+    return strcmp(name, "CRESCENT_CONFIG") == 0 || strcmp(name, "CRESCENT_TOKEN") == 0 ||
+           strcmp(name, "CRESCENT_PORT") == 0 || strncmp(name, "CRESCENT_PORT_", 14) == 0 ||
+           strncmp(name, "CRESCENT_SERVICE_", 17) == 0;
+}
+
+static int environment_unknown(const char *name, struct error *err)
+{
+    static const char *const texts[] = {"CRESCENT_HOOKS",       "CRESCENT_STORE",    "CRESCENT_ADMIN",
+                                        "CRESCENT_ADMIN_TOKEN", "CRESCENT_TLS_CERT", "CRESCENT_TLS_KEY",
+                                        "CRESCENT_LISTEN",      "CRESCENT_CONFIG"};
+    enum { TEXTS = sizeof texts / sizeof *texts, MOST = 64 };
+    char rooms[MOST][64];
+    const char *known[TEXTS + MOST];
+    size_t count = 0;
+    for (size_t i = 0; i < TEXTS; i++)
+        known[count++] = texts[i];
+    for (size_t i = 0; i < config_setting_count && i < MOST; i++) {
+        environment_name(config_settings[i].name, rooms[i]);
+        if (config_settings[i].settable)
+            known[count++] = rooms[i];
+        else if (strcmp(rooms[i], name) == 0)
+            return error_set(err, "%s: setting '%s' is not in this version of crescent", name, config_settings[i].name);
+    }
+    const char *near = slice_nearest(slice_of(name), known, count);
+    return error_set(err, "%.80s in the environment: unknown setting%s%s%s", name, near ? " (did you mean " : "",
+                     near ? near : "", near ? "?)" : "");
+}
+
+static int environment_listen(struct config_draft *d, const char *value, struct error *err)
+{
+    struct slice rest = slice_of(value), one;
+    config_load_no_listen(d);
+    while (slice_cut(&rest, ',', &one)) {
+        char *text = slice_dup(slice_trim(one));
+        if (text[0] != '\0')
+            config_load_listen(d, text, "CRESCENT_LISTEN");
+        free(text);
+    }
+    return d->listen_count > 0 ? 0 : error_set(err, "CRESCENT_LISTEN: no address in it");
+}
+
+static int environment_one(struct config_draft *d, const char *name, const char *value, struct error *err)
+{
+    struct config_text *text = environment_text(d, name);
+    char room[64];
+    if (environment_foreign(name))
+        return 0;
+    if (value[0] == '\0')
+        return error_set(err, "%s: empty value (unset it for the default)", name);
+    if (strcmp(name, "CRESCENT_LISTEN") == 0)
+        return environment_listen(d, value, err);
+    if (text != NULL) {
+        config_load_text(text, value, name, text == &d->hooks);
+        return 0;
+    }
+    for (size_t i = 0; i < config_setting_count; i++) {
+        environment_name(config_settings[i].name, room);
+        if (!config_settings[i].settable || strcmp(room, name) != 0)
+            continue;
+        return config_set(d->config, &config_settings[i], slice_of(value), err) == 0 ? 0
+                                                                                     : error_prefix(err, "%s", name);
+    }
+    return environment_unknown(name, err);
+}
+
+static int read_environment(struct config_draft *d, struct error *err)
+{
+    for (char **e = environ; *e != NULL; e++) {
+        const char *equals = strchr(*e, '=');
+        if (strncmp(*e, "CRESCENT_", 9) != 0 || equals == NULL)
+            continue;
+        char *name = slice_dup((struct slice){*e, (size_t)(equals - *e)});
+        int done = environment_one(d, name, equals + 1, err);
+        free(name);
+        if (done != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* --- flags --- */
+
+/* An address that cannot be one is wrong usage already here. */
+static int check_address(const char *text, struct error *err)
+{
+    struct config_listen l;
+    int done = config_parse_listen(text, false, &l, err);
+    config_listen_free(&l);
+    return done;
+}
+
+static int read_flags(struct config_draft *d, const struct options *o, struct error *err)
+{
+    if (o->workers != NULL && config_set(d->config, config_load_setting("workers"), slice_of(o->workers), err) != 0)
+        return error_prefix(err, "--workers");
+    if (o->listen_count > 0)
+        config_load_no_listen(d);
+    for (size_t i = 0; i < o->listen_count; i++) {
+        if (check_address(o->listen[i], err) != 0)
+            return error_prefix(err, "--listen");
+        config_load_listen(d, o->listen[i], "--listen");
+    }
+    if (o->admin != NULL && strcmp(o->admin, "off") != 0 && check_address(o->admin, err) != 0)
+        return error_prefix(err, "--admin");
+    if (o->hooks != NULL)
+        config_load_text(&d->hooks, o->hooks, "HOOKS", true);
+    if (o->admin != NULL)
+        config_load_text(&d->admin, o->admin, "--admin", true);
+    if (o->store != NULL)
+        config_load_text(&d->store, o->store, "--store", true);
+    if (o->tls_cert != NULL)
+        config_load_text(&d->tls_cert, o->tls_cert, "--tls-cert", false);
+    if (o->tls_key != NULL)
+        config_load_text(&d->tls_key, o->tls_key, "--tls-key", false);
+    return 0;
+}
+
+/* --- the file, and where paths begin --- */
+
+/* base/path, or path where it is absolute; without "." parts and doubled or trailing slashes. malloc'ed. */
+static char *path_at(const char *base, const char *path)
+{
+    struct buf joined = {0}, clean = {0};
+    if (path[0] != '/')
+        buf_addf(&joined, "%s/", base);
+    buf_add_text(&joined, path);
+    struct slice rest = buf_slice(&joined), part;
+    while (slice_cut(&rest, '/', &part))
+        if (part.len > 0 && !slice_equal(part, SLICE(".")))
+            buf_addf(&clean, "/%.*s", SLICE_ARG(part));
+    if (clean.len == 0)
+        buf_add_char(&clean, '/');
+    buf_free(&joined);
+    return buf_take(&clean);
+}
+
+static char *working_directory(void)
+{
+    char *here = getcwd(NULL, 0);
+    if (here == NULL)
+        PANIC("the working directory is gone");
+    return here;
+}
+
+static int read_file(struct config_draft *d, const struct options *o, const char *here, struct error *err)
+{
+    const char *named = o->config != NULL ? o->config : getenv("CRESCENT_CONFIG");
+    if (named != NULL && named[0] == '\0')
+        return error_set(err, "CRESCENT_CONFIG: empty value (unset it for the default)");
+    char *path = path_at(here, named != NULL ? named : "crescent.lua");
+    int done = 0;
+    if (named == NULL && access(path, F_OK) != 0 && errno == ENOENT) {
+        d->config->root = need_strdup(here);
+    } else {
+        const char *slash = strrchr(path, '/');
+        d->config->root = slash == path ? need_strdup("/") : slice_dup((struct slice){path, (size_t)(slash - path)});
+        done = config_file_read(path, named != NULL ? named : "crescent.lua", d, err);
+    }
+    free(path);
+    return done;
+}
+
+/* --- what all sources together must be --- */
+
+static int finish_paths(struct config_draft *d, const char *here, struct error *err)
+{
+    struct config *c = d->config;
+    struct stat st;
+    c->env_file = path_at(c->root, ".env");
+    c->hooks = path_at(d->hooks.shell ? here : c->root, d->hooks.text != NULL ? d->hooks.text : "hooks");
+    const char *where = d->hooks.where != NULL ? d->hooks.where : "the default";
+    if (stat(c->hooks, &st) != 0)
+        return error_errno(err, "hooks folder %s (%s)", c->hooks, where);
+    if (!S_ISDIR(st.st_mode))
+        return error_set(err, "hooks folder %s (%s): not a folder", c->hooks, where);
+    if (access(c->hooks, R_OK | X_OK) != 0)
+        return error_errno(err, "hooks folder %s (%s)", c->hooks, where);
+    if (d->store.text != NULL)
+        c->store = need_strdup(d->store.text);
+    if (d->admin_token.text != NULL)
+        c->admin_token = need_strdup(d->admin_token.text);
+    return 0;
+}
+
+static int read_pem(const struct config_text *t, const char *root, char **path_out, char **pem_out, struct error *err)
+{
+    struct buf pem = {0};
+    *path_out = path_at(root, t->text);
+    if (fd_read_file(*path_out, PEM_MAX, &pem, err) != 0) {
+        buf_free(&pem);
+        return error_prefix(err, "%s", t->where);
+    }
+    if (pem.len > 0 && memchr(pem.at, '\0', pem.len) != NULL) {
+        buf_free(&pem);
+        return error_set(err, "%s: %s: not PEM", t->where, *path_out);
+    }
+    *pem_out = buf_take(&pem);
+    return 0;
+}
+
+static int finish_tls(struct config_draft *d, struct error *err)
+{
+    struct config *c = d->config;
+    const struct config_text *cert = &d->tls_cert, *key = &d->tls_key;
+    if (cert->text == NULL && key->text == NULL)
+        return 0;
+    if (cert->text == NULL || key->text == NULL)
+        return error_set(err, "%s: a certificate and a key belong together: the %s is missing",
+                         cert->text != NULL ? cert->where : key->where, cert->text != NULL ? "key" : "certificate");
+    if (read_pem(cert, c->root, &c->tls_cert, &c->tls_cert_pem, err) != 0 ||
+        read_pem(key, c->root, &c->tls_key, &c->tls_key_pem, err) != 0)
+        return -1;
+    if (certificate_check(slice_of(c->tls_cert_pem), slice_of(c->tls_key_pem), err) != 0)
+        return error_prefix(err, "%s and %s", c->tls_cert, c->tls_key);
+    return 0;
+}
+
+static bool same_address(const struct config_listen *a, const struct config_listen *b)
+{
+    return a->port != 0 && a->port == b->port && strcasecmp(a->host, b->host) == 0;
+}
+
+static int finish_listen(struct config_draft *d, struct error *err)
+{
+    struct config *c = d->config;
+    bool tls = c->tls_cert != NULL;
+    if (d->listen_count == 0)
+        c->listen[0].tls = tls;
+    else
+        while (c->listen_count > 0)
+            config_listen_free(&c->listen[--c->listen_count]);
+    for (size_t i = 0; i < d->listen_count; i++) {
+        struct config_listen *l = config_add_listen(c);
+        if (config_parse_listen(d->listen[i].text, tls, l, err) != 0)
+            return error_prefix(err, "%s", d->listen[i].where);
+        if (l->tls && !tls)
+            return error_set(err, "%s: \"%s\" needs a certificate: --tls-cert and --tls-key, or the setting tls",
+                             d->listen[i].where, l->text);
+        for (size_t k = 0; k + 1 < c->listen_count; k++)
+            if (same_address(&c->listen[k], l))
+                return error_set(err, "%s: \"%s\" stands twice", d->listen[i].where, l->text);
+        if (i + 1 >= OPTIONS_LISTEN_MAX)
+            return error_set(err, "%s: more than %d addresses", d->listen[i].where, OPTIONS_LISTEN_MAX);
+    }
+    return 0;
+}
+
+static bool is_loopback(const char *host)
+{
+    return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
+           (strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == strlen(host));
+}
+
+/* Loopback by default; any other address needs a token. */
+static int finish_admin(struct config_draft *d, struct error *err)
+{
+    struct config *c = d->config;
+    if (d->admin.text != NULL) {
+        config_listen_free(&c->admin);
+        if (strcmp(d->admin.text, "off") == 0)
+            return 0;
+        if (config_parse_listen(d->admin.text, false, &c->admin, err) != 0)
+            return error_prefix(err, "%s", d->admin.where);
+        if (c->admin.tls)
+            return error_set(err, "%s: \"%s\": the admin listener speaks plain HTTP", d->admin.where, c->admin.text);
+    }
+    if (!is_loopback(c->admin.host) && c->admin_token == NULL)
+        return error_set(err, "%s: \"%s\" is not a loopback address: that needs admin_token (CRESCENT_ADMIN_TOKEN)",
+                         d->admin.where, c->admin.text);
+    for (size_t i = 0; i < c->listen_count; i++)
+        if (same_address(&c->listen[i], &c->admin))
+            return error_set(err, "%s: \"%s\" is also where the server listens",
+                             d->admin.where != NULL ? d->admin.where : "admin (the default)", c->admin.text);
+    return 0;
+}
+
+static int load(struct config_draft *d, const struct options *o, bool serving, const char *here, int *code_out,
+                struct error *err)
+{
+    *code_out = CLI_FAILED;
+    if (read_file(d, o, here, err) != 0 || read_environment(d, err) != 0)
+        return -1;
+    *code_out = CLI_USAGE;
+    if (read_flags(d, o, err) != 0)
+        return -1;
+    *code_out = CLI_FAILED;
+    if (finish_paths(d, here, err) != 0)
+        return -1;
+    if (!serving)
+        return 0;
+    if (finish_tls(d, err) != 0 || finish_listen(d, err) != 0 || finish_admin(d, err) != 0)
+        return -1;
+    return 0;
+}
+
+int config_load(const struct options *o, bool serving, struct config *config_out, struct error *err)
+{
+    struct config_draft d = {.config = config_out};
+    int code = CLI_FAILED;
+    char *here = working_directory();
+    config_defaults(config_out);
+    int done = load(&d, o, serving, here, &code, err);
+    draft_free(&d);
+    free(here);
+    return done == 0 ? CLI_DONE : code;
+}

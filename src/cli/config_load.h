@@ -1,0 +1,44 @@
+/*
+ * config_load.h: flags beat environment beat crescent.lua; every message names where the value came from.
+ * config_load is the whole of it; the draft is what its three sources fill, between config_load.c and config_file.c.
+ * Runs in: the config child of serve; check and routes, in process. Fails: one line, naming the cause.
+ */
+#ifndef CRESCENT_CLI_CONFIG_LOAD_H
+#define CRESCENT_CLI_CONFIG_LOAD_H
+
+#include "base/config.h"
+#include "cli/options.h"
+
+/* A text that is looked at when all sources are read, with its origin for messages: "crescent.lua:4: hooks". */
+struct config_text {
+    char *text; /* NULL: not given */
+    char *where;
+    bool shell; /* typed or exported by somebody in the working directory */
+};
+
+struct config_draft {
+    struct config *config;
+    struct config_text hooks, store, admin, admin_token, tls_cert, tls_key;
+    struct config_text *listen;
+    size_t listen_count;
+};
+
+/* Sets a text of the draft, in place of what a weaker source gave. */
+void config_load_text(struct config_text *t, const char *text, const char *where, bool shell);
+void config_load_no_listen(struct config_draft *d);
+void config_load_listen(struct config_draft *d, const char *text, const char *where);
+
+/* The setting of config.def, or NULL. */
+const struct config_setting *config_load_setting(const char *name);
+
+/*
+ * Reads all sources. serving: also addresses, certificate and key (read and checked), the admin rule. The configuration
+ * is the caller's to free. Returns 0, or the exit code with words.
+ */
+int config_load(const struct options *o, bool serving, struct config *config_out, struct error *err);
+
+/* config_file.c: evaluates crescent.lua under limits of CPU time and memory into the draft. shown: its name in
+ * messages. -1: "crescent.lua:4: workers: expected ...". */
+int config_file_read(const char *path, const char *shown, struct config_draft *d, struct error *err);
+
+#endif

@@ -1,0 +1,160 @@
+/*
+ * serve.c: the command serve, and the hidden command config: the configuration is evaluated and checked in a child that
+ * may die; what comes back is plain data, sealed, and handed to the supervisor.
+ * Owns: the configuration. Runs in: the process that becomes the supervisor; the config child. Fails: one line, exit 1
+ * or 2, nothing started.
+ */
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/panic.h"
+#include "cli/cli.h"
+#include "cli/config_load.h"
+#include "cli/print.h"
+#include "ipc/heritage.h"
+#include "load/limit.h"
+#include "supervise/spawn.h"
+#include "supervise/supervise.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CONFIG_TEXT_MAX (8u << 20)
+
+/* --- the config child --- */
+
+/* The command line that the parent was given: texts in a sealed file. Never freed: the process is short. */
+static int read_command_line(int fd, int *argc_out, char ***argv_out, struct error *err)
+{
+    struct slice bytes;
+    bool bad = false;
+    if (fd_map_sealed(fd, &bytes, err) != 0)
+        return -1;
+    uint32_t count = buf_take_u32(&bytes, &bad);
+    if (bad || count == 0 || count > bytes.len / 4)
+        return error_set(err, "malformed command line");
+    char **argv = need_zero((size_t)count + 1, sizeof *argv);
+    for (uint32_t i = 0; i < count; i++)
+        argv[i] = slice_dup(buf_take_string(&bytes, &bad));
+    *argc_out = (int)count;
+    *argv_out = argv;
+    return bad ? error_set(err, "malformed command line") : 0;
+}
+
+int cmd_config(int argc, char **argv)
+{
+    struct heritage h;
+    struct options options;
+    struct config config;
+    struct error err;
+    struct buf text = {0};
+    if (heritage_read(&h, &err) != 0)
+        return print_fail(CLI_FAILED, "%s", err.text);
+    if (h.kind != HERITAGE_CONFIG || read_command_line(h.config, &argc, &argv, &err) != 0)
+        return print_fail(CLI_FAILED, "config: not started by crescent");
+    if (options_parse(argc, argv, &options, &err) != 0)
+        return print_usage(argv[0], err.text);
+    int code = config_load(&options, true, &config, &err);
+    if (code != CLI_DONE) {
+        config_free(&config);
+        return print_fail(code, "%s", err.text);
+    }
+    config_write(&config, &text);
+    if (fd_write_all(h.extra, buf_slice(&text)) != 0)
+        code = print_fail(CLI_FAILED, "config: %s", strerror(errno));
+    buf_free(&text);
+    config_free(&config);
+    return code;
+}
+
+/* --- the supervisor to be --- */
+
+/* Starts the child and waits for its end; 0 when it has written the configuration, else the exit code. */
+static int run_child(int command_line, int out)
+{
+    struct heritage h = {.kind = HERITAGE_CONFIG,
+                         .supervisor = HERITAGE_NO_FD,
+                         .area = HERITAGE_NO_FD,
+                         .config = command_line,
+                         .snapshot = HERITAGE_NO_FD,
+                         .extra = out};
+    struct error err;
+    pid_t pid;
+    int status;
+    if (spawn_self(&h, NULL, &pid, NULL, &err) != 0)
+        return print_fail(CLI_FAILED, "%s", err.text);
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return print_fail(CLI_FAILED, "the configuration's process: %s", strerror(errno));
+    if (WIFSIGNALED(status))
+        return print_fail(CLI_FAILED, "the process that reads the configuration was ended by signal %d (%s)",
+                          WTERMSIG(status), strsignal(WTERMSIG(status)));
+    return WEXITSTATUS(status) <= CLI_USAGE ? WEXITSTATUS(status) : CLI_FAILED;
+}
+
+static int make_files(int argc, char **argv, int *command_line_out, int *out_out, struct error *err)
+{
+    struct buf bytes = {0};
+    buf_add_u32(&bytes, (uint32_t)argc);
+    for (int i = 0; i < argc; i++)
+        buf_add_string(&bytes, slice_of(argv[i]));
+    *command_line_out = fd_sealed("crescent-command-line", buf_slice(&bytes), err);
+    buf_free(&bytes);
+    if (*command_line_out < 0)
+        return -1;
+    *out_out = memfd_create("crescent-configuration", MFD_CLOEXEC);
+    return *out_out < 0 ? error_errno(err, "memory file") : 0;
+}
+
+/* Takes what the child wrote: parsed, and sealed for the other children. */
+static int take_config(int out, struct config *config_out, int *text_out, struct error *err)
+{
+    struct buf text = {0};
+    int done = lseek(out, 0, SEEK_SET) == 0 ? fd_read_all(out, CONFIG_TEXT_MAX, &text, err) : -1;
+    if (done == 0)
+        done = config_read(buf_slice(&text), config_out, err);
+    if (done == 0 && (*text_out = fd_sealed("crescent-configuration", buf_slice(&text), err)) < 0) {
+        config_free(config_out);
+        done = -1;
+    }
+    if (text.len > 0)
+        explicit_bzero(text.at, text.len);
+    buf_free(&text);
+    return done;
+}
+
+static int read_config(int argc, char **argv, struct config *config_out, int *text_out)
+{
+    struct error err;
+    int command_line = -1, out = -1;
+    int code = make_files(argc, argv, &command_line, &out, &err) == 0 ? run_child(command_line, out)
+                                                                      : print_fail(CLI_FAILED, "%s", err.text);
+    if (code == CLI_DONE && take_config(out, config_out, text_out, &err) != 0)
+        code = print_fail(CLI_FAILED, "%s", err.text);
+    fd_close(&command_line);
+    fd_close(&out);
+    return code;
+}
+
+int cmd_serve(int argc, char **argv)
+{
+    struct options options;
+    struct config config;
+    struct error err;
+    int text = -1;
+    if (options_parse(argc, argv, &options, &err) != 0)
+        return print_usage("serve", err.text);
+    if (options.help)
+        return cmd_help(2, (char *[]){(char *)"help", argv[0], NULL});
+    int code = read_config(argc, argv, &config, &text);
+    if (code != CLI_DONE)
+        return code;
+    log_open(STDERR_FILENO, config.log_level, "supervisor", isatty(STDERR_FILENO) == 1);
+    if (config.store != NULL)
+        log_at(LOG_WARN, "no store in this version: --store is not used yet", LOG_STR("store", config.store));
+    code = supervise_run(&config, text);
+    fd_close(&text);
+    config_free(&config);
+    return code;
+}
