@@ -114,7 +114,7 @@ class Server {
     post(target, body = '', headers = {}) { return request(this.url + target, { method: 'POST', headers, body }); }
     /** Process ids of the children of one kind ("worker", "keeper", "trial"). */
     children(kind) {
-        return childrenOf(this.pid).filter((pid) => cmdline(pid).includes(kind));
+        return childrenOf(this.pid).filter((pid) => cmdline(pid).includes(` ${kind}`));
     }
     async metric(name, labels = '') {
         const text = (await request(`${this.admin}/metrics`)).text;

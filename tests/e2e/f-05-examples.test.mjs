@@ -1,0 +1,54 @@
+import { sign } from '@octokit/webhooks-methods';
+import examples from '@octokit/webhooks-examples';
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { test } from 'node:test';
+import Stripe from 'stripe';
+import { assertProblem, repository, start } from './helper.mjs';
+
+const env = { GITHUB_WEBHOOK_SECRET: 'gh-secret', STRIPE_WEBHOOK_SECRET: 'whsec_test', DEMO_API_KEY: 'demo-key' };
+const setup = (t) => start(t, { hooks: path.join(repository, 'examples/hooks'), env });
+
+test('github: what a push would deploy', async (t) => {
+    const server = await setup(t);
+    const send = async (event, payload) => {
+        const body = JSON.stringify(payload);
+        return server.post('/github', body, { 'x-github-event': event, 'x-hub-signature-256': await sign(env.GITHUB_WEBHOOK_SECRET, body) });
+    };
+    const [tag] = examples.find((e) => e.name === 'push').examples;
+    const push = { ...tag, ref: 'refs/heads/main' };
+    assert.deepEqual((await send('push', push)).json, { deploy: true, repository: push.repository.full_name, branch: 'main', commit: push.after, pusher: push.pusher.name });
+    assert.equal((await send('push', tag)).json.deploy, false);
+    assert.ok([200, 202, 204].includes((await send('ping', { zen: 'x' })).status));
+    assertProblem(await server.post('/github', '{}', { 'x-github-event': 'push', 'x-hub-signature-256': `sha256=${'0'.repeat(64)}` }), 401);
+});
+
+test('stripe: the order\'s new state', async (t) => {
+    const server = await setup(t);
+    const stripe = new Stripe('sk_test_none');
+    const send = (event) => {
+        const payload = JSON.stringify(event);
+        return server.post('/billing/stripe', payload, { 'stripe-signature': stripe.webhooks.generateTestHeaderString({ payload, secret: env.STRIPE_WEBHOOK_SECRET }) });
+    };
+    const event = { id: 'evt_1', type: 'payment_intent.succeeded', data: { object: { amount: 1999, currency: 'eur', metadata: { order_id: '1001' } } } };
+    assert.deepEqual((await send(event)).json, { order: '1001', state: 'paid', amount: 1999, currency: 'eur', event: 'evt_1' });
+    assertProblem(await send({ ...event, data: { object: {} } }), 422, /order_id/);
+});
+
+test('form, transform, orders, hello', async (t) => {
+    const server = await setup(t);
+    const form = { 'content-type': 'application/x-www-form-urlencoded' };
+    const sent = await server.post('/form', 'name=Ada&email=ada%40example.com&message=Hello', form);
+    assert.deepEqual([sent.status, sent.json], [201, { thanks: 'Ada', characters: 5 }]);
+    assert.equal(assertProblem(await server.post('/form', 'name=Ada', form), 422).problems.length, 2);
+    const order = await server.post('/transform', '{"order":{"id":9007199254740993,"lines":[{"sku":"A1","quantity":2,"price":250}]}}');
+    assert.match(order.text, /"reference":9007199254740993/);
+    assert.deepEqual(order.json.picks, [{ article: 'A1', pieces: 2 }]);
+    assertProblem(await server.post('/transform', '{"order":'), 400, /\d/);
+    const key = { 'x-api-key': env.DEMO_API_KEY };
+    assert.equal((await server.get('/orders/1001', key)).json.quantity, 1);
+    assert.equal((await server.post('/orders/1002', '{"quantity":3}', key)).json.changed_by, 'demo');
+    assertProblem(await server.get('/orders/9', key), 404);
+    assertProblem(await server.get('/orders/1001', {}), 401);
+    assert.equal((await server.get('/hello?name=Ada')).text, 'Hello, Ada!\n');
+});
