@@ -16,4 +16,7 @@
 int bind_reply_read(lua_State *co, int count, const struct uuid *id, struct http_response *r, struct buf *room,
                     struct error *err);
 
+/* Pushes the global reply. Once per state, before any bind_reply_read. [-0,+1,m] */
+void bind_reply_open(lua_State *L);
+
 #endif

@@ -1,0 +1,40 @@
+/*
+ * bind_reply_internal.h: what bind_reply (reading), bind_reply_make (the global reply) and bind_cookies share.
+ * Runs in: the state's thread.
+ */
+#ifndef CRESCENT_BIND_BIND_REPLY_INTERNAL_H
+#define CRESCENT_BIND_BIND_REPLY_INTERNAL_H
+
+#include "bind/bind_reply.h"
+
+enum bind_reply_kind {
+    REPLY_KIND_JSON = 1,
+    REPLY_KIND_TEXT,
+    REPLY_KIND_HTML,
+    REPLY_KIND_BYTES,
+    REPLY_KIND_REDIRECT,
+    REPLY_KIND_PROBLEM
+};
+
+/* Positions in a reply's table. */
+enum bind_reply_field {
+    REPLY_KIND = 1,
+    REPLY_STATUS,
+    REPLY_BODY,
+    REPLY_HEADERS,
+    REPLY_COOKIES,
+    REPLY_TYPE,
+    REPLY_FIELDS = REPLY_TYPE
+};
+
+/* Puts the metatable and the protected reader into the registry; once per state. [-0,+0,m] */
+void bind_reply_register(lua_State *L);
+/* Pushes a new reply with kind and status. [-0,+1,m] */
+void bind_reply_push(lua_State *L, enum bind_reply_kind kind, int status);
+/*
+ * Adds a Set-Cookie header (RFC 6265 4.1.1) for each cookie of the table at `index`: name = "value", or
+ * name = { value, path, domain, max_age, secure, http_only, same_site }. nil: none. 0, or -1 with words.
+ */
+int bind_reply_cookies(lua_State *L, int index, struct http_response *r, struct error *err);
+
+#endif

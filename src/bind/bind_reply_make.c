@@ -1,0 +1,143 @@
+/*
+ * bind_reply_make.c: the global reply: reply.json, text, html, bytes, redirect, problem; what later versions have is
+ * refused by name. opts is a status or { status, headers, cookies, type }.
+ * Runs in: the state's thread. Fails: misuse raises, with the script's line.
+ */
+#include "bind/bind_reply_internal.h"
+#include "script/table.h"
+#include <lauxlib.h>
+
+/* Reads opts at index 2 into the reply at the top of the stack; `what`: "reply.json". */
+static void take_options(lua_State *L, const char *what)
+{
+    static const char *const known[] = {"status", "headers", "cookies", "type", NULL};
+    static const char *const tables[] = {"headers", "cookies"};
+    static const int fields[] = {REPLY_HEADERS, REPLY_COOKIES};
+    struct table_reader options;
+    struct slice type;
+    long long status;
+    if (lua_isnoneornil(L, 2))
+        return;
+    if (lua_type(L, 2) == LUA_TNUMBER) {
+        double number = lua_tonumber(L, 2);
+        if (!(number >= 200 && number <= 599) || number != (int)number)
+            luaL_error(L, "%s: status must be an integer from 200 to 599", what);
+        lua_pushinteger(L, (int)number);
+        lua_rawseti(L, -2, REPLY_STATUS);
+        return;
+    }
+    table_begin(&options, L, 2, what, known, false);
+    if (table_integer(&options, "status", 200, 599, &status)) {
+        lua_pushinteger(L, (int)status);
+        lua_rawseti(L, -2, REPLY_STATUS);
+    }
+    if (table_string(&options, "type", &type)) {
+        lua_pushlstring(L, type.at, type.len);
+        lua_rawseti(L, -2, REPLY_TYPE);
+    }
+    for (int i = 0; i < 2; i++) {
+        lua_getfield(L, 2, tables[i]);
+        if (!lua_isnil(L, -1) && !lua_istable(L, -1))
+            table_fault(&options, tables[i], "expected a table, got a %s", luaL_typename(L, -1));
+        lua_rawseti(L, -2, fields[i]);
+    }
+}
+
+/* reply.<kind>(body, opts) with the value at 1 as its body. */
+static int make(lua_State *L, enum bind_reply_kind kind, const char *what)
+{
+    if (lua_gettop(L) > 2)
+        return luaL_error(L, "%s: expected a body and options, got %d values", what, lua_gettop(L));
+    bind_reply_push(L, kind, 200);
+    take_options(L, what);
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, -2, REPLY_BODY);
+    return 1;
+}
+
+static int reply_json(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    if (lua_isnil(L, 1)) /* null must be meant: json.null */
+        return luaL_argerror(L, 1, "expected a value, got nil (json.null is JSON's null)");
+    return make(L, REPLY_KIND_JSON, "reply.json");
+}
+
+static int reply_text(lua_State *L)
+{
+    luaL_checkstring(L, 1); /* turns a number into its text, in place */
+    return make(L, REPLY_KIND_TEXT, "reply.text");
+}
+
+static int reply_html(lua_State *L)
+{
+    luaL_checkstring(L, 1);
+    return make(L, REPLY_KIND_HTML, "reply.html");
+}
+
+static int reply_bytes(lua_State *L)
+{
+    luaL_checkstring(L, 1);
+    return make(L, REPLY_KIND_BYTES, "reply.bytes");
+}
+
+/* reply.redirect(url [, status = 302]): RFC 9110 15.4 */
+static int reply_redirect(lua_State *L)
+{
+    size_t len;
+    luaL_checklstring(L, 1, &len);
+    int status = (int)luaL_optinteger(L, 2, 302);
+    luaL_argcheck(L, len > 0, 1, "an empty URL");
+    luaL_argcheck(L, status == 301 || status == 302 || status == 303 || status == 307 || status == 308, 2,
+                  "expected 301, 302, 303, 307 or 308");
+    bind_reply_push(L, REPLY_KIND_REDIRECT, status);
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, -2, REPLY_BODY);
+    return 1;
+}
+
+/* reply.problem(status [, detail]): RFC 9457 */
+static int reply_problem(lua_State *L)
+{
+    int status = (int)luaL_checkinteger(L, 1);
+    luaL_argcheck(L, status >= 400 && status <= 599, 1, "expected a status from 400 to 599");
+    luaL_optstring(L, 2, NULL);
+    if (lua_gettop(L) > 2)
+        return luaL_error(L, "reply.problem: expected a status and a detail; error { ... } takes further members");
+    lua_settop(L, 2);
+    bind_reply_push(L, REPLY_KIND_PROBLEM, status);
+    lua_pushvalue(L, 2);
+    lua_rawseti(L, -2, REPLY_BODY);
+    return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"json", reply_json},         {"text", reply_text},       {"html", reply_html}, {"bytes", reply_bytes},
+    {"redirect", reply_redirect}, {"problem", reply_problem}, {NULL, NULL},
+};
+
+/* reply.<name> that is not there: later versions' by name, others with the nearest. */
+static int reply_missing(lua_State *L)
+{
+    static const char *const names[] = {"json", "text", "html", "bytes", "redirect", "problem"};
+    static const char *const later[] = {"file", "skip", "stream", "sse", "proxy"};
+    struct slice name;
+    name.at = luaL_checklstring(L, 2, &name.len);
+    for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+        if (slice_equal(name, slice_of(later[i])))
+            return luaL_error(L, "reply.%s is not in this version of crescent", later[i]);
+    const char *nearest = slice_nearest(name, names, sizeof(names) / sizeof(names[0]));
+    return nearest != NULL ? luaL_error(L, "there is no reply.%s; did you mean reply.%s?", name.at, nearest)
+                           : luaL_error(L, "there is no reply.%s", name.at);
+}
+
+void bind_reply_open(lua_State *L)
+{
+    bind_reply_register(L);
+    lua_createtable(L, 0, sizeof(functions) / sizeof(functions[0]));
+    luaL_setfuncs(L, functions, 0);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, reply_missing);
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, -2);
+}
