@@ -314,6 +314,8 @@ static enum reason check_item(struct scheme *s, const struct scheme_keys *keys, 
         if (!timestamp_parse(written, s->unit, &signed_at))
             return REASON_malformed_header;
     }
+    if (keys->count == 0)
+        return REASON_no_secret;
     *index_out = match(s, keys, parts);
     if (*index_out == 0)
         return REASON_bad_signature;
@@ -380,13 +382,10 @@ static enum reason check_pairs(struct scheme *s, const struct scheme_keys *keys,
     return furthest;
 }
 
-enum reason scheme_check(struct scheme *s, const struct scheme_keys *keys, const struct http_request *req, wall_t now,
-                         int *index_out)
+static enum reason check_headers(struct scheme *s, const struct scheme_keys *keys, const struct http_request *req,
+                                 wall_t now, int *index_out)
 {
     enum reason furthest = REASON_missing_header;
-    *index_out = 0;
-    if (keys->count == 0)
-        return REASON_no_secret;
     for (size_t i = 0; i < s->header_count; i++) {
         struct slice value = SLICE_NONE;
         enum reason why = payload_header(req, slice_of(s->headers[i]), &value);
@@ -399,4 +398,19 @@ enum reason scheme_check(struct scheme *s, const struct scheme_keys *keys, const
     }
     *index_out = 0;
     return furthest;
+}
+
+enum reason scheme_check(struct scheme *s, const struct scheme_keys *keys, const struct http_request *req, wall_t now,
+                         int *index_out)
+{
+    *index_out = 0;
+    return keys->count > 0 ? check_headers(s, keys, req, now, index_out) : REASON_no_secret;
+}
+
+enum reason scheme_check_form(struct scheme *s, const struct http_request *req)
+{
+    static const struct scheme_keys none;
+    int index;
+    enum reason why = check_headers(s, &none, req, (wall_t){0}, &index);
+    return why == REASON_no_secret ? REASON_none : why;
 }

@@ -70,5 +70,10 @@ struct scheme_keys *scheme_own_keys(struct scheme *s);
  */
 enum reason scheme_check(struct scheme *s, const struct scheme_keys *keys, const struct http_request *req, wall_t now,
                          int *index_out);
+/*
+ * Checks all that needs no secret: REASON_none says that a signature is there, in its form, not that it is genuine;
+ * else missing_header, malformed_header. So that a request which cannot be genuine is not worth asking for its secret.
+ */
+enum reason scheme_check_form(struct scheme *s, const struct http_request *req);
 
 #endif

@@ -215,7 +215,11 @@ enum verdict verify_check(const struct verifier *v, const struct http_request *r
     *reason_out = REASON_none;
     if (v->group)
         return (v->any ? check_any : check_all)(v, req, now, auth_out, reason_out);
-    return v->lua ? VERDICT_LUA : check_leaf(v, req, now, auth_out, reason_out);
+    if (!v->lua)
+        return check_leaf(v, req, now, auth_out, reason_out);
+    if (v->scheme != NULL)
+        *reason_out = scheme_check_form(v->scheme, req);
+    return *reason_out == REASON_none ? VERDICT_LUA : VERDICT_REFUSE;
 }
 
 int verify_check_secrets(const struct verifier *v, const struct http_request *req, wall_t now,

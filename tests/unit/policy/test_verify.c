@@ -166,6 +166,40 @@ static void a_function_is_asked_only_when_it_matters(void **state)
     assert_int_equal(released, 8);
 }
 
+static void secrets_are_asked_for_only_where_a_signature_is(void **state)
+{
+    static const struct scheme_spec spec = {.name = "hmac",
+                                            .headers = {{"x-sig", 5}},
+                                            .header_count = 1,
+                                            .algorithm = DIGEST_SHA256,
+                                            .payload = {"{body}", 6}};
+    struct verify_facts facts = {.event_type = NULL};
+    struct request r;
+    struct error err;
+    int released = 0;
+    struct scheme *s = scheme_new(&spec, &err);
+    struct verifier *v =
+        verify_new_scheme(&s, &facts, (struct verify_function){.ref = 3, .release = count_release, .owner = &released});
+    struct slice secrets[] = {SLICE("other"), SLICE("It's a Secret to Everybody")};
+    request_make(&r, "Hello, World!");
+    assert_int_equal(check(v, &r), VERDICT_REFUSE);
+    assert_int_equal(why, REASON_missing_header);
+    request_header(&r, "x-sig", SLICE("nonsense"));
+    assert_int_equal(check(v, &r), VERDICT_REFUSE);
+    assert_int_equal(why, REASON_malformed_header);
+    r.headers[0].value = SLICE(GITHUB_HEX);
+    assert_int_equal(check(v, &r), VERDICT_LUA);
+    assert_int_equal(verify_check_secrets(v, &r.http, at_second(0), secrets, 2, &auth, &why, &err), 0);
+    assert_int_equal(why, REASON_none);
+    assert_int_equal(auth.index, 2);
+    assert_int_equal(verify_check_secrets(v, &r.http, at_second(0), secrets, 1, &auth, &why, &err), 0);
+    assert_int_equal(why, REASON_bad_signature);
+    assert_int_equal(verify_check_secrets(v, &r.http, at_second(0), secrets, 0, &auth, &why, &err), 0);
+    assert_int_equal(why, REASON_no_secret);
+    verify_release(&v);
+    assert_int_equal(released, 3);
+}
+
 static void reasons_have_names_and_statuses(void **state)
 {
     assert_string_equal(policy_reason_name(REASON_bad_signature), "bad_signature");
@@ -184,6 +218,7 @@ int main(void)
         cmocka_unit_test(all_needs_both_and_knows_the_subject),
         cmocka_unit_test(challenges_of_alternatives_stand_in_a_list),
         cmocka_unit_test(a_function_is_asked_only_when_it_matters),
+        cmocka_unit_test(secrets_are_asked_for_only_where_a_signature_is),
         cmocka_unit_test(reasons_have_names_and_statuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
