@@ -1,0 +1,235 @@
+/*
+ * admin.c: see admin.h. Order: Host → route → method → token → answer.
+ */
+#include "admin/admin.h"
+#include "admin/metrics.h"
+#include "base/log.h"
+#include "base/panic.h"
+#include "crypto/equal.h"
+#include "http/problem.h"
+#include "http/response.h"
+#include <arpa/inet.h>
+#include <h2o.h>
+#include <h2o/http1.h>
+
+#define CONNECTIONS_MAX 100
+#define REQUEST_MAX (64u << 10)
+#define TIME_MS 10000 /* for a whole request, and between two */
+
+struct admin {
+    struct admin_host host;
+    h2o_globalconf_t config;
+    h2o_context_t context;
+    h2o_accept_ctx_t accept;
+    unsigned connections;
+    bool draining;
+};
+
+struct admin_handler {
+    h2o_handler_t super;
+    struct admin *admin;
+};
+
+struct route {
+    struct slice path;
+    bool token; /* wants it, where one is configured */
+    void (*answer)(struct admin *a, struct http_response *r, struct buf *body);
+};
+
+static int on_request(h2o_handler_t *self, h2o_req_t *req);
+static void on_accept(h2o_socket_t *listener, const char *err);
+
+/* --- birth -------------------------------------------------------------------------------------------------------- */
+
+static void listen_on(struct admin *a, struct heritage_socket *socket)
+{
+    h2o_socket_t *listener = h2o_evloop_socket_create(loop_evloop(a->host.loop), socket->fd, H2O_SOCKET_FLAG_DONT_READ);
+    listener->data = a;
+    h2o_socket_read_start(listener, on_accept);
+    socket->fd = HERITAGE_NO_FD;
+}
+
+struct admin *admin_new(const struct admin_host *host)
+{
+    struct admin *a = need_zero(1, sizeof(*a));
+    a->host = *host;
+    h2o_config_init(&a->config);
+    a->config.max_request_entity_size = REQUEST_MAX;
+    a->config.http1.req_timeout = TIME_MS;
+    a->config.http1.upgrade_to_http2 = 0;
+    /* The name is what a request without Host is taken for: health checkers of HTTP/1.0 send none. */
+    h2o_hostconf_t *name = h2o_config_register_host(&a->config, h2o_iovec_init(H2O_STRLIT("localhost")), 65535);
+    h2o_pathconf_t *all = h2o_config_register_path(name, "/", 0);
+    struct admin_handler *handler = (void *)h2o_create_handler(all, sizeof(*handler));
+    handler->super.on_req = on_request;
+    handler->admin = a;
+    h2o_context_init(&a->context, loop_evloop(host->loop), &a->config);
+    a->accept = (h2o_accept_ctx_t){.ctx = &a->context, .hosts = a->config.hosts};
+    for (size_t i = 0; i < host->heritage->socket_count; i++)
+        if (host->heritage->sockets[i].listener == UINT32_MAX)
+            listen_on(a, &host->heritage->sockets[i]);
+    return a;
+}
+
+void admin_drain(struct admin *a)
+{
+    a->draining = true;
+}
+
+/* --- connections -------------------------------------------------------------------------------------------------- */
+
+static void on_close(void *data)
+{
+    struct admin *a = data;
+    a->connections--;
+}
+
+static void on_accept(h2o_socket_t *listener, const char *err)
+{
+    struct admin *a = listener->data;
+    if (err != NULL)
+        return;
+    h2o_socket_t *socket = h2o_evloop_socket_accept(listener);
+    if (socket == NULL)
+        return;
+    if (a->connections >= CONNECTIONS_MAX) {
+        h2o_socket_close(socket);
+        return;
+    }
+    a->connections++;
+    socket->on_close.cb = on_close;
+    socket->on_close.data = a;
+    h2o_accept(&a->accept, socket);
+}
+
+/* --- requests ----------------------------------------------------------------------------------------------------- */
+
+/* The name in "name:port", "[v6]:port". */
+static struct slice host_name(struct slice authority)
+{
+    size_t end = authority.len;
+    if (authority.len != 0 && authority.at[0] == '[') {
+        size_t close = slice_find(authority, ']');
+        return close == SIZE_MAX ? SLICE_NONE : (struct slice){authority.at + 1, close - 1};
+    }
+    size_t colon = slice_find(authority, ':');
+    return (struct slice){authority.at, colon == SIZE_MAX ? end : colon};
+}
+
+static bool is_address(struct slice name)
+{
+    char text[INET6_ADDRSTRLEN];
+    struct in6_addr room;
+    if (name.len == 0 || name.len >= sizeof(text))
+        return false;
+    memcpy(text, name.at, name.len);
+    text[name.len] = '\0';
+    return strlen(text) == name.len && (inet_pton(AF_INET, text, &room) == 1 || inet_pton(AF_INET6, text, &room) == 1);
+}
+
+static bool host_allowed(const struct admin *a, h2o_req_t *req)
+{
+    struct slice name = host_name((struct slice){req->input.authority.base, req->input.authority.len});
+    return is_address(name) || slice_equal_nocase(name, SLICE("localhost")) ||
+           (a->host.config->admin.host != NULL && slice_equal_nocase(name, slice_of(a->host.config->admin.host)));
+}
+
+static bool token_good(const struct admin *a, h2o_req_t *req)
+{
+    if (a->host.config->admin_token == NULL)
+        return true;
+    ssize_t at = h2o_find_header(&req->headers, H2O_TOKEN_AUTHORIZATION, SIZE_MAX);
+    if (at == -1)
+        return false;
+    struct slice value = {req->headers.entries[at].value.base, req->headers.entries[at].value.len};
+    const struct slice scheme = SLICE("Bearer ");
+    if (value.len < scheme.len || !slice_equal_nocase((struct slice){value.at, scheme.len}, scheme))
+        return false;
+    return equal_secret(slice_trim(slice_from(value, scheme.len)), slice_of(a->host.config->admin_token));
+}
+
+static void text_answer(struct http_response *r, int status, struct slice body)
+{
+    r->status = status;
+    r->body = body;
+    http_response_add(r, SLICE("content-type"), SLICE("text/plain; charset=utf-8"), NULL);
+}
+
+static void answer_health(struct admin *a, struct http_response *r, struct buf *body)
+{
+    text_answer(r, 200, SLICE("ok\n"));
+}
+
+static void answer_ready(struct admin *a, struct http_response *r, struct buf *body)
+{
+    if (a->draining)
+        text_answer(r, 503, SLICE("draining\n"));
+    else if (!reload_is_live(a->host.reload))
+        text_answer(r, 503, SLICE("scripts are not loaded yet\n"));
+    else if (admin_metrics_serving(a->host.area) == 0)
+        text_answer(r, 503, SLICE("no worker is serving\n"));
+    else
+        text_answer(r, 200, SLICE("ok\n"));
+}
+
+static void answer_metrics(struct admin *a, struct http_response *r, struct buf *body)
+{
+    admin_metrics_write(a->host.area, a->host.reload, body);
+    r->status = 200;
+    r->body = buf_slice(body);
+    http_response_add(r, SLICE("content-type"), SLICE("text/plain; version=0.0.4; charset=utf-8"), NULL);
+}
+
+static const struct route routes[] = {
+    {SLICE("/healthz"), false, answer_health},
+    {SLICE("/readyz"), false, answer_ready},
+    {SLICE("/metrics"), true, answer_metrics},
+};
+
+static const struct route *find_route(struct slice path)
+{
+    for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
+        if (slice_equal(routes[i].path, path))
+            return &routes[i];
+    return NULL;
+}
+
+static void refuse(struct http_response *r, int status, const char *detail, struct buf *body)
+{
+    struct uuid id = uuid_new(wall_now());
+    problem_make(r, status, slice_of(detail), &id, SLICE_NONE, body);
+}
+
+static void answer(struct admin *a, h2o_req_t *req, struct http_response *r, struct buf *body)
+{
+    const struct route *route = find_route((struct slice){req->path_normalized.base, req->path_normalized.len});
+    bool reads = h2o_memis(req->method.base, req->method.len, H2O_STRLIT("GET")) ||
+                 h2o_memis(req->method.base, req->method.len, H2O_STRLIT("HEAD"));
+    if (!host_allowed(a, req)) {
+        refuse(r, 403, "the Host header names neither this listener, localhost nor an address", body);
+    } else if (route == NULL) {
+        refuse(r, 404, NULL, body);
+    } else if (!reads) {
+        refuse(r, 405, NULL, body);
+        http_response_add(r, SLICE("allow"), SLICE("GET, HEAD"), NULL);
+    } else if (route->token && !token_good(a, req)) {
+        refuse(r, 401, "this needs the admin token", body);
+        http_response_add(r, SLICE("www-authenticate"), SLICE("Bearer realm=\"crescent\""), NULL);
+    } else {
+        route->answer(a, r, body);
+    }
+    http_response_add(r, SLICE("cache-control"), SLICE("no-store"), NULL);
+}
+
+static int on_request(h2o_handler_t *self, h2o_req_t *req)
+{
+    struct admin *a = ((struct admin_handler *)self)->admin;
+    struct http_response r;
+    struct buf body = {0};
+    http_response_init(&r);
+    answer(a, req, &r, &body);
+    http_response_send(&r, req);
+    http_response_free(&r);
+    buf_free(&body);
+    return 0;
+}

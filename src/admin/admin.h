@@ -1,0 +1,29 @@
+/*
+ * admin.h: the operator's listener: /healthz, /readyz, /metrics over HTTP/1.1.
+ * Host is checked (a web page that rebinds its name to this address is refused), /metrics wants the token where one is
+ * configured. Owns: its listening sockets and connections. Runs in: the keeper's loop. Never fails; without a socket in
+ * the heritage it listens on nothing.
+ */
+#ifndef CRESCENT_ADMIN_ADMIN_H
+#define CRESCENT_ADMIN_ADMIN_H
+
+#include "base/config.h"
+#include "ipc/heritage.h"
+#include "reload/reload.h"
+
+struct admin;
+
+struct admin_host { /* all of it outlives the admin */
+    struct loop *loop;
+    const struct config *config;
+    struct area *area;
+    struct reload *reload;
+    struct heritage *heritage; /* its admin sockets are taken */
+};
+
+/* Lives as long as the process. */
+struct admin *admin_new(const struct admin_host *host);
+/* From now on this node is not ready: load balancers should send elsewhere. */
+void admin_drain(struct admin *a);
+
+#endif

@@ -1,0 +1,228 @@
+/*
+ * keeper.c: PROCESS keeper: heritage → reload → admin listener → links; then the loop until the supervisor says leave,
+ * or has gone.
+ * Owns: everything in struct keeper. Runs in: its only thread. Fails: at start, with a log line and exit code 1.
+ */
+#include "keeper/keeper.h"
+#include "admin/admin.h"
+#include "base/config.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/panic.h"
+#include "ipc/heritage.h"
+#include "ipc/link.h"
+#include "keeper/roster.h"
+#include "reload/reload.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+struct keeper {
+    struct heritage heritage;
+    struct config config;
+    struct area *area;
+    struct loop *loop;
+    struct reload *reload;
+    struct roster *roster;
+    struct admin *admin;
+    struct link *supervisor;
+    bool draining;
+};
+
+/* --- what reload needs of the others ------------------------------------------------------------------------------ */
+
+static void to_supervisor(void *cookie, const struct message *m)
+{
+    struct keeper *k = cookie;
+    link_send(k->supervisor, m);
+}
+
+static void to_workers(void *cookie, const struct message *m)
+{
+    struct keeper *k = cookie;
+    roster_send_all(k->roster, m);
+}
+
+static size_t count_workers(void *cookie)
+{
+    struct keeper *k = cookie;
+    return roster_count(k->roster);
+}
+
+/* --- the workers -------------------------------------------------------------------------------------------------- */
+
+struct addressee {
+    struct keeper *keeper;
+    uint32_t index;
+};
+
+static void to_one(void *cookie, const struct message *m)
+{
+    struct addressee *to = cookie;
+    roster_send(to->keeper->roster, to->index, m);
+}
+
+static void on_joined(void *cookie, uint32_t index, uint32_t incarnation, uint64_t generation)
+{
+    struct addressee to = {cookie, index};
+    reload_worker_joined(to.keeper->reload, index, incarnation, generation, to_one, &to);
+}
+
+static void on_left(void *cookie, uint32_t index)
+{
+    struct keeper *k = cookie;
+    reload_worker_left(k->reload, index);
+}
+
+static void on_prepared(void *cookie, uint32_t index, const struct message_prepared *m)
+{
+    struct keeper *k = cookie;
+    reload_prepared(k->reload, index, m);
+}
+
+/* --- the supervisor ----------------------------------------------------------------------------------------------- */
+
+static void on_ping(struct link *l, const struct message *m, void *cookie)
+{
+    link_send(l, &(struct message){.type = MESSAGE_pong, .pong = {.sequence = m->ping.sequence}});
+}
+
+static void on_peer(struct link *l, const struct message *m, void *cookie)
+{
+    struct keeper *k = cookie;
+    roster_peer(k->roster, &m->peer);
+}
+
+/* The first: the workers leave, and load balancers should know. The second: they have left. */
+static void on_drain(struct link *l, const struct message *m, void *cookie)
+{
+    struct keeper *k = cookie;
+    if (k->draining)
+        loop_stop(k->loop);
+    k->draining = true;
+    if (k->admin != NULL)
+        admin_drain(k->admin);
+}
+
+static void on_died(struct link *l, const struct message *m, void *cookie)
+{
+    struct keeper *k = cookie;
+    reload_worker_died(k->reload, m->died.index, &m->died);
+}
+
+static void on_trial(struct link *l, const struct message *m, void *cookie)
+{
+    struct keeper *k = cookie;
+    reload_trial_started(k->reload, m->trial.id, m->trial.socket);
+}
+
+static void on_trial_ended(struct link *l, const struct message *m, void *cookie)
+{
+    struct keeper *k = cookie;
+    reload_trial_ended(k->reload, m->trial_ended.id, m->trial_ended.status);
+}
+
+static void on_snapshot_kept(struct link *l, const struct message *m, void *cookie)
+{
+    struct keeper *k = cookie;
+    reload_snapshot_kept(k->reload, m->snapshot_kept.generation);
+}
+
+static void on_supervisor_ended(struct link *l, const char *why, void *cookie)
+{
+    log_at(LOG_ERROR, "the supervisor has gone", LOG_STR("why", why));
+    _exit(1);
+}
+
+static const struct link_handlers supervisor_handlers = {
+    .on = {[MESSAGE_ping] = on_ping,
+           [MESSAGE_peer] = on_peer,
+           [MESSAGE_drain] = on_drain,
+           [MESSAGE_died] = on_died,
+           [MESSAGE_trial] = on_trial,
+           [MESSAGE_trial_ended] = on_trial_ended,
+           [MESSAGE_snapshot_kept] = on_snapshot_kept},
+    .ended = on_supervisor_ended,
+};
+
+/* --- birth -------------------------------------------------------------------------------------------------------- */
+
+static int take_heritage(struct keeper *k, struct error *err)
+{
+    struct slice text;
+    if (heritage_read(&k->heritage, err) != 0 || fd_map_sealed(k->heritage.config, &text, err) != 0)
+        return -1;
+    int read = config_read(text, &k->config, err);
+    if (text.len != 0)
+        munmap((void *)text.at, text.len);
+    fd_close(&k->heritage.config);
+    if (read != 0)
+        return -1;
+    k->area = area_map(k->heritage.area, err);
+    fd_close(&k->heritage.area);
+    return k->area != NULL ? 0 : -1;
+}
+
+static void make_reload(struct keeper *k)
+{
+    const struct roster_host roster = {
+        .loop = k->loop,
+        .places = k->area->workers,
+        .joined = on_joined,
+        .left = on_left,
+        .prepared = on_prepared,
+        .cookie = k,
+    };
+    const struct reload_host reload = {
+        .loop = k->loop,
+        .config = &k->config,
+        .area = k->area,
+        .to_supervisor = to_supervisor,
+        .to_workers = to_workers,
+        .workers = count_workers,
+        .cookie = k,
+    };
+    int snapshot = k->heritage.snapshot;
+    k->heritage.snapshot = HERITAGE_NO_FD;
+    k->supervisor = link_new(k->loop, k->heritage.supervisor, &supervisor_handlers, k);
+    k->heritage.supervisor = HERITAGE_NO_FD;
+    k->roster = roster_new(&roster);
+    k->reload = reload_new(&reload, snapshot, k->heritage.generation);
+}
+
+static int start(struct keeper *k, struct error *err)
+{
+    if (take_heritage(k, err) != 0)
+        return -1;
+    log_open(STDERR_FILENO, k->config.log_level, "keeper", isatty(STDERR_FILENO) == 1);
+    k->loop = loop_new();
+    make_reload(k);
+    const struct admin_host admin = {
+        .loop = k->loop,
+        .config = &k->config,
+        .area = k->area,
+        .reload = k->reload,
+        .heritage = &k->heritage,
+    };
+    k->admin = admin_new(&admin);
+    link_send(k->supervisor,
+              &(struct message){.type = MESSAGE_ready, .ready = {.incarnation = k->heritage.incarnation}});
+    return 0;
+}
+
+int keeper_main(void)
+{
+    struct keeper *k = need_zero(1, sizeof(*k));
+    struct error err;
+    log_open(STDERR_FILENO, LOG_INFO, "keeper", isatty(STDERR_FILENO) == 1);
+    panic_process("keeper");
+    signal(SIGPIPE, SIG_IGN);
+    if (start(k, &err) != 0) {
+        log_at(LOG_ERROR, "keeper cannot start", LOG_STR("error", err.text));
+        return 1;
+    }
+    loop_run(k->loop);
+    /* Connections of the admin listener may be open: the process's end closes them. */
+    _exit(0);
+}

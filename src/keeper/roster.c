@@ -1,0 +1,139 @@
+/*
+ * roster.c: see roster.h.
+ */
+#include "keeper/roster.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/panic.h"
+#include "ipc/link.h"
+#include <fcntl.h>
+#include <stdlib.h>
+
+struct place {
+    struct roster *roster;
+    uint32_t index, incarnation;
+    struct link *link; /* NULL: nobody here */
+    bool joined;       /* its hello has come */
+};
+
+struct roster {
+    struct roster_host host;
+    struct place *places;
+};
+
+static void on_hello(struct link *l, const struct message *m, void *cookie);
+static void on_prepared(struct link *l, const struct message *m, void *cookie);
+static void on_ended(struct link *l, const char *why, void *cookie);
+
+static const struct link_handlers handlers = {
+    .on = {[MESSAGE_hello] = on_hello, [MESSAGE_prepared] = on_prepared},
+    .ended = on_ended,
+};
+
+struct roster *roster_new(const struct roster_host *host)
+{
+    struct roster *r = need_zero(1, sizeof(*r));
+    r->host = *host;
+    r->places = need_zero(host->places + 1, sizeof(*r->places));
+    for (uint32_t i = 0; i < host->places; i++)
+        r->places[i] = (struct place){.roster = r, .index = i};
+    return r;
+}
+
+void roster_free(struct roster **r)
+{
+    struct roster *gone = *r;
+    *r = NULL;
+    if (gone == NULL)
+        return;
+    for (uint32_t i = 0; i < gone->host.places; i++)
+        link_free(&gone->places[i].link);
+    free(gone->places);
+    free(gone);
+}
+
+static void leave(struct place *p)
+{
+    bool was = p->joined;
+    p->joined = false;
+    link_free(&p->link);
+    if (was)
+        p->roster->host.left(p->roster->host.cookie, p->index);
+}
+
+void roster_peer(struct roster *r, const struct message_peer *m)
+{
+    int socket = m->socket;
+    if (m->index >= r->host.places) {
+        log_at(LOG_ERROR, "a worker beyond the number configured", LOG_INT("index", m->index));
+        fd_close(&socket);
+        return;
+    }
+    struct place *p = &r->places[m->index];
+    leave(p);
+    p->incarnation = m->incarnation;
+    p->link = link_new(r->host.loop, socket, &handlers, p);
+}
+
+static void on_hello(struct link *l, const struct message *m, void *cookie)
+{
+    struct place *p = cookie;
+    const struct message_hello *hello = &m->hello;
+    if (p->joined || hello->version != MESSAGES_VERSION || hello->index != p->index ||
+        hello->incarnation != p->incarnation) {
+        log_at(LOG_ERROR, "a worker's greeting is not what was announced", LOG_INT("worker", p->index),
+               LOG_INT("version", hello->version));
+        leave(p);
+        return;
+    }
+    p->joined = true;
+    p->roster->host.joined(p->roster->host.cookie, p->index, p->incarnation, hello->generation);
+}
+
+static void on_prepared(struct link *l, const struct message *m, void *cookie)
+{
+    struct place *p = cookie;
+    if (p->joined)
+        p->roster->host.prepared(p->roster->host.cookie, p->index, &m->prepared);
+}
+
+static void on_ended(struct link *l, const char *why, void *cookie)
+{
+    struct place *p = cookie;
+    log_at(LOG_DEBUG, "a worker's link ended", LOG_INT("worker", p->index), LOG_STR("why", why));
+    leave(p);
+}
+
+void roster_send_all(struct roster *r, const struct message *m)
+{
+    for (uint32_t i = 0; i < r->host.places; i++) {
+        if (!r->places[i].joined)
+            continue;
+        struct message copy = *m;
+        if (m->type == MESSAGE_prepare) {
+            copy.prepare.snapshot = fcntl(m->prepare.snapshot, F_DUPFD_CLOEXEC, 0);
+            if (copy.prepare.snapshot == -1) { /* without it the worker cannot follow: a new link tries again */
+                log_at(LOG_ERROR, "no descriptor left for a worker's snapshot", LOG_INT("worker", i));
+                continue;
+            }
+        }
+        link_send(r->places[i].link, &copy);
+    }
+}
+
+void roster_send(struct roster *r, uint32_t index, const struct message *m)
+{
+    struct message unwanted = *m;
+    if (index < r->host.places && r->places[index].joined)
+        link_send(r->places[index].link, m);
+    else
+        messages_close(&unwanted);
+}
+
+size_t roster_count(const struct roster *r)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < r->host.places; i++)
+        count += r->places[i].joined;
+    return count;
+}

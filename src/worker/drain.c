@@ -1,0 +1,24 @@
+/*
+ * drain.c: see drain.h.
+ */
+#include "worker/drain.h"
+#include "base/log.h"
+
+static void on_drained(void *cookie)
+{
+    struct worker *w = cookie;
+    log_at(LOG_DEBUG, "drained");
+    loop_stop(w->loop);
+}
+
+void drain_begin(struct worker *w, dur_t within)
+{
+    if (w->draining)
+        return;
+    w->draining = true;
+    w->exit_code = 0;
+    if (w->serving)
+        server_drain(w->server, mono_add(mono_now(), within), on_drained, w);
+    else
+        loop_stop(w->loop);
+}

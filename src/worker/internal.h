@@ -1,0 +1,31 @@
+/*
+ * internal.h: one worker process, as the files of worker/ share it.
+ */
+#ifndef CRESCENT_WORKER_INTERNAL_H
+#define CRESCENT_WORKER_INTERNAL_H
+
+#include "base/config.h"
+#include "io/timeout.h"
+#include "ipc/heritage.h"
+#include "ipc/link.h"
+#include "script/state.h"
+#include "server/server.h"
+#include "worker/prepare.h"
+
+struct worker {
+    char name[24]; /* "worker 1" */
+    struct heritage heritage;
+    struct config config;
+    struct area *area;
+    struct loop *loop;
+    struct state *state;
+    struct load *load;
+    struct prepare *prepare;
+    struct server *server;
+    struct link *supervisor, *keeper; /* keeper: NULL while it is away */
+    bool serving;                     /* accepts */
+    bool draining;
+    int exit_code;
+};
+
+#endif

@@ -1,0 +1,150 @@
+/*
+ * worker.c: PROCESS worker: heritage → Lua state → the inherited scripts → server → links; then the loop until drained.
+ * It accepts from the moment there is a live generation: connections wait in their queue until then.
+ * Owns: everything in struct worker. Runs in: its only thread. Fails: see worker.h.
+ */
+#include "worker/worker.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/panic.h"
+#include "bind/bind.h"
+#include "worker/orders.h"
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static int take_heritage(struct worker *w, struct error *err)
+{
+    struct slice text;
+    if (heritage_read(&w->heritage, err) != 0 || fd_map_sealed(w->heritage.config, &text, err) != 0)
+        return -1;
+    int read = config_read(text, &w->config, err);
+    if (text.len != 0)
+        munmap((void *)text.at, text.len);
+    fd_close(&w->heritage.config);
+    if (read != 0)
+        return -1;
+    w->area = area_map(w->heritage.area, err);
+    fd_close(&w->heritage.area);
+    if (w->area == NULL)
+        return -1;
+    if (w->heritage.index >= w->area->workers)
+        return error_set(err, "there is no worker %u", w->heritage.index);
+    snprintf(w->name, sizeof(w->name), "worker %u", w->heritage.index);
+    log_open(STDERR_FILENO, w->config.log_level, w->name, isatty(STDERR_FILENO) == 1);
+    panic_process(w->name);
+    return 0;
+}
+
+static void tell_keeper(void *cookie, const struct message *m)
+{
+    orders_to_keeper(cookie, m);
+}
+
+static void hear_keeper(void *cookie)
+{
+    orders_hear(cookie);
+}
+
+static void on_live(void *cookie)
+{
+    struct worker *w = cookie;
+    if (w->server != NULL)
+        orders_serve(w);
+}
+
+static struct generation *live_generation(void *cookie)
+{
+    struct worker *w = cookie;
+    return prepare_live(w->prepare);
+}
+
+static int make_state(struct worker *w, struct error *err)
+{
+    struct area_worker *slot = &w->area->worker[w->heritage.index];
+    const struct script_host host = {
+        .loop = w->loop,
+        .progress = &slot->progress,
+        .counters = &slot->counters,
+        .memory = w->config.limits.lua_memory,
+        .sandbox = w->config.sandbox,
+        .jit = true,
+    };
+    w->state = state_new(&host, bind_open, err);
+    if (w->state == NULL)
+        return -1;
+    w->load = load_new(w->state, &w->config, false);
+    const struct prepare_host prepare = {
+        .loop = w->loop,
+        .load = w->load,
+        .area = w->area,
+        .index = w->heritage.index,
+        .incarnation = w->heritage.incarnation,
+        .tell = tell_keeper,
+        .hear = hear_keeper,
+        .live = on_live,
+        .cookie = w,
+    };
+    w->prepare = prepare_new(&prepare);
+    return 0;
+}
+
+static int take_scripts(struct worker *w, struct error *err)
+{
+    int snapshot = w->heritage.snapshot;
+    w->heritage.snapshot = HERITAGE_NO_FD;
+    if (w->heritage.generation == 0 || snapshot == HERITAGE_NO_FD) {
+        fd_close(&snapshot);
+        return 0;
+    }
+    return prepare_inherited(w->prepare, w->heritage.generation, snapshot, err);
+}
+
+static int make_server(struct worker *w, struct error *err)
+{
+    const struct server_host host = {
+        .loop = w->loop,
+        .state = w->state,
+        .config = &w->config,
+        .area = w->area,
+        .index = w->heritage.index,
+        .heritage = &w->heritage,
+        .generation = live_generation,
+        .cookie = w,
+    };
+    w->server = server_new(&host, err);
+    return w->server != NULL ? 0 : -1;
+}
+
+static int start(struct worker *w, struct error *err)
+{
+    if (take_heritage(w, err) != 0)
+        return -1;
+    area_capture_stderr(w->area, w->heritage.index);
+    w->loop = loop_new();
+    if (make_state(w, err) != 0 || take_scripts(w, err) != 0 || make_server(w, err) != 0)
+        return -1;
+    orders_open(w);
+    if (prepare_live(w->prepare) != NULL)
+        orders_serve(w);
+    return 0;
+}
+
+int worker_main(void)
+{
+    struct worker *w = need_zero(1, sizeof(*w));
+    struct error err;
+    log_open(STDERR_FILENO, LOG_INFO, "worker", isatty(STDERR_FILENO) == 1);
+    panic_process("worker");
+    signal(SIGPIPE, SIG_IGN);
+    if (start(w, &err) != 0) {
+        log_at(LOG_ERROR, "worker cannot start", LOG_STR("error", err.text));
+        return 1;
+    }
+    w->exit_code = 1; /* but for a drain, nothing ends the loop */
+    loop_run(w->loop);
+    /* Connections past the deadline may be left, so nothing is taken apart: the process's end does that. */
+    _exit(w->exit_code);
+}
