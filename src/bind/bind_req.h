@@ -19,6 +19,8 @@ struct bind_req {
     void **userdata;         /* the Lua object's pointer to this, or NULL: bind_req_end clears both ways */
 };
 
+/* Puts the types of req into the registry; once per state, before any bind_req_push. [-0,+0,m] */
+void bind_req_register(lua_State *L);
 /* Pushes req for this request, the same object each time. [-0,+1,m] */
 void bind_req_push(lua_State *L, struct bind_req *r);
 /* The request has ended: the script's object becomes an error. No Lua call. */
