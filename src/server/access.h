@@ -1,0 +1,24 @@
+/*
+ * access.h: what is counted and logged of an exchange. No body, no header, no secret.
+ * Runs in: the worker. Never fails.
+ */
+#ifndef CRESCENT_SERVER_ACCESS_H
+#define CRESCENT_SERVER_ACCESS_H
+
+#include "policy/policy.h"
+#include "script/error.h"
+
+struct exchange;
+
+/* It began; it was answered with this status; its client left before that. */
+void access_begun(struct exchange *ex, int version);
+void access_answered(struct exchange *ex, int status);
+void access_gone(struct exchange *ex);
+/* It was refused before handle. At most 200 lines a second; the rest are counted in one line. */
+void access_refused(struct exchange *ex, enum reason reason, int status);
+/* Its script raised, or returned what is no answer. */
+void access_script_error(struct exchange *ex, const struct script_error *e);
+void access_bad_reply(struct exchange *ex, const char *words);
+void access_timeout(struct exchange *ex);
+
+#endif

@@ -1,0 +1,179 @@
+/*
+ * exchange.c: birth, answer and end of an exchange. See exchange.h.
+ */
+#include "server/exchange.h"
+#include "base/panic.h"
+#include "http/problem.h"
+#include "route/generation.h"
+#include "server/access.h"
+#include <stdlib.h>
+
+#define SPARE_MAX 1024
+
+struct hook { /* lives in the request's pool; its end is the request's */
+    struct exchange *exchange;
+    void (*gone)(struct exchange *ex);
+};
+
+static void end_if_idle(struct exchange *ex)
+{
+    CHECK(ex->magic == EXCHANGE_MAGIC);
+    if (ex->req != NULL || !ex->over)
+        return;
+    struct server *s = ex->server;
+    CHECK(ex->task == NULL && !timeout_is_set(&ex->deadline));
+    bind_req_end(&ex->bind);
+    list_remove(&ex->link);
+    loop_later_cancel(&ex->later);
+    http_request_free(&ex->view);
+    generation_release(&ex->generation);
+    ex->magic = 0;
+    s->in_progress--;
+    if (s->spare_count == SPARE_MAX) {
+        buf_free(&ex->event_type);
+        free(ex);
+        return;
+    }
+    ex->next = s->spare;
+    s->spare = ex;
+    s->spare_count++;
+}
+
+static void disposed(void *data)
+{
+    struct hook *hook = data;
+    struct exchange *ex = hook->exchange;
+    CHECK(ex->magic == EXCHANGE_MAGIC);
+    struct connection *c = ex->connection;
+    ex->req = NULL;
+    ex->connection = NULL;
+    if (ex->status == 0 && !ex->over)
+        hook->gone(ex); /* may set `over` */
+    if (c != NULL)
+        connections_end(c);
+    end_if_idle(ex);
+}
+
+struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(struct loop_later *),
+                              void (*gone)(struct exchange *))
+{
+    struct exchange *ex = s->spare;
+    struct buf event_type = {0};
+    if (ex != NULL) {
+        s->spare = ex->next;
+        s->spare_count--;
+        event_type = ex->event_type;
+        buf_clear(&event_type);
+    } else {
+        ex = need_alloc(sizeof(*ex));
+    }
+    /* Not the view and the match, which are filled as a whole before they are read. */
+    ex->magic = EXCHANGE_MAGIC;
+    ex->next = NULL;
+    list_init(&ex->link);
+    ex->server = s;
+    ex->connection = connections_of_request(req);
+    ex->req = req;
+    ex->generation = NULL;
+    ex->handler = NULL;
+    ex->auth = (struct verify_auth){.by = SLICE_NONE};
+    ex->event_type = event_type;
+    ex->bind = (struct bind_req){&ex->view, &ex->match, &ex->auth, SLICE_NONE, NULL};
+    ex->step = 0;
+    ex->outcome = STEP_NEXT;
+    ex->starting = ex->over = ex->gone = false;
+    ex->task = NULL;
+    ex->started = loop_now(s->host.loop);
+    ex->deadline.loop = NULL;
+    ex->progress = 0;
+    ex->status = 0;
+    loop_later_init(&ex->later, go_on);
+    s->in_progress++;
+
+    struct hook *hook = h2o_mem_alloc_shared(&req->pool, sizeof(*hook), disposed);
+    *hook = (struct hook){ex, gone};
+    if (ex->connection != NULL)
+        connections_begin(ex->connection, req->version >= 0x200);
+    access_begun(ex, req->version);
+    return ex;
+}
+
+/* The same bytes in the copy, when s lies in the original. */
+static bool moved(struct slice *s, struct slice original, struct slice copy)
+{
+    if (s->at == NULL || original.at == NULL || s->at < original.at || s->at + s->len > original.at + original.len)
+        return false;
+    s->at = copy.at + (s->at - original.at);
+    return true;
+}
+
+static void move_slice(struct slice *s, const struct http_request *old, const struct http_request *new)
+{
+    if (moved(s, old->path, new->path) || moved(s, old->raw_path, new->raw_path) || moved(s, old->query, new->query) ||
+        moved(s, old->body, new->body) || moved(s, old->authority, new->authority) || moved(s, old->host, new->host) ||
+        moved(s, old->ip, new->ip) || moved(s, old->method, new->method))
+        return;
+    for (size_t i = 0; i < old->header_count; i++) {
+        if (moved(s, old->headers[i].value, new->headers[i].value) ||
+            moved(s, old->headers[i].name, new->headers[i].name))
+            return;
+    }
+}
+
+void exchange_detach(struct exchange *ex)
+{
+    if (ex->view.own != NULL)
+        return;
+    struct http_request old = ex->view;
+    http_request_detach(&ex->view);
+    for (size_t i = 0; exchange_endpoint(ex) != NULL && i < ex->match.param_count; i++)
+        move_slice(&ex->match.values[i], &old, &ex->view);
+    move_slice(&ex->auth.by, &old, &ex->view);
+    move_slice(&ex->auth.subject, &old, &ex->view);
+    move_slice(&ex->bind.event_type, &old, &ex->view);
+}
+
+struct http_response *exchange_response(struct exchange *ex)
+{
+    http_response_clear(&ex->server->response);
+    return &ex->server->response;
+}
+
+void exchange_answer(struct exchange *ex)
+{
+    struct server *s = ex->server;
+    CHECK(ex->magic == EXCHANGE_MAGIC && ex->status == 0 && ex->task == NULL);
+    timeout_clear(&ex->deadline);
+    bind_req_end(&ex->bind);
+    list_remove(&ex->link);
+    ex->status = s->response.status;
+    if (ex->req == NULL)
+        return; /* counted when the client went */
+    if (!ex->gone)
+        access_answered(ex, ex->status);
+    if (s->draining)
+        ex->req->http1_is_persistent = 0;
+    list_add(&s->answering, &ex->link);
+    ex->progress_at = loop_now(s->host.loop);
+    http_response_send(&s->response, ex->req);
+}
+
+void exchange_problem(struct exchange *ex, int status, struct slice detail, struct slice members)
+{
+    struct server *s = ex->server;
+    problem_make(&s->response, status, detail, &ex->view.id, members, &s->room);
+    exchange_answer(ex);
+}
+
+void exchange_refuse(struct exchange *ex, enum reason reason, const char *detail)
+{
+    int status = policy_reason_status(reason);
+    access_refused(ex, reason, status);
+    exchange_problem(ex, status, slice_of(detail), SLICE_NONE);
+}
+
+void exchange_over(struct exchange *ex)
+{
+    ex->over = true;
+    end_if_idle(ex);
+}

@@ -1,0 +1,74 @@
+/*
+ * exchange.h: one request on its way, and who owns what in it. See pipeline.h for the way.
+ * Owns: a hold on the generation it began with, a detached copy of the request where it waits on HTTP/2, its task.
+ * Two things keep it alive: libh2o's request (until that is disposed: answered and delivered, reset, connection gone)
+ * and its own work (until the pipeline has come to its end). Runs in: the worker's thread.
+ */
+#ifndef CRESCENT_SERVER_EXCHANGE_H
+#define CRESCENT_SERVER_EXCHANGE_H
+
+#include "bind/bind_req.h"
+#include "policy/policy.h"
+#include "script/task.h"
+#include "server/server_internal.h"
+
+enum step_result {
+    STEP_NEXT, /* go on with the next step */
+    STEP_WAIT, /* a task is suspended; the pipeline goes on when it has ended */
+    STEP_DONE  /* answered (or there is nobody left to answer) */
+};
+
+#define EXCHANGE_MAGIC 0x65786368u
+
+struct exchange {
+    uint32_t magic;
+    struct exchange *next; /* in the pool */
+    struct list link;      /* in server.waiting or server.answering */
+    struct server *server;
+    struct connection *connection; /* NULL: none is known */
+    struct st_h2o_req_t *req;      /* NULL once disposed */
+
+    struct http_request view;
+    struct generation *generation;
+    struct router_match match;
+    const struct endpoint_handler *handler;
+    struct verify_auth auth;
+    struct buf event_type; /* memory of bind.event_type where the request does not hold it */
+    struct bind_req bind;
+
+    size_t step;              /* in the pipeline's table */
+    enum step_result outcome; /* of the task that has ended */
+    bool starting;            /* inside task_start */
+    bool over;                /* the pipeline has come to its end */
+    bool gone;                /* the client has left before the answer */
+    struct task *task;        /* suspended, or NULL */
+    mono_t started;
+    struct timeout deadline;
+    struct loop_later later; /* goes on with the pipeline after a task that waited */
+
+    mono_t progress_at; /* while answering: when the delivery last moved */
+    uint64_t progress;
+    int status; /* of the answer */
+};
+
+/* Takes libh2o's request on: hears of its disposal, which calls `gone` when there is no answer yet. */
+struct exchange *exchange_new(struct server *s, struct st_h2o_req_t *req, void (*go_on)(struct loop_later *),
+                              void (*gone)(struct exchange *));
+static inline struct endpoint *exchange_endpoint(const struct exchange *ex)
+{
+    return ex->generation != NULL ? ex->match.endpoint : NULL;
+}
+/* Copies the request into memory of the exchange: libh2o's may go, what was read from it stays right. */
+void exchange_detach(struct exchange *ex);
+/* The server's response, emptied, to be filled for exchange_answer. */
+struct http_response *exchange_response(struct exchange *ex);
+/* Sends the server's response, once, and counts it; without a client it is dropped, and counted as that. */
+void exchange_answer(struct exchange *ex);
+/* Answers with a problem; headers that are in the server's response already stay. detail, members: SLICE_NONE: none. */
+void exchange_problem(struct exchange *ex, int status, struct slice detail, struct slice members);
+/* The same for a refusal before handle, with the reason's status, counted and logged by its reason. */
+void exchange_refuse(struct exchange *ex, enum reason reason, const char *detail);
+/* The pipeline has come to its end: frees the exchange if nothing else keeps it. Do not touch it afterwards. */
+void exchange_over(struct exchange *ex);
+
+#endif

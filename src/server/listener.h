@@ -1,0 +1,21 @@
+/*
+ * listener.h: accepts: on the worker's own members and the shared sockets, and on the members of workers that are
+ * dead, starting or stuck, as long as it is told so. Owns: the listening descriptors of this process.
+ * Runs in: the worker's thread. Fails: out of descriptors or memory, it pauses for a moment and goes on.
+ */
+#ifndef CRESCENT_SERVER_LISTENER_H
+#define CRESCENT_SERVER_LISTENER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct server;
+
+/* Takes the sockets of the heritage; accepts nothing yet. */
+void listener_open(struct server *s);
+void listener_start(struct server *s);
+void listener_stop(struct server *s);
+/* The members of another worker: accept there too, or no more. */
+void listener_adopt(struct server *s, uint32_t member, bool on);
+
+#endif

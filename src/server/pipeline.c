@@ -1,0 +1,58 @@
+/*
+ * pipeline.c: see pipeline.h. Nothing before `handle` runs Lua, unless the script gave a function for it.
+ */
+#include "server/pipeline.h"
+#include "base/panic.h"
+#include "route/generation.h"
+#include "server/cancel.h"
+#include "server/exchange.h"
+#include "server/steps.h"
+
+static const struct {
+    const char *name;
+    enum step_result (*run)(struct exchange *ex);
+} path[] = {
+    {"view", steps_view}, {"limits", steps_limits}, {"route", steps_route},   {"method", steps_method},
+    {"size", steps_size}, {"verify", steps_verify}, {"events", steps_events}, {"handle", steps_handle},
+};
+
+#define STEPS (sizeof(path) / sizeof(path[0]))
+
+static void walk(struct exchange *ex)
+{
+    while (ex->step < STEPS) {
+        CHECK(ex->magic == EXCHANGE_MAGIC && ex->task == NULL && ex->status == 0);
+        CHECK(ex->generation == NULL || exchange_endpoint(ex)->magic == ENDPOINT_MAGIC);
+        switch (path[ex->step].run(ex)) {
+        case STEP_NEXT:
+            ex->step++;
+            break;
+        case STEP_WAIT:
+            cancel_arm(ex);
+            return;
+        case STEP_DONE:
+            exchange_over(ex);
+            return;
+        }
+    }
+    PANIC("the last step (%s) neither answered nor waits", path[STEPS - 1].name);
+}
+
+/* A task that had waited has ended. */
+static void go_on(struct loop_later *later)
+{
+    struct exchange *ex = CONTAINER_OF(later, struct exchange, later);
+    CHECK(ex->magic == EXCHANGE_MAGIC);
+    if (ex->outcome == STEP_DONE) {
+        exchange_over(ex);
+        return;
+    }
+    list_remove(&ex->link);
+    ex->step++;
+    walk(ex);
+}
+
+void pipeline_begin(struct server *s, struct st_h2o_req_t *req)
+{
+    walk(exchange_new(s, req, go_on, cancel_gone));
+}

@@ -1,0 +1,193 @@
+/*
+ * server.c: libh2o's configuration and context, one handler for everything, and the end: draining. See server.h.
+ * The server lives as long as its process: libh2o's context cannot be disposed while a connection is left.
+ */
+#include "server/server.h"
+#include "base/log.h"
+#include "base/panic.h"
+#include "codec/json.h"
+#include "server/http2_proof.h"
+#include "server/listener.h"
+#include "server/pipeline.h"
+#include "server/server_internal.h"
+#include "server/steps.h"
+#include "server/sweep.h"
+#include "server/tls.h"
+#include <h2o/http1.h>
+#include <h2o/http2.h>
+#include <signal.h>
+#include <stdlib.h>
+
+struct handler {
+    h2o_handler_t super;
+    struct server *server;
+};
+
+/* Of a connection that we have cut, libh2o still hands out what it had read: refused without work. */
+static int refuse_cut(h2o_req_t *req)
+{
+    if (req->version >= 0x200)
+        return 0; /* goes with its connection */
+    req->http1_is_persistent = 0;
+    req->res.status = 503;
+    req->res.reason = http_response_reason(503);
+    req->res.content_length = 0;
+    h2o_send_inline(req, "", 0);
+    return 0;
+}
+
+static int on_request(h2o_handler_t *self, h2o_req_t *req)
+{
+    struct connection *c = connections_of_request(req);
+    if (c != NULL && c->cut)
+        return refuse_cut(req);
+    pipeline_begin(((struct handler *)self)->server, req);
+    return 0;
+}
+
+/* --- birth ------------------------------------------------------------------------------------------------------ */
+
+static uint64_t later_than(dur_t d)
+{
+    return (uint64_t)dur_ms_up(d) + 30000;
+}
+
+/* libh2o's own bounds stand behind ours, so that it is ours that decide, and answer. */
+static void configure(struct server *s)
+{
+    const struct config_limits *limits = &s->host.config->limits;
+    h2o_globalconf_t *g = &s->config;
+    h2o_config_init(g);
+    g->server_name = h2o_iovec_init(H2O_STRLIT("crescent"));
+    g->max_request_entity_size = limits->body + 1; /* a chunked body that is just as large as this is refused by it */
+    g->http1.req_timeout = later_than((dur_t){limits->idle_time.ns + limits->header_time.ns + limits->body_time.ns});
+    g->http1.upgrade_to_http2 = s->http2;
+    g->http2.idle_timeout =
+        later_than(limits->idle_time.ns > limits->body_time.ns ? limits->idle_time : limits->body_time);
+    g->handshake_timeout = later_than(limits->header_time);
+    /* No body goes to a temporary file: a full disk would drop connections, a page fault would hold the loop. */
+    h2o_socket_buffer_mmap_settings.threshold = SIZE_MAX;
+
+    h2o_hostconf_t *host = h2o_config_register_host(g, h2o_iovec_init(H2O_STRLIT("default")), 65535);
+    host->http2.push_preload = 0;
+    h2o_pathconf_t *root = h2o_config_register_path(host, "/", 0);
+    root->error_log.emit_request_errors = 0;
+    host->fallback_path.error_log.emit_request_errors = 0;
+    struct handler *handler = (struct handler *)h2o_create_handler(root, sizeof(*handler));
+    handler->super.on_req = on_request;
+    handler->server = s;
+}
+
+static int open_tls(struct server *s, struct error *err)
+{
+    const struct config *config = s->host.config;
+    bool wanted = false;
+    for (size_t i = 0; i < config->listen_count; i++)
+        wanted |= config->listen[i].tls;
+    if (!wanted)
+        return 0;
+    if (config->tls_cert_pem == NULL || config->tls_key_pem == NULL)
+        return error_set(err, "a listener speaks TLS, but there is no certificate");
+    s->secure.ssl_ctx = tls_new(slice_of(config->tls_cert_pem), slice_of(config->tls_key_pem), s->http2, err);
+    return s->secure.ssl_ctx != NULL ? 0 : -1;
+}
+
+struct server *server_new(const struct server_host *host, struct error *err)
+{
+    struct server *s = need_zero(1, sizeof(*s));
+    s->host = *host;
+    s->counters = &host->area->worker[host->index].counters;
+    list_init(&s->waiting);
+    list_init(&s->answering);
+    http_response_init(&s->response);
+    connections_init(&s->connections, host->loop, s->counters);
+    signal(SIGPIPE, SIG_IGN); /* libh2o writes with writev */
+
+    struct error why = {""};
+    s->http2 = http2_proof_run(&why) == 0;
+    if (!s->http2)
+        log_at(LOG_ERROR, "HTTP/2 stays off: libh2o is not guarded", LOG_STR("error", why.text));
+    configure(s);
+    h2o_context_init(&s->context, loop_evloop(host->loop), &s->config);
+    s->plain = s->secure = (h2o_accept_ctx_t){.ctx = &s->context, .hosts = s->config.hosts};
+    if (open_tls(s, err) != 0 || steps_open(s, err) != 0) {
+        h2o_context_dispose(&s->context);
+        h2o_config_dispose(&s->config);
+        free(s);
+        return NULL;
+    }
+    s->json = json_reader_new();
+    listener_open(s);
+    sweep_start(s);
+    return s;
+}
+
+void server_listen(struct server *s)
+{
+    listener_start(s);
+}
+
+void server_adopt(struct server *s, uint32_t member, bool on)
+{
+    listener_adopt(s, member, on);
+}
+
+size_t server_in_progress(const struct server *s)
+{
+    return s->in_progress;
+}
+
+/* --- the end ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * Connections that wait for nothing. One that has just been used gets a second, for a request may be on its way: its
+ * answer will say `Connection: close`. HTTP/2 ones are told by GOAWAY, and closed by libh2o.
+ */
+static void close_idle(struct server *s, mono_t now, bool hurry)
+{
+    struct list *all = &s->connections.all;
+    for (struct list *l = all->next, *next; l != all; l = next) {
+        struct connection *c = CONTAINER_OF(l, struct connection, link);
+        next = l->next;
+        if (c->sock == NULL || c->live > 0 || c->sock->input->size > 0 || (c->http2 && !hurry))
+            continue;
+        if (!hurry && (c->receiving == s->sweep_number || mono_since(now, c->since).ns < DUR_S(1).ns))
+            continue;
+        c->cut = true;
+        shutdown(h2o_socket_get_fd(c->sock), SHUT_RDWR);
+    }
+}
+
+static void drain_on(struct timeout *t)
+{
+    struct server *s = CONTAINER_OF(t, struct server, drain);
+    mono_t now = loop_now(s->host.loop);
+    bool late = !mono_before(now, s->drain_until);
+    /* libh2o's GOAWAY would cut an upload that it promised to take, so it waits for those, up to half the time. */
+    bool half = mono_since(s->drain_until, now).ns < s->drain_half.ns;
+    if (!s->shutdown_asked && (half || !sweep_receiving(s))) {
+        s->shutdown_asked = true;
+        h2o_context_request_shutdown(&s->context);
+    }
+    if (s->shutdown_asked)
+        close_idle(s, now, half);
+    if (late || s->connections.count == 0) {
+        s->drained(s->drained_cookie);
+        return;
+    }
+    timeout_set(s->host.loop, &s->drain, mono_add(now, DUR_MS(50)), drain_on);
+}
+
+void server_drain(struct server *s, mono_t deadline, void (*drained)(void *cookie), void *cookie)
+{
+    if (s->draining)
+        return;
+    mono_t now = loop_now(s->host.loop);
+    s->draining = true;
+    s->drain_until = deadline;
+    s->drain_half = (dur_t){mono_since(deadline, now).ns / 2};
+    s->drained = drained;
+    s->drained_cookie = cookie;
+    listener_stop(s);
+    timeout_set(s->host.loop, &s->drain, now, drain_on);
+}

@@ -1,0 +1,72 @@
+/*
+ * server_internal.h: the fields of a server, for the files of server/ only.
+ */
+#ifndef CRESCENT_SERVER_SERVER_INTERNAL_H
+#define CRESCENT_SERVER_SERVER_INTERNAL_H
+
+#include "http/response.h"
+#include "io/timeout.h"
+#include "server/connections.h"
+#include "server/server.h"
+#include <h2o.h>
+
+struct exchange;
+struct json_reader;
+
+struct listener {
+    struct server *server;
+    h2o_socket_t *sock;
+    h2o_accept_ctx_t *accept;
+    uint32_t member; /* whose it is; UINT32_MAX: shared */
+    bool on;         /* shall accept */
+};
+
+struct server {
+    struct server_host host;
+    struct counters *counters;
+    bool http2; /* the guard is proved */
+
+    h2o_globalconf_t config;
+    h2o_context_t context;
+    h2o_accept_ctx_t plain, secure;
+
+    struct listener *listeners;
+    size_t listener_count;
+    bool listening;
+    struct timeout pause; /* set: out of descriptors, nobody accepts */
+
+    struct connections connections;
+    size_t in_progress;     /* exchanges */
+    struct list waiting;    /* exchanges whose task is suspended */
+    struct list answering;  /* exchanges whose answer is on its way */
+    struct exchange *spare; /* pool, linked by `next` */
+    size_t spare_count;
+
+    struct timeout sweep;
+    uint64_t sweep_number;
+    mono_t clock_step;     /* since when the wall clock has moved evenly */
+    int64_t clock_offset;  /* wall minus monotonic clock at the last sweep, ns */
+    uint64_t library_seen; /* libh2o's own error counts at the last sweep */
+
+    mono_t wall_pass; /* the pass at which `wall` was read */
+    wall_t wall;
+
+    /* One answer is made at a time and copied when it is sent, so one set of memory does for all. */
+    struct http_response response;
+    struct buf room;
+    struct json_reader *json;
+
+    int push_handle, push_verify; /* registry references of steps.c */
+
+    mono_t log_window; /* refusals in the log are bounded: see access.c */
+    unsigned log_count, log_left_out;
+
+    bool draining, shutdown_asked;
+    struct timeout drain;
+    mono_t drain_until;
+    dur_t drain_half;
+    void (*drained)(void *cookie);
+    void *drained_cookie;
+};
+
+#endif

@@ -1,0 +1,302 @@
+/*
+ * steps.c: see steps.h. Lua is entered only through script/task; what is pushed for it is pushed under lua_pcall,
+ * because pushing may meet the state's memory ceiling.
+ */
+#include "server/steps.h"
+#include "base/panic.h"
+#include "bind/bind_reply.h"
+#include "bind/bind_verify.h"
+#include "codec/json.h"
+#include "policy/event_type.h"
+#include "route/generation.h"
+#include "server/access.h"
+#include <lauxlib.h>
+#include <stdio.h>
+
+/* --- what Lua needs --------------------------------------------------------------------------------------------- */
+
+static int push_handle(lua_State *L)
+{
+    struct exchange *ex = lua_touserdata(L, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, ex->handler->function);
+    bind_req_push(L, &ex->bind);
+    return 2;
+}
+
+static int push_verify(lua_State *L)
+{
+    struct exchange *ex = lua_touserdata(L, 1);
+    return bind_verify_push_task(L, exchange_endpoint(ex)->verify, &ex->bind) + 1;
+}
+
+static void open_protected(lua_State *L, void *cookie)
+{
+    struct server *s = cookie;
+    lua_pushcfunction(L, push_handle);
+    s->push_handle = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pushcfunction(L, push_verify);
+    s->push_verify = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+int steps_open(struct server *s, struct error *err)
+{
+    return state_protected(s->host.state, open_protected, s, err);
+}
+
+/* --- before the endpoint is known ------------------------------------------------------------------------------- */
+
+static wall_t wall_of_pass(struct server *s)
+{
+    mono_t pass = loop_now(s->host.loop);
+    if (pass.ns != s->wall_pass.ns) {
+        s->wall_pass = pass;
+        s->wall = wall_now();
+    }
+    return s->wall;
+}
+
+enum step_result steps_view(struct exchange *ex)
+{
+    const char *why = NULL;
+    if (http_request_view(ex->req, wall_of_pass(ex->server), &ex->view, &why) == 0)
+        return STEP_NEXT;
+    exchange_response(ex);
+    exchange_refuse(ex, REASON_bad_request, why);
+    return STEP_DONE;
+}
+
+enum step_result steps_limits(struct exchange *ex)
+{
+    const struct config_limits *limits = &ex->server->host.config->limits;
+    const struct http_request *v = &ex->view;
+    if (v->raw_path.len + v->query.len > limits->uri) {
+        exchange_response(ex);
+        exchange_refuse(ex, REASON_uri_too_long, "the request's path and query are too long");
+        return STEP_DONE;
+    }
+    if (v->header_bytes > limits->headers || v->header_count > limits->fields) {
+        exchange_response(ex);
+        exchange_refuse(ex, REASON_headers_too_large,
+                        v->header_count > limits->fields ? "the request has too many header fields"
+                                                         : "the request's header fields are too large");
+        return STEP_DONE;
+    }
+    return STEP_NEXT;
+}
+
+static enum step_result not_now(struct exchange *ex, const char *detail)
+{
+    CHECK(http_response_add(exchange_response(ex), SLICE("retry-after"), SLICE("1"), NULL) == 0);
+    exchange_refuse(ex, REASON_not_loaded, detail);
+    return STEP_DONE;
+}
+
+enum step_result steps_route(struct exchange *ex)
+{
+    struct server_host *host = &ex->server->host;
+    struct generation *g = host->generation(host->cookie);
+    if (g == NULL)
+        return not_now(ex, "the scripts are not loaded yet");
+    ex->match.endpoint = NULL;
+    ex->match.param_count = 0;
+    ex->generation = generation_hold(g);
+    router_find(g->router, ex->view.host, ex->view.path, &ex->match);
+    if (ex->match.endpoint == NULL) {
+        exchange_response(ex);
+        exchange_refuse(ex, REASON_no_route, "nothing is served here");
+        return STEP_DONE;
+    }
+    if (ex->match.endpoint->broken != NULL)
+        return not_now(ex, "this endpoint's script has not loaded");
+    return STEP_NEXT;
+}
+
+/* --- what the endpoint declares --------------------------------------------------------------------------------- */
+
+enum step_result steps_method(struct exchange *ex)
+{
+    const struct endpoint *e = exchange_endpoint(ex);
+    ex->handler = endpoint_handler_for(e, ex->view.method.at, ex->view.method.len);
+    if (ex->handler != NULL)
+        return STEP_NEXT;
+    struct http_response *r = exchange_response(ex);
+    if (e->allow != NULL)
+        CHECK(http_response_add(r, SLICE("allow"), slice_of(e->allow), NULL) == 0);
+    if (!e->options && slice_equal(ex->view.method, SLICE("OPTIONS")))
+        exchange_answer(ex); /* a cleared response is an empty 204 */
+    else
+        exchange_refuse(ex, REASON_method_not_allowed, "this endpoint does not take this method");
+    return STEP_DONE;
+}
+
+enum step_result steps_size(struct exchange *ex)
+{
+    size_t bound = exchange_endpoint(ex)->max_body, server_bound = ex->server->host.config->limits.body;
+    if (server_bound < bound)
+        bound = server_bound;
+    if (ex->view.body.len <= bound)
+        return STEP_NEXT;
+    char words[64];
+    snprintf(words, sizeof(words), "the body has more than %zu bytes", bound);
+    exchange_response(ex);
+    exchange_refuse(ex, REASON_body_too_large, words);
+    return STEP_DONE;
+}
+
+/* --- tasks ------------------------------------------------------------------------------------------------------ */
+
+static enum step_result answer_error(struct exchange *ex, const struct script_error *e)
+{
+    access_script_error(ex, e);
+    exchange_response(ex);
+    exchange_problem(ex, e->status, e->detail.len > 0 ? buf_slice(&e->detail) : SLICE_NONE,
+                     e->members.len > 0 ? buf_slice(&e->members) : SLICE_NONE);
+    return STEP_DONE;
+}
+
+static enum step_result answer_raised(struct exchange *ex, lua_State *co)
+{
+    struct script_error e = {.status = 500};
+    script_error_read(co, &e);
+    enum step_result result = answer_error(ex, &e);
+    script_error_free(&e);
+    return result;
+}
+
+/* Starts a task of what the registry's function `push` pushes for this exchange. */
+static enum step_result start_task(struct exchange *ex, int push, task_done_fn *done)
+{
+    struct server *s = ex->server;
+    lua_State *L = state_lua(s->host.state);
+    int top = lua_gettop(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, push);
+    lua_pushlightuserdata(L, ex);
+    if (lua_pcall(L, 1, LUA_MULTRET, 0) != 0) {
+        enum step_result result = answer_raised(ex, L);
+        lua_settop(L, top);
+        return result;
+    }
+    struct endpoint *e = exchange_endpoint(ex);
+    ex->starting = true;
+    struct task *task = task_start(s->host.state, lua_gettop(L) - top - 1, e->name, e->version, done, ex);
+    ex->starting = false;
+    if (task == NULL)
+        return ex->outcome;
+    ex->task = task;
+    return STEP_WAIT;
+}
+
+/* A task has ended: the step returns its outcome, or, when it had waited, the pipeline goes on from the loop. */
+static void task_over(struct exchange *ex, enum step_result outcome)
+{
+    ex->outcome = outcome;
+    if (!ex->starting)
+        loop_later(ex->server->host.loop, &ex->later);
+}
+
+/* --- verify ----------------------------------------------------------------------------------------------------- */
+
+static enum step_result refuse_verify(struct exchange *ex, enum reason reason)
+{
+    struct http_response *r = exchange_response(ex);
+    const char *challenge = verify_challenge(exchange_endpoint(ex)->verify);
+    if (policy_reason_status(reason) == 401 && challenge != NULL)
+        CHECK(http_response_add(r, SLICE("www-authenticate"), slice_of(challenge), NULL) == 0);
+    /* The same words whatever the reason is: it is for the log and the metrics. */
+    exchange_refuse(ex, reason, "the request was not verified");
+    return STEP_DONE;
+}
+
+static void verified(enum task_end end, lua_State *co, int count, void *cookie)
+{
+    struct exchange *ex = cookie;
+    CHECK(ex->magic == EXCHANGE_MAGIC);
+    ex->task = NULL;
+    if (end == TASK_FAILED) {
+        counters_refused(ex->server->counters, REASON_verifier_failed);
+        task_over(ex, answer_raised(ex, co));
+        return;
+    }
+    enum reason reason = REASON_none;
+    if (bind_verify_result(co, count, &reason) == VERDICT_PASS)
+        task_over(ex, STEP_NEXT);
+    else
+        task_over(ex, refuse_verify(ex, reason));
+}
+
+enum step_result steps_verify(struct exchange *ex)
+{
+    const struct verifier *v = exchange_endpoint(ex)->verify;
+    if (v == NULL)
+        return STEP_NEXT;
+    if (verify_needs_lua(v))
+        return start_task(ex, ex->server->push_verify, verified);
+    enum reason reason = REASON_none;
+    if (verify_check(v, &ex->view, ex->view.received_at, &ex->auth, &reason) == VERDICT_PASS)
+        return STEP_NEXT;
+    return refuse_verify(ex, reason);
+}
+
+/* --- events ----------------------------------------------------------------------------------------------------- */
+
+static void read_event_type(struct exchange *ex, const char *place)
+{
+    struct slice type = event_type_read(place, &ex->view, ex->server->json);
+    bool header = slice_starts(slice_of(place), SLICE("header:"));
+    if (type.at != NULL && !header) { /* it lies in the reader, until the next request's */
+        buf_clear(&ex->event_type);
+        buf_add_slice(&ex->event_type, type);
+        buf_add_char(&ex->event_type, '\0'); /* so that an empty type still has memory */
+        type = (struct slice){ex->event_type.at, type.len};
+    }
+    ex->bind.event_type = type;
+}
+
+enum step_result steps_events(struct exchange *ex)
+{
+    const struct endpoint *e = exchange_endpoint(ex);
+    const char *place = e->event_type;
+    if (place == NULL && e->verify != NULL)
+        place = verify_event_type(e->verify);
+    if (place != NULL)
+        read_event_type(ex, place);
+    if (e->events == NULL || event_type_wanted(ex->bind.event_type, e->events, e->event_count))
+        return STEP_NEXT;
+    struct http_response *r = exchange_response(ex);
+    int ack = e->ack_status == 0 && e->verify != NULL ? verify_ack_status(e->verify) : e->ack_status;
+    if (ack != 0)
+        r->status = ack;
+    counters_add(ex->server->counters, COUNTER_events_ignored, 1);
+    exchange_answer(ex);
+    return STEP_DONE;
+}
+
+/* --- handle ----------------------------------------------------------------------------------------------------- */
+
+static enum step_result answer_reply(struct exchange *ex, lua_State *co, int count)
+{
+    struct server *s = ex->server;
+    struct error err = {""};
+    buf_clear(&s->room);
+    if (bind_reply_read(co, count, &ex->view.id, exchange_response(ex), &s->room, &err) != 0) {
+        access_bad_reply(ex, err.text);
+        exchange_response(ex);
+        exchange_problem(ex, 500, SLICE_NONE, SLICE_NONE);
+        return STEP_DONE;
+    }
+    exchange_answer(ex);
+    return STEP_DONE;
+}
+
+static void handled(enum task_end end, lua_State *co, int count, void *cookie)
+{
+    struct exchange *ex = cookie;
+    CHECK(ex->magic == EXCHANGE_MAGIC);
+    ex->task = NULL;
+    task_over(ex, end == TASK_FAILED ? answer_raised(ex, co) : answer_reply(ex, co, count));
+}
+
+enum step_result steps_handle(struct exchange *ex)
+{
+    return start_task(ex, ex->server->push_handle, handled);
+}

@@ -1,0 +1,212 @@
+/*
+ * sweep.c: see sweep.h. Ages of what is not dispatched come from libh2o's own time stamps, which are wall clock: after
+ * a step of that clock nothing counts as older than the step, so that a step cuts nobody.
+ */
+#include "server/sweep.h"
+#include "base/panic.h"
+#include "server/cancel.h"
+#include "server/exchange.h"
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+enum { TCP_STATE_CLOSE = 7, TCP_STATE_CLOSE_WAIT = 8 }; /* linux/tcp_states.h */
+
+struct look { /* one sweep */
+    struct server *server;
+    const struct config_limits *limits;
+    mono_t now;
+    wall_t wall;
+    bool receiving; /* a request is arriving somewhere */
+    bool cut;       /* else only look */
+};
+
+/* How long the sweeper sleeps: a quarter of the shortest limit, within 50 ms and a second. */
+static dur_t interval(const struct config_limits *l)
+{
+    int64_t least = DUR_S(4).ns;
+    const int64_t all[] = {l->header_time.ns, l->body_time.ns, l->write_time.ns, l->idle_time.ns};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        least = all[i] < least ? all[i] : least;
+    return (dur_t){least / 4 < DUR_MS(50).ns ? DUR_MS(50).ns : least / 4};
+}
+
+static void watch_clock(struct server *s, mono_t now, wall_t wall)
+{
+    int64_t offset = wall.ns - now.ns, moved = offset - s->clock_offset;
+    if (moved > DUR_MS(500).ns || moved < -DUR_MS(500).ns)
+        s->clock_step = now;
+    s->clock_offset = offset;
+}
+
+static dur_t age(const struct look *look, struct timeval begun)
+{
+    dur_t since_step = mono_since(look->now, look->server->clock_step);
+    int64_t ns = look->wall.ns - ((int64_t)begun.tv_sec * 1000000000 + (int64_t)begun.tv_usec * 1000);
+    return ns < 0 || ns > since_step.ns ? since_step : (dur_t){ns};
+}
+
+static bool begun(struct timeval t)
+{
+    return t.tv_sec != 0;
+}
+
+/* --- requests that arrive --------------------------------------------------------------------------------------- */
+
+/* libh2o calls this for each connection of HTTP/1 (its one request) and for each stream of HTTP/2. */
+static int look_at_request(h2o_req_t *req, void *cookie)
+{
+    struct look *look = cookie;
+    struct connection *c = connections_of_request(req);
+    if (c == NULL || req->pathconf != NULL || !begun(req->timestamps.request_begin_at))
+        return 0; /* being upgraded, dispatched (the exchange's matter), or idle (the registry's) */
+    bool body = begun(req->timestamps.request_body_begin_at);
+    look->receiving = true;
+    if (!look->cut)
+        return 0;
+    c->receiving = look->server->sweep_number;
+    if (body && age(look, req->timestamps.request_body_begin_at).ns > look->limits->body_time.ns)
+        connections_cut(c, COUNTER_cut_body);
+    else if (!body && age(look, req->timestamps.request_begin_at).ns > look->limits->header_time.ns)
+        connections_cut(c, COUNTER_cut_header);
+    return 0;
+}
+
+static void look_at_requests(struct look *look)
+{
+    struct server *s = look->server;
+    s->config.http1.callbacks.foreach_request(&s->context, look_at_request, look);
+    s->config.http2.callbacks.foreach_request(&s->context, look_at_request, look);
+}
+
+/* --- connections without a request ------------------------------------------------------------------------------ */
+
+static void look_at_connections(struct look *look)
+{
+    struct list *all = &look->server->connections.all;
+    for (struct list *l = all->next, *next; l != all; l = next) {
+        struct connection *c = CONTAINER_OF(l, struct connection, link);
+        next = l->next;
+        if (c->sock == NULL || c->live > 0 || c->receiving == look->server->sweep_number)
+            continue;
+        bool fresh = c->requests == 0; /* has it ever sent one? its handshake and preface count as header */
+        dur_t bound = fresh ? look->limits->header_time : look->limits->idle_time;
+        if (mono_since(look->now, c->since).ns > bound.ns)
+            connections_cut(c, fresh ? COUNTER_cut_header : COUNTER_cut_idle);
+    }
+}
+
+/* --- answers that are taken in ---------------------------------------------------------------------------------- */
+
+static bool tcp_info(const struct connection *c, struct tcp_info *info_out)
+{
+    socklen_t len = sizeof(*info_out);
+    memset(info_out, 0, sizeof(*info_out));
+    return c != NULL && c->sock != NULL &&
+           getsockopt(h2o_socket_get_fd(c->sock), IPPROTO_TCP, TCP_INFO, info_out, &len) == 0;
+}
+
+/*
+ * How far the delivery has come: on HTTP/1 what the peer has acknowledged; on HTTP/2, where a stream may be starved
+ * on a living connection, what its windows have let through.
+ */
+static uint64_t delivered(const struct exchange *ex)
+{
+    struct tcp_info info;
+    if (ex->req->version >= 0x200 || !tcp_info(ex->connection, &info))
+        return ex->req->bytes_sent;
+    return info.tcpi_bytes_acked;
+}
+
+static void look_at_answers(struct look *look)
+{
+    struct list *all = &look->server->answering;
+    for (struct list *l = all->next; l != all; l = l->next) {
+        struct exchange *ex = CONTAINER_OF(l, struct exchange, link);
+        CHECK(ex->magic == EXCHANGE_MAGIC && ex->req != NULL);
+        if (ex->connection == NULL)
+            continue;
+        uint64_t progress = delivered(ex);
+        if (progress != ex->progress) {
+            ex->progress = progress;
+            ex->progress_at = look->now;
+        } else if (mono_since(look->now, ex->progress_at).ns > look->limits->write_time.ns) {
+            connections_cut(ex->connection, COUNTER_cut_write);
+        }
+    }
+}
+
+/* --- clients that have gone ------------------------------------------------------------------------------------- */
+
+/*
+ * A waiting HTTP/1 request is not polled by libh2o. CLOSE is certain; CLOSE_WAIT may be a client that has only said
+ * all it had to say, so it counts where the endpoint wants to be cancelled.
+ */
+static void look_at_waiting(struct look *look)
+{
+    struct list *all = &look->server->waiting;
+    for (struct list *l = all->next, *next; l != all; l = next) {
+        struct exchange *ex = CONTAINER_OF(l, struct exchange, link);
+        struct tcp_info info;
+        next = l->next;
+        CHECK(ex->magic == EXCHANGE_MAGIC);
+        if (ex->req == NULL || ex->gone || ex->req->version >= 0x200 || !tcp_info(ex->connection, &info))
+            continue;
+        if (info.tcpi_state == TCP_STATE_CLOSE || (info.tcpi_state == TCP_STATE_CLOSE_WAIT && cancel_wanted(ex)))
+            cancel_gone(ex);
+    }
+}
+
+/* --- the sweep -------------------------------------------------------------------------------------------------- */
+
+/* What libh2o refused on HTTP/2 by itself, since the last sweep. */
+static void count_library_errors(struct server *s)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < H2O_HTTP2_ERROR_MAX; i++)
+        sum += s->context.http2.events.protocol_level_errors[i];
+    counters_add(s->counters, COUNTER_library_errors, sum - s->library_seen);
+    s->library_seen = sum;
+}
+
+static void begin_look(struct server *s, struct look *look, bool cut)
+{
+    *look = (struct look){
+        .server = s, .limits = &s->host.config->limits, .now = loop_now(s->host.loop), .wall = wall_now(), .cut = cut};
+}
+
+static void sweep(struct timeout *t)
+{
+    struct server *s = CONTAINER_OF(t, struct server, sweep);
+    struct look look;
+    s->sweep_number++;
+    begin_look(s, &look, true);
+    watch_clock(s, look.now, look.wall);
+    look_at_requests(&look);
+    look_at_connections(&look);
+    look_at_answers(&look);
+    look_at_waiting(&look);
+    count_library_errors(s);
+    timeout_set(s->host.loop, &s->sweep, mono_add(look.now, interval(look.limits)), sweep);
+}
+
+void sweep_start(struct server *s)
+{
+    mono_t now = loop_now(s->host.loop);
+    s->clock_step = mono_add(now, (dur_t){-DUR_S(3600).ns}); /* even for as long as anything here can last */
+    s->clock_offset = wall_now().ns - now.ns;
+    timeout_set(s->host.loop, &s->sweep, mono_add(now, interval(&s->host.config->limits)), sweep);
+}
+
+void sweep_stop(struct server *s)
+{
+    timeout_clear(&s->sweep);
+}
+
+bool sweep_receiving(struct server *s)
+{
+    struct look look;
+    begin_look(s, &look, false);
+    look_at_requests(&look);
+    return look.receiving;
+}

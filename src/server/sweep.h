@@ -1,0 +1,19 @@
+/*
+ * sweep.h: the timeouts that libh2o 2.2.5 lacks or measures wrongly: every second (or oftener, for short limits) all
+ * connections are looked at, and those that are too slow in sending a header or a body, in taking an answer in, or
+ * in doing anything, are cut. Finds the clients that have gone from a waiting HTTP/1 request.
+ * Runs in: the worker's thread. Never fails.
+ */
+#ifndef CRESCENT_SERVER_SWEEP_H
+#define CRESCENT_SERVER_SWEEP_H
+
+#include <stdbool.h>
+
+struct server;
+
+void sweep_start(struct server *s);
+void sweep_stop(struct server *s);
+/* Whether a request is arriving on some connection now (a look of its own; cheap). */
+bool sweep_receiving(struct server *s);
+
+#endif
