@@ -26,6 +26,9 @@ struct encode {
     } at[JSON_DEPTH_MAX + 1]; /* from 1 */
 };
 
+static const char both_kinds[] =
+    "a table is an array (keys 1, 2, ...) or an object (every key a string), this one is neither";
+
 static bool value(struct encode *e, int index);
 
 /* Appends "/items/3", the keys down to the value that is being written. */
@@ -108,7 +111,7 @@ static bool members(struct encode *e, int table)
         struct slice name;
         int type = lua_type(L, -2);
         if (type == LUA_TNUMBER)
-            return refuse_table(e, "a table with positions and names; every name must be a string");
+            return refuse_table(e, both_kinds);
         if (type != LUA_TSTRING)
             return refuse_table(e, "a key that is neither a string nor a position");
         name.at = lua_tolstring(L, -2, &name.len);
@@ -132,8 +135,9 @@ static long length(struct encode *e, int table)
         lua_pop(L, 1);
         lua_Number key = lua_tonumber(L, -1);
         if (lua_type(L, -1) != LUA_TNUMBER || key < 1 || key != (lua_Number)(long)key) {
+            bool name = lua_type(L, -1) == LUA_TSTRING;
             lua_pop(L, 1);
-            refuse_table(e, "an array with a key that is no position");
+            refuse_table(e, name ? both_kinds : "an array with a key that is no position");
             return -1;
         }
         last = key > last ? key : last;
