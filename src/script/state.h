@@ -22,6 +22,8 @@ const struct script_host *state_host(const struct state *s);
 size_t state_memory(const struct state *s);
 /* True while a script's top level runs (sandbox_load): what waits or touches the world is an error then. */
 bool state_loading(const struct state *s);
+/* The name of the script that runs, or loads, now: for the log. NULL: none. Borrowed until it ends. */
+const char *state_script(const struct state *s);
 /* A slot per module for a C pointer, e.g. JSON parser memory: key is the address of a static. */
 void state_set_pointer(struct state *s, const void *key, void *pointer, void (*release)(void *));
 void *state_pointer(const struct state *s, const void *key);

@@ -1,0 +1,34 @@
+/*
+ * memory.h: the allocator of a Lua state, with a ceiling. Past half of the ceiling the collector is made eager,
+ * because LuaJIT has no emergency collection: with its usual pause, 20 MB live and some garbage fail under 32 MB.
+ * Owns: counts only. Runs in: the state's thread. Fails: NULL, which Lua raises as "not enough memory".
+ */
+#ifndef CRESCENT_SCRIPT_MEMORY_H
+#define CRESCENT_SCRIPT_MEMORY_H
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct memory {
+    size_t used;
+    size_t ceiling;  /* what a script may use */
+    size_t allowed;  /* the ceiling, and outside of scripts a reserve above it */
+    size_t press_at; /* from here on the collector is eager; SIZE_MAX: it is already */
+    bool refused;    /* something did not fit since this was last cleared */
+    lua_State *L;    /* NULL until there is a collector */
+};
+
+/* ceiling: bytes. Born outside of scripts. */
+void memory_init(struct memory *m, size_t ceiling);
+/* lua_Alloc; ud begins with a struct memory. */
+void *memory_allocate(void *ud, void *old, size_t old_size, size_t new_size);
+/*
+ * Scripts run under the ceiling. What our own C code does outside of them (pushing the next request) may use a
+ * reserve above it, because an error there has nobody to catch it.
+ */
+void memory_inside(struct memory *m, bool inside);
+/* Between two stretches: makes the collector calm again when enough has been freed. Never raises. */
+void memory_relax(struct memory *m);
+
+#endif

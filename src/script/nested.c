@@ -1,0 +1,82 @@
+/*
+ * nested.c: what nested.lua is given: the mark, the way in and out of a coroutine, the check of the C stack.
+ * Owns: nothing (state->no_wait is set here). Runs in: the state's thread. Fails: Lua errors.
+ */
+#include "script/nested.h"
+#include "script/embedded.h"
+#include "script/state_internal.h"
+#include "script/task_internal.h"
+
+#include <lauxlib.h>
+
+/* Its address is the mark: no script can make a light userdata of it, and one that did would only fail its own task. */
+static const char mark;
+
+void nested_push_mark(lua_State *L)
+{
+    lua_pushlightuserdata(L, (void *)&mark);
+}
+
+bool nested_is_mark(lua_State *L, int index)
+{
+    return lua_type(L, index) == LUA_TLIGHTUSERDATA && lua_touserdata(L, index) == (const void *)&mark;
+}
+
+void nested_check_stack(lua_State *L)
+{
+    char here;
+
+    if (__builtin_expect(&here < state_of(L)->stack_limit, 0))
+        luaL_error(L, "stack overflow: functions called through string.gsub, table.sort, load or coroutines are nested "
+                      "too deeply");
+}
+
+static int nested_check(lua_State *L)
+{
+    nested_check_stack(L);
+    return 0;
+}
+
+/* Before a coroutine is resumed: whether one around it cannot let a wait pass. Returns what leave shall restore. */
+static int nested_enter(lua_State *L)
+{
+    struct state *s = state_of(L);
+
+    nested_check_stack(L);
+    lua_pushboolean(L, s->no_wait);
+    if (!lua_isyieldable(L))
+        s->no_wait = true;
+    return 1;
+}
+
+static int nested_leave(lua_State *L)
+{
+    state_of(L)->no_wait = lua_toboolean(L, 1);
+    return 0;
+}
+
+static int nested_is_outermost(lua_State *L)
+{
+    struct state *s = state_of(L);
+
+    lua_pushboolean(L, L == s->L || (s->current != NULL && L == s->current->co));
+    return 1;
+}
+
+static const luaL_Reg given[] = {
+    {"check", nested_check},
+    {"enter", nested_enter},
+    {"leave", nested_leave},
+    {"is_outermost", nested_is_outermost},
+    {NULL, NULL},
+};
+
+void nested_open(lua_State *L)
+{
+    script_embedded_load(L, "nested");
+    lua_newtable(L);
+    luaL_setfuncs(L, given, 0);
+    nested_push_mark(L);
+    lua_setfield(L, -2, "mark");
+    lua_call(L, 1, 0);
+}

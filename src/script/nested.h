@@ -1,0 +1,20 @@
+/*
+ * nested.h: Lua code within Lua code: a script's own coroutines let our waits pass outwards to the task, and calls that
+ * recurse in C stop before the C stack is used up. The Lua part is lua/crescent/nested.lua.
+ * Runs in: the state's thread. Fails: Lua errors.
+ */
+#ifndef CRESCENT_SCRIPT_NESTED_H
+#define CRESCENT_SCRIPT_NESTED_H
+
+#include <lua.h>
+#include <stdbool.h>
+
+/* Replaces coroutine.*, string.gsub and table.sort in the state's libraries. [-0,+0,e] */
+void nested_open(lua_State *L);
+/* Pushes the private value that marks a yield as ours. [-0,+1] */
+void nested_push_mark(lua_State *L);
+bool nested_is_mark(lua_State *L, int index);
+/* Raises when the C stack is nearly used up. [-0,+0,v] */
+void nested_check_stack(lua_State *L);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * state_internal.h: what the files of script/ share of one state. Nobody else includes it.
+ */
+#ifndef CRESCENT_SCRIPT_STATE_INTERNAL_H
+#define CRESCENT_SCRIPT_STATE_INTERNAL_H
+
+#include "script/memory.h"
+#include "script/sandbox.h"
+#include "script/task.h"
+
+#define STATE_MAGIC 0x57a7e001u
+#define STATE_POINTERS_MAX 24
+
+struct state {
+    struct memory memory; /* first: the allocator's ud is the state */
+    unsigned magic;
+    lua_State *L; /* the main thread */
+    const struct script_host *host;
+    char *stack_limit; /* C stack below this address is left for calls that are bounded by themselves */
+
+    unsigned loading;                /* sandbox_load calls under way, within each other */
+    struct sandbox_modules *modules; /* of the innermost of them */
+    lua_State *load_on;              /* the coroutine that required; else the main thread */
+    const void *load_env;            /* address of the environment that is loading */
+    const char *load_name;           /* of the innermost, for the log */
+    int globals;                     /* registry references: what every script is given */
+    int real_require;                /* Lua's own */
+
+    struct task *current; /* runs now */
+    struct task *idle;    /* pooled */
+    size_t task_count, idle_count;
+    bool no_wait; /* inside a coroutine that was resumed from a callback that cannot yield */
+
+    struct {
+        const void *key;
+        void *pointer;
+        void (*release)(void *);
+    } pointers[STATE_POINTERS_MAX];
+    size_t pointer_count;
+};
+
+#endif

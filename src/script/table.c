@@ -1,0 +1,175 @@
+/*
+ * table.c: option tables, read with words. See table.h.
+ * Owns: nothing. Runs in: the state's thread. Fails: Lua errors with the script's file and line.
+ */
+#include "script/table.h"
+#include "base/duration.h"
+#include "base/error.h"
+#include "script/error.h"
+
+#include <lauxlib.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define KNOWN_MAX 64
+
+static void refuse_key(struct table_reader *t, const char *const *known)
+{
+    size_t count = 0;
+    struct slice key;
+    const char *nearest;
+
+    if (lua_type(t->L, -1) != LUA_TSTRING) {
+        script_error_words(t->L, "%s: a %s is not a name of an option", t->what, luaL_typename(t->L, -1));
+        return;
+    }
+    while (known[count] != NULL && count < KNOWN_MAX)
+        count++;
+    key.at = lua_tolstring(t->L, -1, &key.len);
+    nearest = slice_nearest(key, known, count);
+    if (nearest != NULL)
+        script_error_words(t->L, "%s: unknown option '%s' (did you mean '%s'?)", t->what, key.at, nearest);
+    script_error_words(t->L, "%s: unknown option '%s'", t->what, key.at);
+}
+
+static bool is_known(struct slice key, const char *const *known)
+{
+    for (; *known != NULL; known++)
+        if (slice_equal(key, slice_of(*known)))
+            return true;
+    return false;
+}
+
+void table_begin(struct table_reader *t, lua_State *L, int index, const char *what, const char *const *known,
+                 bool positions)
+{
+    *t = (struct table_reader){L, index > 0 || index <= LUA_REGISTRYINDEX ? index : lua_gettop(L) + 1 + index, what};
+    if (!lua_istable(L, t->index))
+        script_error_words(L, "%s: expected a table of options, got %s", what,
+                           lua_isnone(L, t->index) ? "nothing" : luaL_typename(L, t->index));
+    luaL_checkstack(L, 4, what);
+    lua_pushnil(L);
+    while (lua_next(L, t->index) != 0) {
+        lua_pop(L, 1);
+        if (lua_type(L, -1) == LUA_TSTRING) {
+            struct slice key;
+            key.at = lua_tolstring(L, -1, &key.len);
+            if (is_known(key, known))
+                continue;
+        } else if (positions && lua_type(L, -1) == LUA_TNUMBER) {
+            lua_Number n = lua_tonumber(L, -1);
+            if (n >= 1 && n <= (lua_Number)lua_objlen(L, t->index) && n == floor(n))
+                continue;
+        }
+        refuse_key(t, known);
+    }
+}
+
+/* Pushes the option; false, with nothing pushed, when it is nil. */
+static bool push_option(struct table_reader *t, const char *key)
+{
+    lua_pushstring(t->L, key);
+    lua_rawget(t->L, t->index);
+    if (!lua_isnil(t->L, -1))
+        return true;
+    lua_pop(t->L, 1);
+    return false;
+}
+
+static bool wrong_kind(struct table_reader *t, const char *key, const char *expected)
+{
+    table_fault(t, key, "expected %s, got %s", expected, luaL_typename(t->L, -1));
+    return false;
+}
+
+bool table_string(struct table_reader *t, const char *key, struct slice *value_out)
+{
+    if (!push_option(t, key))
+        return false;
+    if (lua_type(t->L, -1) != LUA_TSTRING)
+        return wrong_kind(t, key, "a string");
+    value_out->at = lua_tolstring(t->L, -1, &value_out->len);
+    lua_pop(t->L, 1);
+    return true;
+}
+
+bool table_bool(struct table_reader *t, const char *key, bool *value_out)
+{
+    if (!push_option(t, key))
+        return false;
+    if (lua_type(t->L, -1) != LUA_TBOOLEAN)
+        return wrong_kind(t, key, "true or false");
+    *value_out = lua_toboolean(t->L, -1);
+    lua_pop(t->L, 1);
+    return true;
+}
+
+bool table_integer(struct table_reader *t, const char *key, long long min, long long max, long long *value_out)
+{
+    lua_Number n;
+
+    if (!push_option(t, key))
+        return false;
+    if (lua_type(t->L, -1) != LUA_TNUMBER)
+        return wrong_kind(t, key, "a whole number");
+    n = lua_tonumber(t->L, -1);
+    if (!(n >= (lua_Number)min && n <= (lua_Number)max) || n != floor(n))
+        table_fault(t, key, "expected a whole number from %lld to %lld", min, max);
+    *value_out = (long long)n;
+    lua_pop(t->L, 1);
+    return true;
+}
+
+bool table_duration(struct table_reader *t, const char *key, dur_t *value_out)
+{
+    struct slice text;
+    bool fine = false;
+
+    if (!push_option(t, key))
+        return false;
+    if (lua_type(t->L, -1) == LUA_TNUMBER) {
+        lua_Number n = lua_tonumber(t->L, -1);
+        fine = n >= 0 && n <= 9e9;
+        value_out->ns = fine ? (int64_t)(n * 1e9) : 0;
+    } else if (lua_type(t->L, -1) == LUA_TSTRING) {
+        text.at = lua_tolstring(t->L, -1, &text.len);
+        fine = duration_parse(text, value_out);
+    }
+    if (!fine)
+        table_fault(t, key, "expected a duration: seconds, or text such as \"250ms\", \"5s\", \"2h\", \"7d\"");
+    lua_pop(t->L, 1);
+    return true;
+}
+
+bool table_size(struct table_reader *t, const char *key, size_t *value_out)
+{
+    struct slice text;
+    bool fine = false;
+
+    if (!push_option(t, key))
+        return false;
+    if (lua_type(t->L, -1) == LUA_TNUMBER) {
+        lua_Number n = lua_tonumber(t->L, -1);
+        fine = n >= 0 && n <= 9007199254740992.0 && n == floor(n);
+        *value_out = fine ? (size_t)n : 0;
+    } else if (lua_type(t->L, -1) == LUA_TSTRING) {
+        text.at = lua_tolstring(t->L, -1, &text.len);
+        fine = duration_parse_size(text, value_out);
+    }
+    if (!fine)
+        table_fault(t, key, "expected a size: bytes, or text such as \"64KiB\", \"1MiB\"");
+    lua_pop(t->L, 1);
+    return true;
+}
+
+int table_fault(struct table_reader *t, const char *key, const char *format, ...)
+{
+    struct error words;
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(words.text, sizeof(words.text), format, args);
+    va_end(args);
+    return script_error_words(t->L, "%s: %s: %s", t->what, key, words.text);
+}

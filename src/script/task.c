@@ -1,0 +1,184 @@
+/*
+ * task.c: from the first lua_resume to the last, and back into the pool. See task.h.
+ * Owns: coroutines, anchored in the registry; the pool. Runs in: the state's thread, from the loop.
+ * Fails: what the script raised goes to done; misuse by our own code is a CHECK.
+ */
+#include "script/task.h"
+#include "base/panic.h"
+#include "script/await.h"
+#include "script/state_internal.h"
+#include "script/task_internal.h"
+#include "shm/progress.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+
+#define IDLE_MAX 256 /* more than so many at rest are given back: half a kilobyte each */
+
+static struct task *take_idle(struct state *s)
+{
+    struct task *t = s->idle;
+
+    if (t != NULL) {
+        s->idle = t->next;
+        s->idle_count--;
+        return t;
+    }
+    t = need_zero(1, sizeof(*t));
+    t->state = s;
+    t->co = lua_newthread(s->L);
+    t->anchor = luaL_ref(s->L, LUA_REGISTRYINDEX);
+    return t;
+}
+
+static void discard(struct task *t)
+{
+    luaL_unref(t->state->L, LUA_REGISTRYINDEX, t->anchor);
+    free(t);
+}
+
+static int collect(lua_State *L)
+{
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    return 0;
+}
+
+/* What met the ceiling has left garbage up to it: without this the next task would meet it at once. */
+static void tidy(struct state *s)
+{
+    if (s->memory.refused) {
+        s->memory.refused = false;
+        if (lua_cpcall(s->L, collect, NULL) != 0)
+            lua_pop(s->L, 1);
+    }
+    memory_relax(&s->memory);
+}
+
+/*
+ * Ready for the next one. A coroutine that returned needs no reset. One that failed or was abandoned does, with itself
+ * as the first argument: another state there closes upvalues over the wrong stack (LuaJIT).
+ */
+static void give_back(struct task *t, bool returned)
+{
+    struct state *s = t->state;
+
+    t->magic = 0;
+    s->task_count--;
+    if (returned)
+        lua_settop(t->co, 0);
+    else
+        lua_resetthread(t->co, t->co);
+    tidy(s);
+    if (s->idle_count >= IDLE_MAX) {
+        discard(t);
+        return;
+    }
+    t->next = s->idle;
+    s->idle = t;
+    s->idle_count++;
+}
+
+static void end(struct task *t, enum task_end how, int count)
+{
+    t->done(how, t->co, count, t->cookie);
+    give_back(t, how == TASK_RETURNED);
+}
+
+/* The only lua_resume. Returns whether the task goes on later. */
+static bool run(struct task *t, int count)
+{
+    struct state *s = t->state;
+    int result;
+
+    CHECK(s->current == NULL && s->loading == 0);
+    s->current = t;
+    s->no_wait = false;
+    memory_inside(&s->memory, true);
+    if (s->host->progress != NULL)
+        progress_begin(s->host->progress, t->name, t->version, false);
+    result = lua_resume(t->co, count);
+    if (s->host->progress != NULL)
+        progress_end(s->host->progress);
+    memory_inside(&s->memory, false);
+    s->current = NULL;
+    if (result == LUA_YIELD && t->await != NULL)
+        return true;
+    if (result == LUA_YIELD) { /* not by one of our waits: a forged mark, or a yield behind the libraries' back */
+        lua_settop(t->co, 0);
+        lua_pushliteral(t->co, "attempt to yield from outside a coroutine");
+    }
+    end(t, result == 0 ? TASK_RETURNED : TASK_FAILED, result == 0 ? lua_gettop(t->co) : 1);
+    return false;
+}
+
+struct task *task_start(struct state *s, int nargs, const char *name, uint64_t version, task_done_fn *done,
+                        void *cookie)
+{
+    struct task *t;
+
+    CHECK(s->current == NULL);
+    t = take_idle(s);
+    t->magic = TASK_MAGIC;
+    t->name = name;
+    t->version = version;
+    t->done = done;
+    t->cookie = cookie;
+    t->await = NULL;
+    s->task_count++;
+    NEED(lua_checkstack(t->co, nargs + LUA_MINSTACK));
+    lua_xmove(s->L, t->co, nargs + 1);
+    return run(t, nargs) ? t : NULL;
+}
+
+void task_resume(struct task *t, int count)
+{
+    CHECK(t->magic == TASK_MAGIC && t->await == NULL);
+    run(t, count);
+}
+
+void task_fail(struct task *t)
+{
+    CHECK(t->magic == TASK_MAGIC && t->await == NULL && t->state->current == NULL);
+    end(t, TASK_FAILED, 1);
+}
+
+void task_cancel(struct task **t)
+{
+    struct task *it = *t;
+    struct await *a;
+
+    if (it == NULL)
+        return;
+    CHECK(it->magic == TASK_MAGIC && it->state->current != it && it->await != NULL);
+    *t = NULL;
+    a = it->await;
+    it->await = NULL;
+    a->task = NULL;
+    a->cancel(a);
+    give_back(it, false);
+}
+
+struct task *task_current(struct state *s)
+{
+    return s->current;
+}
+
+void *task_cookie(const struct task *t)
+{
+    return t->cookie;
+}
+
+size_t task_count(const struct state *s)
+{
+    return s->task_count;
+}
+
+void task_free_idle(struct state *s)
+{
+    while (s->idle != NULL) {
+        struct task *t = s->idle;
+        s->idle = t->next;
+        discard(t);
+    }
+    s->idle_count = 0;
+}

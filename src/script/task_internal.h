@@ -1,0 +1,33 @@
+/*
+ * task_internal.h: what await.c, nested.c and state.c must know of a task.
+ */
+#ifndef CRESCENT_SCRIPT_TASK_INTERNAL_H
+#define CRESCENT_SCRIPT_TASK_INTERNAL_H
+
+#include "script/task.h"
+
+#define TASK_MAGIC 0x7a5c0001u
+
+struct await;
+
+struct task {
+    unsigned magic;
+    struct state *state;
+    lua_State *co;
+    int anchor; /* registry reference of co */
+    const char *name;
+    uint64_t version;
+    task_done_fn *done;
+    void *cookie;
+    struct await *await; /* the wait in progress, or NULL */
+    struct task *next;   /* in the pool */
+};
+
+/* Goes on with a suspended task: `count` values for its wait are at the top of its coroutine's stack. */
+void task_resume(struct task *t, int count);
+/* Ends a suspended task with the error value that is at the top of its coroutine's stack. */
+void task_fail(struct task *t);
+/* Gives the pool back; before lua_close. */
+void task_free_idle(struct state *s);
+
+#endif
