@@ -1,0 +1,138 @@
+/*
+ * bind_log.c: the global log, and print. Each record carries the script's line ("at") and its name.
+ * Owns nothing between calls. Runs in: the state's thread. Fails: misuse raises; a value that has no JSON form is
+ * written as its kind, since a log line shall not end a request.
+ */
+#include "bind/bind_log.h"
+#include "base/log.h"
+#include "bind/bind_json.h"
+#include "script/task.h"
+#include <lauxlib.h>
+
+#define FIELDS_MAX 32
+#define TEXT_MAX 16384 /* bytes of all JSON values of one record */
+
+/* "hooks/github.lua:12" of the script's call into room, or "". */
+static void place_of(lua_State *L, char *room, size_t size)
+{
+    lua_Debug at;
+    room[0] = '\0';
+    if (lua_getstack(L, 1, &at) && lua_getinfo(L, "Sl", &at) && at.currentline > 0)
+        snprintf(room, size, "%s:%d", at.short_src, at.currentline);
+}
+
+static struct slice text_at(lua_State *L, int index)
+{
+    struct slice s;
+    s.at = lua_tolstring(L, index, &s.len);
+    return s;
+}
+
+/* The field at the top of the stack. `values` has fixed room, so nothing is owned when something raises. */
+static struct log_field field_of(lua_State *L, const char *name, struct buf *values)
+{
+    struct error why;
+    size_t start = values->len;
+    switch (lua_type(L, -1)) {
+    case LUA_TSTRING:
+        return LOG_SLICE(name, text_at(L, -1));
+    case LUA_TNUMBER: {
+        double number = lua_tonumber(L, -1);
+        if (number == (double)(long long)number && number < 9e15 && number > -9e15)
+            return LOG_INT(name, number);
+        return LOG_FLOAT(name, number);
+    }
+    default:
+        if (bind_json_encode_protected(L, -1, values, &why) == 0 && !values->overflow)
+            return LOG_JSON(name, slice_from(buf_slice(values), start));
+        values->len = start;
+        values->overflow = false;
+        return LOG_STR(name, luaL_typename(L, -1));
+    }
+}
+
+/* Reads the fields of the table at `index`; their texts stay alive with it. Returns how many. */
+static size_t read_fields(lua_State *L, int index, struct buf *values, struct log_field *fields)
+{
+    size_t count = 0;
+    lua_pushnil(L);
+    while (count < FIELDS_MAX && lua_next(L, index) != 0) {
+        if (lua_type(L, -2) != LUA_TSTRING)
+            luaL_argerror(L, index, "expected fields with names: { name = value }");
+        fields[count++] = field_of(L, lua_tostring(L, -2), values);
+        lua_pop(L, 1);
+    }
+    if (count == FIELDS_MAX)
+        lua_pop(L, 1);
+    return count;
+}
+
+static void write_record(lua_State *L, enum log_level level, const char *message, int fields_at)
+{
+    char place[LUA_IDSIZE + 16], room[TEXT_MAX];
+    struct log_field fields[FIELDS_MAX + 2];
+    struct buf values = {.at = room, .room = sizeof(room), .limit = sizeof(room) - 1}; /* never grows */
+    struct task *task = task_current(state_of(L));
+    size_t count = 0;
+    place_of(L, place, sizeof(place));
+    if (place[0] != '\0')
+        fields[count++] = LOG_STR("at", place);
+    if (task != NULL)
+        fields[count++] = LOG_STR("script", task_name(task));
+    if (fields_at != 0)
+        count += read_fields(L, fields_at, &values, fields + count);
+    log_write(level, message, fields, count);
+}
+
+/* Upvalue 1: the level. */
+static int bind_log(lua_State *L)
+{
+    enum log_level level = (enum log_level)lua_tointeger(L, lua_upvalueindex(1));
+    const char *message = luaL_checkstring(L, 1);
+    if (!lua_isnoneornil(L, 2))
+        luaL_checktype(L, 2, LUA_TTABLE);
+    if (lua_gettop(L) > 2)
+        return luaL_error(L, "log.%s: expected a message and a table of fields, got %d values", log_level_name(level),
+                          lua_gettop(L));
+    if (log_wanted(level))
+        write_record(L, level, message, lua_istable(L, 2) ? 2 : 0);
+    return 0;
+}
+
+/* print(...): the values as tostring gives them, with tabs between. Upvalue 1: tostring. */
+static int bind_print(lua_State *L)
+{
+    int count = lua_gettop(L);
+    luaL_Buffer line;
+    luaL_buffinit(L, &line);
+    for (int i = 1; i <= count; i++) {
+        if (i > 1)
+            luaL_addchar(&line, '\t');
+        lua_pushvalue(L, lua_upvalueindex(1));
+        lua_pushvalue(L, i);
+        lua_call(L, 1, 1);
+        if (lua_type(L, -1) != LUA_TSTRING)
+            return luaL_error(L, "print: __tostring must return a string");
+        luaL_addvalue(&line);
+    }
+    luaL_pushresult(&line);
+    if (log_wanted(LOG_INFO))
+        write_record(L, LOG_INFO, lua_tostring(L, -1), 0);
+    return 0;
+}
+
+void bind_log_open(lua_State *L)
+{
+    lua_createtable(L, 0, 4);
+    for (int level = LOG_DEBUG; level <= LOG_ERROR; level++) {
+        lua_pushinteger(L, level);
+        lua_pushcclosure(L, bind_log, 1);
+        lua_setfield(L, -2, log_level_name((enum log_level)level));
+    }
+}
+
+void bind_log_open_print(lua_State *L)
+{
+    lua_getglobal(L, "tostring");
+    lua_pushcclosure(L, bind_print, 1);
+}
