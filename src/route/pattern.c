@@ -69,8 +69,9 @@ int pattern_parse(const char *text, struct pattern *p, struct error *err)
         return error_set(err, "path \"%s\" does not begin with '/'", text);
     if (rest.len > 1 && rest.at[rest.len - 1] == '/')
         rest.len--;
+    bool root = strcmp(text, "/") == 0;
     rest = slice_from(rest, 1);
-    if (rest.len == 0)
+    if (root)
         return 0;
     while (slice_cut(&rest, '/', &part)) {
         const char *fault = read_segment(p, part, &names);

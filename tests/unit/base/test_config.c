@@ -1,0 +1,138 @@
+/*
+ * test_config.c: promises: a configuration survives its text form; the form is refused when anything is unknown,
+ * missing or out of range; values are refused in words; addresses are read as documented.
+ */
+#include "base/config.h"
+#include "base/panic.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static void fill(struct config *c)
+{
+    config_defaults(c);
+    c->root = need_strdup("/srv");
+    c->hooks = need_strdup("/srv/hooks");
+    c->env_file = need_strdup("/srv/.env");
+    c->admin_token = need_strdup("t\xc3\xb6ken\nwith line");
+    c->limits.body = 5 << 20;
+    c->require_verify = true;
+    c->drain = DUR_MS(1500);
+    assert_int_equal(config_parse_listen("[::1]:8443", true, config_add_listen(c), NULL), 0);
+}
+
+static void test_text_form(void **state)
+{
+    struct config c, back;
+    struct buf text = {0}, again = {0};
+    struct error err;
+    fill(&c);
+    config_write(&c, &text);
+    if (config_read(buf_slice(&text), &back, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_string_equal(back.admin_token, c.admin_token);
+    assert_int_equal(back.limits.body, 5 << 20);
+    assert_int_equal(back.drain.ns, 1500000000);
+    assert_true(back.require_verify && back.sandbox);
+    assert_int_equal(back.listen_count, 2);
+    assert_true(back.listen[1].tls);
+    assert_string_equal(back.listen[1].host, "::1");
+    assert_string_equal(back.admin.text, "127.0.0.1:8081");
+    assert_null(back.tls_cert);
+    config_write(&back, &again);
+    assert_true(slice_equal(buf_slice(&text), buf_slice(&again)));
+    config_free(&back);
+    for (size_t len = 0; len < text.len; len++)
+        if (config_read((struct slice){text.at, len}, &back, &err) == 0) {
+            /* Cut between two pairs: only what may be missing was lost. */
+            assert_true(back.listen_count >= 1 && back.root != NULL);
+            config_free(&back);
+        }
+    buf_add_string(&text, SLICE("workres"));
+    buf_add_string(&text, SLICE("1"));
+    assert_int_equal(config_read(buf_slice(&text), &back, &err), -1);
+    buf_free(&text);
+    buf_free(&again);
+    config_free(&c);
+}
+
+static const struct config_setting *setting(const char *name)
+{
+    for (size_t i = 0; i < config_setting_count; i++)
+        if (strcmp(config_settings[i].name, name) == 0)
+            return &config_settings[i];
+    fail_msg("no setting %s", name);
+    return NULL;
+}
+
+static void refuse(const char *name, const char *text, const char *words)
+{
+    struct config c;
+    struct error err;
+    config_defaults(&c);
+    assert_int_equal(config_set(&c, setting(name), slice_of(text), &err), -1);
+    assert_string_equal(err.text, words);
+    config_free(&c);
+}
+
+static void test_values(void **state)
+{
+    struct config c;
+    struct error err;
+    config_defaults(&c);
+    assert_int_equal(config_set(&c, setting("workers"), SLICE("4"), &err), 0);
+    assert_int_equal(c.workers, 4);
+    assert_int_equal(config_set(&c, setting("limits.header_time"), SLICE("1.5s"), &err), 0);
+    assert_int_equal(c.limits.header_time.ns, 1500000000);
+    assert_int_equal(config_set(&c, setting("log.level"), SLICE("debug"), &err), 0);
+    assert_int_equal(c.log_level, LOG_DEBUG);
+    config_free(&c);
+    refuse("workers", "x", "expected a number 1-128, got \"x\"");
+    refuse("workers", "0", "expected a number 1-128, got \"0\"");
+    refuse("workers", "129", "expected a number 1-128, got \"129\"");
+    refuse("limits.headers", "1MiB", "expected a size 1KiB-64KiB, got \"1MiB\"");
+    refuse("sandbox", "maybe", "expected true or false, got \"maybe\"");
+    refuse("log.level", "loud", "expected debug, info, warn, error or off, got \"loud\"");
+}
+
+static void test_addresses(void **state)
+{
+    static const struct {
+        const char *text, *host;
+        unsigned port;
+        bool tls_default, tls;
+    } good[] = {{"127.0.0.1:8080", "127.0.0.1", 8080, false, false},
+                {"0.0.0.0:0", "0.0.0.0", 0, true, true},
+                {"[::1]:443", "::1", 443, false, false},
+                {"http://localhost:80", "localhost", 80, true, false},
+                {"https://[::]:8443", "::", 8443, false, true},
+                {"a-b.example:65535", "a-b.example", 65535, false, false}};
+    static const char *const bad[] = {"",           "8080",   ":8080",       "localhost", "a:65536", "a:-1",
+                                      "a:",         "::1:80", "[::1]",       "[]:80",     "[x]:80",  "a b:80",
+                                      "ftp://a:80", "a:80/",  "unix:/tmp/x", "http://",   "[::1]80", "[::1"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        struct config_listen l;
+        assert_int_equal(config_parse_listen(good[i].text, good[i].tls_default, &l, NULL), 0);
+        assert_string_equal(l.host, good[i].host);
+        assert_string_equal(l.text, good[i].text);
+        assert_int_equal(l.port, good[i].port);
+        assert_int_equal(l.tls, good[i].tls);
+        config_listen_free(&l);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct config_listen l;
+        struct error err;
+        if (config_parse_listen(bad[i], false, &l, &err) != -1)
+            fail_msg("%s was taken", bad[i]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_text_form), cmocka_unit_test(test_values),
+                                       cmocka_unit_test(test_addresses)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

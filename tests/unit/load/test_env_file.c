@@ -1,0 +1,140 @@
+/*
+ * test_env_file.c: promises of `.env`: its syntax, the environment over it, and a malformed line named by file and
+ * line.
+ */
+#include "base/fd.h"
+#include "load/trial.h"
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char folder[] = "/tmp/crescent-env-XXXXXX";
+static char path[64];
+
+static int make_folder(void **state)
+{
+    if (mkdtemp(folder) == NULL)
+        return -1;
+    snprintf(path, sizeof path, "%s/.env", folder);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    unlink(path);
+    return rmdir(folder);
+}
+
+static void write_file(struct slice text)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_int_equal(fd_write_all(fd, text), 0);
+    close(fd);
+}
+
+static const char *value(const struct snapshot_env *e, const char *name, char room[256])
+{
+    for (size_t i = 0; i < e->count; i++)
+        if (slice_equal(e->names[i], slice_of(name))) {
+            snprintf(room, 256, "%.*s", SLICE_ARG(e->values[i]));
+            return room;
+        }
+    return NULL;
+}
+
+static void expect(const char *text, const char *name, const char *expected)
+{
+    struct buf room = {0};
+    struct snapshot_env e;
+    struct error err;
+    char found[256];
+    write_file(slice_of(text));
+    if (trial_read_env(path, &room, &e, &err) != 0)
+        fail_msg("%s: %s", text, err.text);
+    const char *got = value(&e, name, found);
+    if (expected == NULL)
+        assert_null(got);
+    else if (got == NULL)
+        fail_msg("%s: no %s", text, name);
+    else
+        assert_string_equal(got, expected);
+    snapshot_env_free(&e);
+    buf_free(&room);
+}
+
+static void refuse(struct slice text, const char *start)
+{
+    struct buf room = {0};
+    struct snapshot_env e;
+    struct error err;
+    write_file(text);
+    assert_int_equal(trial_read_env(path, &room, &e, &err), -1);
+    if (strncmp(err.text, start, strlen(start)) != 0)
+        fail_msg("\"%s\" does not begin with \"%s\"", err.text, start);
+    buf_free(&room);
+}
+
+static void test_syntax(void **state)
+{
+    expect("T_A=1\n", "T_A", "1");
+    expect("T_A=1", "T_A", "1");
+    expect("T_A=\n", "T_A", "");
+    expect("\n# T_A=2\n  export T_A = a b \r\nT_B=2\r\n", "T_A", "a b");
+    expect("T_A=a#b # comment\n", "T_A", "a#b");
+    expect("T_A= # comment\n", "T_A", "");
+    expect("T_A='a \\n $X # b' # comment\n", "T_A", "a \\n $X # b");
+    expect("T_A=\"a\\n\\\"b\\\" \\\\ \\$X\"\n", "T_A", "a\n\"b\" \\ $X");
+    expect("T_A=\"one\ntwo\"\nT_B=3\n", "T_A", "one\ntwo");
+    expect("T_A=\"one\ntwo\"\nT_B=3\n", "T_B", "3");
+    expect("T_A=1\nT_A=2\n", "T_A", "2");
+    expect("T_A=x'y'z=$HOME\n", "T_A", "x'y'z=$HOME");
+    expect("exported=1\n", "exported", "1");
+    expect("\xef\xbb\xbfT_A=1\n", "T_A", "1");
+}
+
+static void test_faults(void **state)
+{
+    refuse(SLICE("A=1\nB=2\nnonsense\n"), ".env:3: expected NAME=value");
+    refuse(SLICE("1A=1\n"), ".env:1: ");
+    refuse(SLICE("=1\n"), ".env:1: ");
+    refuse(SLICE("export\n"), ".env:1: ");
+    refuse(SLICE("\nA='x\ny\n"), ".env:2: a quote that does not end");
+    refuse(SLICE("A=\"x\\q\"\n"), ".env:1: unknown escape");
+    refuse(SLICE("A=\"x\" y\n"), ".env:1: something stands behind");
+    refuse(SLICE("A=\"m\nn\"\nB\n"), ".env:3: ");
+    refuse(SLICE("A=x\0y\n"), ".env:1: a NUL byte");
+}
+
+static void test_environment(void **state)
+{
+    setenv("T_OVER", "from environment", 1);
+    setenv("CRESCENT_ADMIN_TOKEN", "secret", 1);
+    expect("T_OVER=from file\n", "T_OVER", "from environment");
+    expect("", "CRESCENT_ADMIN_TOKEN", NULL);
+    unlink(path);
+    struct buf room = {0};
+    struct snapshot_env e;
+    struct error err;
+    char found[256];
+    assert_int_equal(trial_read_env(path, &room, &e, &err), 0); /* no file: no fault */
+    assert_string_equal(value(&e, "T_OVER", found), "from environment");
+    for (size_t i = 1; i < e.count; i++) { /* sorted: the same values are the same bytes */
+        size_t len = e.names[i].len < e.names[i - 1].len ? e.names[i].len : e.names[i - 1].len;
+        assert_true(memcmp(e.names[i - 1].at, e.names[i].at, len) <= 0);
+    }
+    snapshot_env_free(&e);
+    buf_free(&room);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_syntax), cmocka_unit_test(test_faults),
+                                       cmocka_unit_test(test_environment)};
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
