@@ -8,46 +8,44 @@
 #include <string.h>
 
 /* Marks a text that did not fit. */
-static void cut(struct error *err, int wanted)
+static void put(struct error *err, const char *format, va_list args)
 {
-    if (wanted >= (int)sizeof(err->text))
+    if (vsnprintf(err->text, sizeof(err->text), format, args) >= (int)sizeof(err->text))
         memcpy(err->text + sizeof(err->text) - 4, "...", 4);
 }
 
-int error_set(struct error *err, const char *format, ...)
+void error_put(struct error *err, const char *format, ...)
 {
     va_list args;
     if (err == NULL)
-        return -1;
+        return;
     va_start(args, format);
-    int wanted = vsnprintf(err->text, sizeof(err->text), format, args);
+    put(err, format, args);
     va_end(args);
-    cut(err, wanted);
-    return -1;
 }
 
-int error_errno(struct error *err, const char *format, ...)
+void error_put_errno(struct error *err, const char *format, ...)
 {
-    int number = errno;
+    const char *why = strerror(errno);
     struct error words;
     va_list args;
     if (err == NULL)
-        return -1;
+        return;
     va_start(args, format);
-    vsnprintf(words.text, sizeof(words.text), format, args);
+    put(&words, format, args);
     va_end(args);
-    return error_set(err, "%s: %s", words.text, strerror(number));
+    error_put(err, "%s: %s", words.text, why);
 }
 
-int error_prefix(struct error *err, const char *format, ...)
+void error_put_prefix(struct error *err, const char *format, ...)
 {
-    struct error old, words;
+    struct error words, old;
     va_list args;
     if (err == NULL)
-        return -1;
-    va_start(args, format);
-    vsnprintf(words.text, sizeof(words.text), format, args);
-    va_end(args);
+        return;
     old = *err;
-    return error_set(err, "%s: %s", words.text, old.text);
+    va_start(args, format);
+    put(&words, format, args);
+    va_end(args);
+    error_put(err, "%s: %s", words.text, old.text);
 }

@@ -35,7 +35,7 @@ bool bind_json_integer(lua_State *L, int index, struct slice *digits_out)
 
 static int integer_tostring(lua_State *L)
 {
-    struct slice digits;
+    struct slice digits = SLICE_NONE;
     luaL_argcheck(L, bind_json_integer(L, 1, &digits), 1, "json.integer expected");
     lua_pushlstring(L, digits.at, digits.len);
     return 1;
