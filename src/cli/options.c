@@ -21,7 +21,7 @@ const struct options_flag options_flags[] = {
     {"--store", "URL", "serve", "accepted, not used yet: this version has no store", MEMBER(store)},
     {"--config", "FILE", "serve check routes", "configuration (default: ./crescent.lua, where it is there)",
      MEMBER(config)},
-    {"--no-secrets", NULL, "check", "values of `env` that are not there count as given", MEMBER(no_secrets)},
+    {"--no-secrets", NULL, "check", "a verifier whose secret is not there is no error", MEMBER(no_secrets)},
     {"--json", NULL, "check routes", "print JSON", MEMBER(json)},
     {"--help", NULL, "serve check routes version help", "print this", MEMBER(help)},
     {NULL, NULL, NULL, NULL, 0},

@@ -6,6 +6,7 @@
  */
 #include "base/map.h"
 #include "base/panic.h"
+#include "bind/bind_verify.h"
 #include "load/declare.h"
 #include "load/env_tables.h"
 #include "load/load.h"
@@ -61,6 +62,11 @@ struct loading {
     int env;
 };
 
+static void allow_no_secrets(lua_State *L, void *cookie)
+{
+    bind_verify_no_secrets(L, true);
+}
+
 struct load *load_new(struct state *s, const struct config *config, bool no_secrets)
 {
     struct load *l = need_zero(1, sizeof *l);
@@ -71,7 +77,9 @@ struct load *load_new(struct state *s, const struct config *config, bool no_secr
     const char *base = slash != NULL ? slash + 1 : config->hooks;
     l->prefix = need_strdup(base != NULL && base[0] != '\0' ? base : "hooks");
     l->modules = map_new();
-    env_tables_init(&l->envs, s, no_secrets);
+    env_tables_init(&l->envs, s);
+    if (no_secrets && state_protected(s, allow_no_secrets, NULL, NULL) != 0)
+        PANIC("no memory in a new Lua state");
     return l;
 }
 

@@ -7,34 +7,12 @@
 
 struct env_job {
     const struct snapshot_env *env; /* NULL: no values */
-    bool no_secrets;
     int ref;
 };
 
 static int env_readonly(lua_State *L)
 {
     return luaL_error(L, "env cannot be written: it is what .env and the environment give");
-}
-
-/* check --no-secrets: whatever is asked for and not there is a text that every verifier takes for a secret. */
-static int env_invent(lua_State *L)
-{
-    size_t len;
-    const char *name = lua_tolstring(L, 2, &len);
-    unsigned char bytes[32];
-    uint64_t mixed = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < sizeof bytes; i++) {
-        mixed = (mixed ^ (name != NULL && len > 0 ? (unsigned char)name[i % len] : 0) ^ i) * 0x100000001b3u;
-        bytes[i] = (unsigned char)(mixed >> 32);
-    }
-    luaL_Buffer text;
-    luaL_buffinit(L, &text);
-    luaL_addstring(&text, "whsec_");
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < sizeof bytes; i++)
-        luaL_addchar(&text, digits[bytes[i] % 64]);
-    luaL_pushresult(&text);
-    return 1;
 }
 
 /* A proxy: the values are its metatable's __index, out of the script's reach. */
@@ -49,12 +27,6 @@ static void make_env(lua_State *L, void *cookie)
         lua_pushlstring(L, job->env->values[i].at, job->env->values[i].len);
         lua_rawset(L, -3);
     }
-    if (job->no_secrets) {
-        lua_newtable(L);
-        lua_pushcfunction(L, env_invent);
-        lua_setfield(L, -2, "__index");
-        lua_setmetatable(L, -2);
-    }
     lua_setfield(L, -2, "__index");
     lua_pushcfunction(L, env_readonly);
     lua_setfield(L, -2, "__newindex");
@@ -66,7 +38,7 @@ static void make_env(lua_State *L, void *cookie)
 
 int env_tables_get(struct env_tables *t, const struct snapshot *snap, uint32_t index, struct error *err)
 {
-    struct env_job job = {.no_secrets = t->no_secrets, .ref = LUA_NOREF};
+    struct env_job job = {.ref = LUA_NOREF};
     struct buf bytes = {0};
     if (index < snap->env_count) {
         job.env = &snap->envs[index];
@@ -89,9 +61,9 @@ int env_tables_get(struct env_tables *t, const struct snapshot *snap, uint32_t i
     return job.ref;
 }
 
-void env_tables_init(struct env_tables *t, struct state *s, bool no_secrets)
+void env_tables_init(struct env_tables *t, struct state *s)
 {
-    *t = (struct env_tables){.state = s, .no_secrets = no_secrets};
+    *t = (struct env_tables){.state = s};
     for (size_t i = 0; i < ENV_TABLES_KEPT; i++)
         t->kept[i].ref = LUA_NOREF;
 }

@@ -16,7 +16,6 @@
 
 struct env_tables {
     struct state *state;
-    bool no_secrets;
     unsigned turn;
     struct {
         struct buf bytes;
@@ -24,8 +23,7 @@ struct env_tables {
     } kept[ENV_TABLES_KEPT];
 };
 
-/* no_secrets: a value that is not there reads as an invented text (check --no-secrets), never as nil. */
-void env_tables_init(struct env_tables *t, struct state *s, bool no_secrets);
+void env_tables_init(struct env_tables *t, struct state *s);
 void env_tables_clear(struct env_tables *t);
 /* The reference of the set's table, good until the next call; a set that is not there is empty. LUA_NOREF with words.
  */
