@@ -74,6 +74,11 @@ size_t digest_size(enum digest_algorithm a)
     return algorithms[a].size;
 }
 
+bool digest_available(enum digest_algorithm a)
+{
+    return fetch(a) != NULL;
+}
+
 static void update(EVP_MD_CTX *ctx, const struct slice *parts, size_t count)
 {
     for (size_t i = 0; i < count; i++)

@@ -17,7 +17,9 @@ enum digest_algorithm { DIGEST_MD5, DIGEST_SHA1, DIGEST_SHA256, DIGEST_SHA384, D
 bool digest_named(struct slice name, enum digest_algorithm *algorithm_out);
 const char *digest_name(enum digest_algorithm a);
 size_t digest_size(enum digest_algorithm a);
-/* The digest of the parts, one after the other, into out (digest_size bytes). */
+/* False where OpenSSL will not give it: MD5 under a FIPS policy. */
+bool digest_available(enum digest_algorithm a);
+/* The digest of the parts, one after the other, into out (digest_size bytes). The algorithm must be available. */
 void digest_of(enum digest_algorithm a, const struct slice *parts, size_t count, unsigned char out[DIGEST_MAX]);
 
 struct digest_key; /* a prepared HMAC key */
