@@ -10,32 +10,20 @@ struct error {
     char text[512];
 };
 
-/* What the three below do; use those: their -1 is seen by the compiler, so it knows which paths have failed. */
+/* What the macros below do; use those: the compiler then sees the -1, and knows which paths have failed. */
 void error_put(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void error_put_errno(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void error_put_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-#define ERROR_INLINE extern inline __attribute__((always_inline, gnu_inline, format(printf, 2, 3)))
-
-/* Sets the text; always returns -1, so that `return error_set(err, ...)` reads well. err may be NULL. */
-ERROR_INLINE int error_set(struct error *err, const char *format, ...)
+static inline int error_failed(void)
 {
-    error_put(err, format, __builtin_va_arg_pack());
     return -1;
 }
 
+/* Sets the text; always -1, so that `return error_set(err, ...)` reads well. err may be NULL. */
+#define error_set(err, ...) (error_put((err), __VA_ARGS__), error_failed())
 /* As error_set, with ": " and strerror of the errno at the call after it. */
-ERROR_INLINE int error_errno(struct error *err, const char *format, ...)
-{
-    error_put_errno(err, format, __builtin_va_arg_pack());
-    return -1;
-}
-
-/* Puts "words: " before the text that is there. Returns -1. */
-ERROR_INLINE int error_prefix(struct error *err, const char *format, ...)
-{
-    error_put_prefix(err, format, __builtin_va_arg_pack());
-    return -1;
-}
+#define error_errno(err, ...) (error_put_errno((err), __VA_ARGS__), error_failed())
+/* Puts "words: " before the text that is there. -1. */
+#define error_prefix(err, ...) (error_put_prefix((err), __VA_ARGS__), error_failed())
 
 #endif
