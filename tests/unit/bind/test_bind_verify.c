@@ -4,6 +4,7 @@
  * Expectations: GitHub's documented vector.
  */
 #include "bind/bind_verify.h"
+#include "io/loop.h"
 #include "script/await.h"
 #include "script/state.h"
 #include "script/task.h"
@@ -59,13 +60,14 @@ static void open_globals(lua_State *L)
 {
     bind_verify_open(L);
     lua_setfield(L, -2, "verify");
+    bind_req_register(L);
 }
 
 static int setup(void **slot)
 {
     static struct fixture f;
     struct error err = {""};
-    f = (struct fixture){.host = {.memory = 64 << 20, .sandbox = true}};
+    f = (struct fixture){.host = {.memory = 64 << 20, .sandbox = true, .loop = loop_new()}};
     f.state = state_new(&f.host, open_globals, &err);
     assert_string_equal(err.text, "");
     f.L = state_lua(f.state);
@@ -76,11 +78,8 @@ static int setup(void **slot)
     f.headers[0] = (struct http_header){SLICE("x-hub-signature-256"), SLICE("sha256=" GITHUB_HEX)};
     f.req = (struct bind_req){.http = &f.http, .match = &f.match, .auth = &f.auth};
     /* scripts of this test run in Lua's own globals */
-    lua_newtable(f.L);
-    open_globals(f.L);
-    lua_getfield(f.L, -1, "verify");
+    bind_verify_open(f.L);
     lua_setglobal(f.L, "verify");
-    lua_pop(f.L, 1);
     lua_pushlightuserdata(f.L, &f);
     lua_pushcclosure(f.L, wait_call, 1);
     lua_setglobal(f.L, "wait");
@@ -93,6 +92,7 @@ static int teardown(void **slot)
     struct fixture *f = *slot;
     bind_req_end(&f->req);
     state_free(&f->state);
+    loop_free(&f->host.loop);
     return 0;
 }
 
