@@ -1,0 +1,166 @@
+/*
+ * Promises of the loop: descriptors are told level-triggered, an unwatched one is silent from that moment, what is put
+ * off runs once on the next pass, a signal does not stop it.
+ */
+#include "base/panic.h"
+#include "io/loop.h"
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/eventfd.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct seen {
+    struct loop_watch watch;
+    unsigned count, events;
+    struct seen *silences; /* unwatched when this one is told */
+};
+
+static void told(struct loop_watch *w, unsigned events)
+{
+    struct seen *s = CONTAINER_OF(w, struct seen, watch);
+    s->count++;
+    s->events = events;
+    if (s->silences != NULL)
+        loop_unwatch(&s->silences->watch);
+}
+
+static void a_descriptor_is_told_until_it_is_read(void **state)
+{
+    struct loop *l = loop_new();
+    struct seen s = {0};
+    int fd = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
+    loop_watch(l, &s.watch, fd, LOOP_READ, told);
+    loop_pass(l, DUR_MS(100));
+    loop_pass(l, DUR_MS(100));
+    assert_int_equal(s.count, 2);
+    assert_int_equal(s.events, LOOP_READ);
+    eventfd_t value;
+    assert_int_equal(eventfd_read(fd, &value), 0);
+    loop_pass(l, DUR_MS(1));
+    assert_int_equal(s.count, 2);
+    loop_watch_events(&s.watch, LOOP_READ | LOOP_WRITE);
+    loop_pass(l, DUR_MS(100));
+    assert_int_equal(s.count, 3);
+    assert_int_equal(s.events, LOOP_WRITE);
+    loop_unwatch(&s.watch);
+    loop_unwatch(&s.watch);
+    loop_pass(l, DUR_MS(1));
+    assert_int_equal(s.count, 3);
+    close(fd);
+    loop_free(&l);
+    assert_null(l);
+}
+
+static void an_unwatched_one_is_silent_in_the_same_pass(void **state)
+{
+    struct loop *l = loop_new();
+    struct seen a = {0}, b = {0};
+    int one = eventfd(1, EFD_CLOEXEC), two = eventfd(1, EFD_CLOEXEC);
+    a.silences = &b;
+    b.silences = &a;
+    loop_watch(l, &a.watch, one, LOOP_READ, told);
+    loop_watch(l, &b.watch, two, LOOP_READ, told);
+    loop_pass(l, DUR_MS(100));
+    assert_int_equal(a.count + b.count, 1);
+    loop_unwatch(&a.watch);
+    loop_unwatch(&b.watch);
+    close(one);
+    close(two);
+    loop_free(&l);
+}
+
+struct task {
+    struct loop_later later;
+    struct loop *loop;
+    struct task *cancels;
+    unsigned runs;
+    bool again;
+};
+
+static void run(struct loop_later *later)
+{
+    struct task *t = CONTAINER_OF(later, struct task, later);
+    t->runs++;
+    if (t->again)
+        loop_later(t->loop, later);
+    if (t->cancels != NULL)
+        loop_later_cancel(&t->cancels->later);
+}
+
+static void what_is_put_off_runs_once_on_the_next_pass(void **state)
+{
+    struct loop *l = loop_new();
+    struct task a = {.loop = l}, b = {.loop = l, .again = true}, c = {.loop = l};
+    loop_later_init(&a.later, run);
+    loop_later_init(&b.later, run);
+    loop_later_init(&c.later, run);
+    loop_later(l, &a.later);
+    loop_later(l, &a.later);
+    loop_later(l, &b.later);
+    loop_later(l, &c.later);
+    a.cancels = &c;
+    loop_pass(l, DUR_S(5)); /* does not wait for that long */
+    assert_int_equal(a.runs, 1);
+    assert_int_equal(b.runs, 1);
+    assert_int_equal(c.runs, 0);
+    b.again = false;
+    loop_pass(l, DUR_S(5));
+    assert_int_equal(a.runs, 1);
+    assert_int_equal(b.runs, 2);
+    loop_free(&l);
+}
+
+static void on_alarm(int number)
+{
+}
+
+static void stop(struct loop_watch *w, unsigned events)
+{
+    loop_stop(w->loop);
+}
+
+static void a_signal_does_not_stop_it(void **state)
+{
+    struct loop *l = loop_new();
+    struct loop_watch watch = {0};
+    int fd = eventfd(0, EFD_CLOEXEC);
+    struct sigaction action = {.sa_handler = on_alarm};
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &(struct itimerval){{0, 2000}, {0, 2000}}, NULL);
+    loop_watch(l, &watch, fd, LOOP_READ, stop);
+    mono_t until = mono_add(mono_now(), DUR_MS(20));
+    while (mono_before(mono_now(), until))
+        loop_pass(l, DUR_MS(50));
+    eventfd_write(fd, 1);
+    loop_run(l);
+    setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 0}}, NULL);
+    loop_unwatch(&watch);
+    close(fd);
+    loop_free(&l);
+}
+
+static void the_time_stands_still_within_a_pass(void **state)
+{
+    struct loop *l = loop_new();
+    mono_t before = loop_now(l);
+    usleep(1000);
+    assert_true(mono_before(before, loop_now(l))); /* outside of a pass it is read */
+    loop_free(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_descriptor_is_told_until_it_is_read),
+        cmocka_unit_test(an_unwatched_one_is_silent_in_the_same_pass),
+        cmocka_unit_test(what_is_put_off_runs_once_on_the_next_pass),
+        cmocka_unit_test(a_signal_does_not_stop_it),
+        cmocka_unit_test(the_time_stands_still_within_a_pass),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
