@@ -168,6 +168,11 @@ void *task_cookie(const struct task *t)
     return t->cookie;
 }
 
+const char *task_name(const struct task *t)
+{
+    return t->name;
+}
+
 size_t task_count(const struct state *s)
 {
     return s->task_count;
