@@ -1,0 +1,290 @@
+/*
+ * test_declare.c: promises of loading: every fault of a script is told, each with file, line and field; nothing unknown
+ * is ignored; defaults are the design's; modules are shared by version and counted; env is read-only.
+ */
+#include "bind/bind_verify.h"
+#include "load/load.h"
+#include "policy/verify.h"
+#include <lauxlib.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+struct bench {
+    struct state *state;
+    struct config config;
+    struct load *load;
+    struct snapshot snap;
+    struct snapshot_env env;
+    struct slice names[2], values[2];
+    struct snapshot_script script;
+    struct snapshot_module modules[4];
+    struct buf errors;
+};
+
+static void open_globals(lua_State *L)
+{
+    bind_verify_open(L);
+    lua_setfield(L, -2, "verify");
+}
+
+static int set_up(void **state)
+{
+    struct bench *b = calloc(1, sizeof *b);
+    struct error err;
+    static const struct script_host host = {.memory = 32 << 20, .sandbox = true};
+    config_defaults(&b->config);
+    b->config.hooks = strdup("/srv/hooks");
+    b->state = state_new(&host, open_globals, &err);
+    b->load = load_new(b->state, &b->config, false);
+    b->names[0] = SLICE("SECRET");
+    b->values[0] = SLICE("0123456789abcdef0123456789abcdef");
+    b->env = (struct snapshot_env){b->names, b->values, 1};
+    b->snap = (struct snapshot){.envs = &b->env, .env_count = 1, .scripts = &b->script, .script_count = 1};
+    b->snap.modules = b->modules;
+    *state = b;
+    return b->state != NULL ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    struct bench *b = *state;
+    load_free(&b->load);
+    state_free(&b->state);
+    config_free(&b->config);
+    buf_free(&b->errors);
+    free(b);
+    return 0;
+}
+
+static struct endpoint *load(struct bench *b, const char *file, const char *text)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)strlen(file) - 4, file);
+    b->script.name = slice_of(name);
+    b->script.file = slice_of(file);
+    b->script.text = slice_of(text);
+    b->script.version = 7;
+    buf_clear(&b->errors);
+    return load_script(b->load, &b->snap, 0, &b->errors);
+}
+
+static void refuse(struct bench *b, const char *text, const char *errors)
+{
+    struct endpoint *e = load(b, "x.lua", text);
+    assert_null(e);
+    assert_string_equal(buf_text(&b->errors), errors);
+}
+
+static struct endpoint *accept(struct bench *b, const char *file, const char *text)
+{
+    struct endpoint *e = load(b, file, text);
+    if (e == NULL)
+        fail_msg("%s", buf_text(&b->errors));
+    assert_int_equal(b->errors.len, 0);
+    return e;
+}
+
+static void test_defaults(void **state)
+{
+    struct bench *b = *state;
+    struct endpoint *e = accept(b, "billing/stripe.lua", "return function(req) end");
+    assert_string_equal(e->name, "billing/stripe");
+    assert_string_equal(e->routes[0].path, "/billing/stripe");
+    assert_null(e->methods);
+    assert_null(e->allow);
+    assert_null(e->verify);
+    assert_int_equal(e->max_body, 1 << 20);
+    assert_int_equal(e->timeout.ns, 10000000000);
+    assert_int_equal(e->version, 7);
+    assert_non_null(endpoint_handler_for(e, "PATCH", 5));
+    endpoint_release(&e);
+    e = accept(b, "a.lua", "return { handle = function(req) end }");
+    assert_string_equal(e->allow, "POST, OPTIONS");
+    assert_null(endpoint_handler_for(e, "GET", 3));
+    endpoint_release(&e);
+    e = accept(b, "a.lua", "return { handle = { PUT = function() end, GET = function() end } }");
+    assert_string_equal(e->allow, "GET, PUT, HEAD, OPTIONS");
+    assert_int_not_equal(endpoint_handler_for(e, "GET", 3)->function, endpoint_handler_for(e, "PUT", 3)->function);
+    endpoint_release(&e);
+}
+
+static void test_fields(void **state)
+{
+    struct bench *b = *state;
+    struct endpoint *e = accept(b, "a.lua",
+                                "return { handle = function() end, methods = { 'GET', 'OPTIONS' },\n"
+                                "path = { '/x/:id', '/y/*rest' }, host = 'Hooks.Example.com', max_body = '2MiB',\n"
+                                "timeout = 2.5, on_disconnect = 'cancel', description = 'words',\n"
+                                "event_type = '/type', events = { 'a', 'b.*' }, verify = 'none' }");
+    assert_string_equal(e->allow, "GET, OPTIONS, HEAD");
+    assert_true(e->options);
+    assert_int_equal(e->route_count, 2);
+    assert_string_equal(e->routes[1].path, "/y/*rest");
+    assert_string_equal(e->routes[1].host, "hooks.example.com");
+    assert_int_equal(e->max_body, 2 << 20);
+    assert_int_equal(e->timeout.ns, 2500000000);
+    assert_int_equal(e->on_disconnect, DISCONNECT_CANCEL);
+    assert_string_equal(e->event_type, "/type");
+    assert_int_equal(e->event_count, 2);
+    struct buf json = {0}, again = {0};
+    struct error err;
+    load_describe(e, &json);
+    struct endpoint *back = load_from_description(buf_slice(&json), &err);
+    assert_non_null(back);
+    assert_string_equal(back->routes[0].host, "hooks.example.com");
+    assert_string_equal(back->events[1], "b.*");
+    load_describe(back, &again);
+    assert_string_equal(buf_text(&json), buf_text(&again));
+    endpoint_release(&back);
+    for (size_t len = 0; len < json.len; len++)
+        assert_null(load_from_description((struct slice){json.at, len}, &err));
+    buf_free(&json);
+    buf_free(&again);
+    endpoint_release(&e);
+}
+
+static void test_faults(void **state)
+{
+    struct bench *b = *state;
+    refuse(b, "return {\n  verfy = 1,\n  dedupe = true,\n  handle = 5,\n  timeout = '1 year',\n}",
+           "hooks/x.lua:2: unknown field 'verfy' (did you mean 'verify'?)\n"
+           "hooks/x.lua:3: field 'dedupe' is not in this version of crescent\n"
+           "hooks/x.lua:4: handle: expected a function, or { METHOD = function, ... }, got a number\n"
+           "hooks/x.lua:5: timeout: expected a duration 1ms-24h like \"10s\", or a number of seconds\n");
+    refuse(
+        b, "local x\nreturn x",
+        "hooks/x.lua:2: a script returns its handler function, or a table with 'handle'; this one returned nothing\n");
+    refuse(b, "return {}",
+           "hooks/x.lua:1: field 'handle' is missing: a script answers with handle = function(req) ... end\n");
+    refuse(b, "return { handle = { get = function() end, GET = 1, CONNECT = function() end },\nmethods = { 'GET' } }",
+           "hooks/x.lua:1: handle.CONNECT: CONNECT has no path and cannot be handled\n"
+           "hooks/x.lua:1: handle.GET: expected a function\n"
+           "hooks/x.lua:1: handle.get: methods are written in capitals\n"
+           "hooks/x.lua:2: methods: 'methods' and a table of functions in 'handle' say the same: give one of them\n");
+    refuse(b,
+           "return { handle = function() end,\nmethods = { 'GET', 'GET' }, path = { '/a', 'b' },\nhost = "
+           "'a:80' }",
+           "hooks/x.lua:2: methods: \"GET\" stands twice\n"
+           "hooks/x.lua:2: path: path \"b\" does not begin with '/'\n"
+           "hooks/x.lua:3: host: expected a host name without port, like \"hooks.example.com\"\n");
+    refuse(b, "return { handle = function() end, methods = {}, events = 'push', on_disconnect = true, [1] = 2 }",
+           "hooks/x.lua:1: a value without a field name ([1])\n"
+           "hooks/x.lua:1: events: expected a list of strings, not empty\n"
+           "hooks/x.lua:1: events: where is the event's type? give event_type = \"header:NAME\" or a JSON pointer like "
+           "\"/type\"\n"
+           "hooks/x.lua:1: methods: expected a list of strings, not empty\n"
+           "hooks/x.lua:1: on_disconnect: expected \"finish\" or \"cancel\"\n");
+    refuse(b, "return { handle = function() end, max_body = '33MiB' }",
+           "hooks/x.lua:1: max_body: more than the server takes: limits.body is 32MiB\n");
+    refuse(b, "return { handle = function() end, verify = 'nnoe' }",
+           "hooks/x.lua:1: verify: expected a verifier, a list of verifiers, or \"none\", got \"nnoe\"\n");
+    refuse(b, "return { handle = function() end, ['a\\nb'] = 1 }", "hooks/x.lua:1: unknown field 'a b'\n");
+    refuse(b, "return {", "hooks/x.lua:1: unexpected symbol near '<eof>'\n");
+    refuse(b, "x = 1", "hooks/x.lua:1: assignment to undeclared global 'x': declare it with local\n");
+}
+
+static void test_verify(void **state)
+{
+    struct bench *b = *state;
+    struct endpoint *e = accept(b, "x.lua",
+                                "return { verify = verify.github { secret = env.SECRET }, events = { 'push' },\n"
+                                "handle = function() end }");
+    assert_non_null(e->verify);
+    assert_string_equal(e->event_type, "header:x-github-event");
+    endpoint_release(&e);
+    assert_null(
+        load(b, "x.lua", "return { handle = function() end,\nverify = verify.github { secret = env.NOT_THERE } }"));
+    if (strncmp(b->errors.at, "hooks/x.lua:2: ", 15) != 0)
+        fail_msg("%s", buf_text(&b->errors));
+    b->config.require_verify = true;
+    refuse(b, "return function() end",
+           "hooks/x.lua:1: verify: this endpoint is PUBLIC, and require_verify forbids that: give it a verifier\n");
+    b->config.require_verify = false;
+    assert_null(load(b, "x.lua", "env.SECRET = 'x'"));
+    if (strstr(buf_text(&b->errors), "env cannot be written") == NULL)
+        fail_msg("%s", buf_text(&b->errors));
+}
+
+static void add_module(struct bench *b, size_t i, const char *name, const char *text, uint64_t version)
+{
+    static char files[4][64];
+    snprintf(files[i], sizeof files[i], "_lib/%s.lua", name + 5);
+    b->modules[i] = (struct snapshot_module){
+        .name = slice_of(name), .file = slice_of(files[i]), .text = slice_of(text), .version = version};
+    if (i >= b->snap.module_count)
+        b->snap.module_count = i + 1;
+}
+
+static void test_modules(void **state)
+{
+    struct bench *b = *state;
+    const char *script = "local a = require '_lib.a'\na.n = a.n + 1\n"
+                         "return { handle = function() end, description = a.n .. a.b.words }";
+    add_module(b, 0, "_lib.a", "return { n = 0, b = require '_lib.b' }", 1);
+    add_module(b, 1, "_lib.b", "return { words = ' of b' }", 2);
+    add_module(b, 2, "_lib.c", "return 1", 3);
+    struct endpoint *one = accept(b, "one.lua", script);
+    assert_string_equal(one->description, "1 of b");
+    size_t count;
+    const uint32_t *used = load_modules_used(b->load, &count);
+    assert_int_equal(count, 2);
+    assert_int_equal(used[0] + used[1], 1);
+    const uint32_t *requires = load_module_requires(b->load, 0, &count);
+    assert_int_equal(count, 1);
+    assert_int_equal(requires[0], 1);
+    struct endpoint *two = accept(b, "two.lua", script);
+    assert_string_equal(two->description, "2 of b"); /* the same module */
+    used = load_modules_used(b->load, &count);
+    assert_int_equal(count, 2);
+    b->modules[0].version = 4;
+    b->modules[0].text = SLICE("return { n = 10, b = require '_lib.b' }");
+    struct endpoint *three = accept(b, "three.lua", script);
+    assert_string_equal(three->description, "11 of b"); /* another version of it */
+    endpoint_release(&one);
+    endpoint_release(&two);
+    b->modules[0].version = 1;
+    struct endpoint *four = accept(b, "four.lua", script);
+    assert_string_equal(four->description, "11 of b"); /* the old version went with its scripts */
+    endpoint_release(&three);
+    endpoint_release(&four);
+}
+
+static void test_module_faults(void **state)
+{
+    struct bench *b = *state;
+    size_t count;
+    add_module(b, 0, "_lib.a", "local x = require '_lib.b'\nreturn {}", 1);
+    add_module(b, 1, "_lib.b", "\nlocal y = require '_lib.a'", 2);
+    add_module(b, 2, "_lib.c", "\nlocal x = nil + 1", 3);
+    assert_null(load(b, "x.lua", "\nrequire '_lib.a'\nreturn function() end"));
+    if (strstr(buf_text(&b->errors), "requires itself") == NULL)
+        fail_msg("%s", buf_text(&b->errors));
+    load_modules_used(b->load, &count);
+    assert_int_equal(count, 2); /* a change of either may mend it */
+    assert_null(load(b, "x.lua", "\nrequire '_lib.none'\nreturn function() end"));
+    if (strncmp(buf_text(&b->errors), "hooks/x.lua:2: module _lib.none is not there", 44) != 0)
+        fail_msg("%s", buf_text(&b->errors));
+    assert_null(load(b, "x.lua", "\nrequire '_lib.c'\nreturn function() end"));
+    if (strncmp(buf_text(&b->errors), "hooks/_lib/c.lua:2: ", 20) != 0)
+        fail_msg("%s", buf_text(&b->errors));
+    struct endpoint *e = accept(b, "x.lua", "assert(not pcall(require, '_lib.c'))\nreturn function() end");
+    endpoint_release(&e);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_defaults, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_fields, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_faults, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_verify, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_modules, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_module_faults, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
