@@ -349,9 +349,11 @@ static int run(struct file *f, struct error *err)
         failed = lua_pcall(L, 2, 0, 0);
     }
     if (failed != 0) {
-        const char *words = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "an error that is no text";
-        return failed == LUA_ERRMEM ? error_set(err, "%s: it needs more than 64MiB of memory", f->shown)
-                                    : error_set(err, "%s", words);
+        if (failed == LUA_ERRMEM)
+            return error_set(err, "%s: it needs more than 64MiB of memory", f->shown);
+        if (lua_type(L, -1) != LUA_TSTRING)
+            return error_set(err, "%s: it raised an error that is no text", f->shown);
+        return error_set(err, "%s", lua_tostring(L, -1));
     }
     if (f->fault_line == 0)
         return 0;

@@ -24,47 +24,61 @@
 
 /* --- the config child --- */
 
-/* The command line that the parent was given: texts in a sealed file. Never freed: the process is short. */
+/* The command line that the parent was given: a list of texts in a sealed file. argv_out ends with NULL. */
 static int read_command_line(int fd, int *argc_out, char ***argv_out, struct error *err)
 {
-    struct slice bytes;
+    struct slice file;
     bool bad = false;
-    if (fd_map_sealed(fd, &bytes, err) != 0)
+    if (fd_map_sealed(fd, &file, err) != 0)
         return -1;
+    struct slice bytes = file;
     uint32_t count = buf_take_u32(&bytes, &bad);
-    if (bad || count == 0 || count > bytes.len / 4)
-        return error_set(err, "malformed command line");
-    char **argv = need_zero((size_t)count + 1, sizeof *argv);
-    for (uint32_t i = 0; i < count; i++)
-        argv[i] = slice_dup(buf_take_string(&bytes, &bad));
-    *argc_out = (int)count;
-    *argv_out = argv;
+    bad = bad || count == 0 || count > bytes.len / 4;
+    *argc_out = bad ? 0 : (int)count;
+    *argv_out = need_zero((size_t)*argc_out + 1, sizeof **argv_out);
+    for (int i = 0; i < *argc_out; i++)
+        (*argv_out)[i] = slice_dup(buf_take_string(&bytes, &bad));
+    if (file.len > 0)
+        munmap((void *)file.at, file.len);
     return bad ? error_set(err, "malformed command line") : 0;
+}
+
+/* Reads, checks, and writes what came out into `out`. Returns the exit code. */
+static int answer(int argc, char **argv, int out)
+{
+    struct options options;
+    struct config config;
+    struct error err;
+    struct buf text = {0};
+    if (options_parse(argc, argv, &options, &err) != 0)
+        return print_usage(argv[0], err.text);
+    int code = config_load(&options, true, &config, &err);
+    if (code == CLI_DONE) {
+        config_write(&config, &text);
+        if (fd_write_all(out, buf_slice(&text)) != 0)
+            code = print_fail(CLI_FAILED, "config: %s", strerror(errno));
+    } else {
+        print_fail(code, "%s", err.text);
+    }
+    buf_free(&text);
+    config_free(&config);
+    return code;
 }
 
 int cmd_config(int argc, char **argv)
 {
     struct heritage h;
-    struct options options;
-    struct config config;
     struct error err;
-    struct buf text = {0};
     if (heritage_read(&h, &err) != 0)
         return print_fail(CLI_FAILED, "%s", err.text);
-    if (h.kind != HERITAGE_CONFIG || read_command_line(h.config, &argc, &argv, &err) != 0)
-        return print_fail(CLI_FAILED, "config: not started by crescent");
-    if (options_parse(argc, argv, &options, &err) != 0)
-        return print_usage(argv[0], err.text);
-    int code = config_load(&options, true, &config, &err);
-    if (code != CLI_DONE) {
-        config_free(&config);
-        return print_fail(code, "%s", err.text);
-    }
-    config_write(&config, &text);
-    if (fd_write_all(h.extra, buf_slice(&text)) != 0)
-        code = print_fail(CLI_FAILED, "config: %s", strerror(errno));
-    buf_free(&text);
-    config_free(&config);
+    argv = NULL;
+    int code = h.kind == HERITAGE_CONFIG && read_command_line(h.config, &argc, &argv, &err) == 0
+                   ? answer(argc, argv, h.extra)
+                   : print_fail(CLI_FAILED, "config: not started by crescent");
+    for (char **one = argv; one != NULL && *one != NULL; one++)
+        free(*one);
+    free(argv);
+    heritage_free(&h);
     return code;
 }
 
