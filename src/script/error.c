@@ -9,10 +9,12 @@
 #include "script/state_internal.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #define MEMBERS_MAX (64u << 10)
 #define MEMBERS_DEPTH 16
+#define WORDS_MAX 1024 /* of one raised message */
 
 static const char problem_meta[] = "crescent.problem";
 
@@ -31,9 +33,11 @@ int script_error_problem(lua_State *L, int status, const char *format, ...)
     va_list args;
 
     lua_createtable(L, 0, 2);
+    char words[WORDS_MAX]; /* not lua_pushvfstring: it knows few of printf's formats */
     va_start(args, format);
-    lua_pushvfstring(L, format, args);
+    vsnprintf(words, sizeof(words), format, args);
     va_end(args);
+    lua_pushstring(L, words);
     lua_setfield(L, -2, "detail");
     lua_pushinteger(L, status);
     lua_setfield(L, -2, "status");
@@ -60,9 +64,11 @@ int script_error_words(lua_State *L, const char *format, ...)
         level++;
     }
     luaL_where(L, level);
+    char words[WORDS_MAX];
     va_start(args, format);
-    lua_pushvfstring(L, format, args);
+    vsnprintf(words, sizeof(words), format, args);
     va_end(args);
+    lua_pushstring(L, words);
     lua_concat(L, 2);
     return lua_error(L);
 }
