@@ -48,6 +48,7 @@ static int make(lua_State *L, enum bind_reply_kind kind, const char *what)
 {
     if (lua_gettop(L) > 2)
         return luaL_error(L, "%s: expected a body and options, got %d values", what, lua_gettop(L));
+    lua_settop(L, 2);
     bind_reply_push(L, kind, 200);
     take_options(L, what);
     lua_pushvalue(L, 1);
