@@ -331,6 +331,25 @@ static void read_declaration(lua_State *L, void *cookie)
     declare_read(d);
 }
 
+static void collect(lua_State *L, void *cookie)
+{
+    lua_gc(L, LUA_GCCOLLECT, 0);
+}
+
+/* What sandbox_load said, always with a line; takes the message. */
+static void add_message(struct load *l, const char *chunk, char *message, struct buf *errors)
+{
+    size_t len = strlen(chunk);
+    if (strncmp(message, chunk, len) == 0 && strncmp(message + len, ": ", 2) == 0)
+        buf_addf(errors, "%s:1: %s\n", chunk, message + len + 2);
+    else
+        buf_addf(errors, "%s\n", message);
+    /* LuaJIT does not collect for an allocation that fails: the next script must not find the state full. */
+    if (strstr(message, "not enough memory") != NULL)
+        state_protected(l->state, collect, NULL, NULL);
+    free(message);
+}
+
 /* Runs the text and reads what it returned. */
 static bool load_endpoint(struct load *l, const struct snapshot *snap, const struct snapshot_script *script,
                           struct endpoint *e, struct buf *errors)
@@ -347,8 +366,7 @@ static bool load_endpoint(struct load *l, const struct snapshot *snap, const str
         buf_addf(errors, "%s:1: %s\n", buf_text(&chunk), err.text);
     } else if (sandbox_load(l->state, script->text, buf_text(&chunk), &at.modules, &s->chunk, &message) != 0) {
         good = false;
-        buf_addf(errors, "%s\n", message);
-        free(message);
+        add_message(l, buf_text(&chunk), message, errors);
     } else {
         struct declare d = {.config = l->config, .file = buf_text(&chunk), .text = script->text, .endpoint = e};
         if (state_protected(l->state, read_declaration, &d, &err) != 0)

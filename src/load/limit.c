@@ -7,6 +7,7 @@
 #include "base/panic.h"
 #include <lauxlib.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@ static struct {
     const char *what, *words;
     dur_t most;
     volatile sig_atomic_t over; /* how often the timer fired */
+    char said[256];             /* what was raised first: raised again wherever a pcall or coroutine caught it */
 } limit;
 
 static void arm(dur_t in)
@@ -29,15 +31,36 @@ static void arm(dur_t in)
     timer_settime(limit.timer, 0, &at, NULL);
 }
 
+/* "hooks/x.lua:2: top level ran longer than 250ms": the innermost line that is not our own Lua. */
+static void find_words(lua_State *L)
+{
+    lua_Debug at;
+    char room[32];
+    const char *file = NULL;
+    int line = 0;
+    for (int level = 0; line == 0 && lua_getstack(L, level, &at); level++) {
+        lua_getinfo(L, "Sl", &at);
+        if (at.currentline > 0 && strncmp(at.short_src, "crescent/", 9) != 0) {
+            file = at.short_src;
+            line = at.currentline;
+        }
+    }
+    if (line > 0)
+        snprintf(limit.said, sizeof limit.said, "%s:%d: %s ran longer than %s", file, line, limit.what,
+                 duration_text(limit.most, room));
+}
+
 /* Raises where the script is; stays armed, so that a pcall does not get away. */
 static void on_hook(lua_State *L, lua_Debug *ar)
 {
-    char room[32];
     if (limit.over == 0)
         return;
-    lua_getinfo(L, "Sl", ar);
-    luaL_error(L, "%s:%d: %s ran longer than %s", ar->short_src, ar->currentline, limit.what,
-               duration_text(limit.most, room));
+    if (limit.said[0] == '\0')
+        find_words(L);
+    if (limit.said[0] == '\0')
+        return;
+    lua_pushstring(L, limit.said);
+    lua_error(L);
 }
 
 static void on_time(int signal_number)
@@ -69,6 +92,7 @@ void limit_begin(lua_State *L, const char *what, dur_t most)
     limit.what = what;
     limit.most = most;
     limit.over = 0;
+    limit.said[0] = '\0';
     arm(most);
 }
 

@@ -11,7 +11,7 @@
 #include "base/time.h"
 #include <lua.h>
 
-#define LIMIT_STUCK 77 /* exit status of a process that could not be interrupted */
+#define LIMIT_STUCK 1 /* exit status of a process that could not be interrupted */
 
 /* From now on. what: "top level"; must stay valid until limit_end. */
 void limit_begin(lua_State *L, const char *what, dur_t most);
