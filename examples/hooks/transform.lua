@@ -1,6 +1,6 @@
 -- /transform: JSON in, other JSON out: an order as a shop writes it becomes what a warehouse reads.
 --
---   curl -d '{"order":{"id":9007199254740993,"lines":[{"sku":"A1","quantity":2,"price":250}]}}' \
+--   curl --json '{"order":{"id":9007199254740993,"lines":[{"sku":"A1","quantity":2,"price":250}]}}' \
 --     http://127.0.0.1:8080/transform
 --
 -- A body that is no JSON is answered with a 400 that says where it breaks; nothing is needed here for that.

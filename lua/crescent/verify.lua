@@ -66,18 +66,24 @@ return function(c)
   -- true, what was found; or false, the reason's name.
   function evaluate(node, req) return by_kind[c.kind(node)](node, req) end
 
+  -- What C can decide of the whole tree comes first, whatever its order: nothing that C refuses reaches a function.
+  local function decide(root, req)
+    local passed, result = c.check(root, req)
+    if passed == nil then return evaluate(root, req) end
+    return passed, result
+  end
+
   return {
     -- The task of bind_verify_push_task.
     task = function(root, req)
-      local passed, result = evaluate(root, req)
+      local passed, result = decide(root, req)
       if not passed then return false, result end
       c.keep(req, result)
       return true
     end,
-    -- v(req) in a script. As before a handle: nothing that C refuses reaches a function.
+    -- v(req) in a script.
     call = function(root, req)
-      local passed, result = c.check(root, req)
-      if passed == nil then passed, result = evaluate(root, req) end
+      local passed, result = decide(root, req)
       if passed then return true end
       return false, result
     end,

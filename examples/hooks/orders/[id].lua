@@ -1,7 +1,7 @@
 -- /orders/:id: a small API behind a key; [id] in the file's name is req.params.id.
 --
 --   curl -H "x-api-key: $DEMO_API_KEY" http://127.0.0.1:8080/orders/1001
---   curl -H "x-api-key: $DEMO_API_KEY" -d '{"quantity":3}' http://127.0.0.1:8080/orders/1001
+--   curl -H "x-api-key: $DEMO_API_KEY" --json '{"quantity":3}' http://127.0.0.1:8080/orders/1001
 --
 -- The key may also stand in a list of names, each with a key of its own; req.auth.subject is the name that matched.
 

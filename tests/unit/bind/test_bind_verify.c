@@ -293,11 +293,21 @@ static void trees_with_functions(void **slot)
     assert_string_equal(verdict(f, "{ function() return true end, " GITHUB " }"), "pass github");
     assert_string_equal(verdict(f, "{ " GITHUB ", function() return false end }"), "verifier_refused");
     assert_string_equal(verdict(f, "verify.any { function() return false end, " GITHUB " }"), "pass github");
-    assert_string_equal(verdict(f, "verify.any { function() error('x') end, " GITHUB " }"), "pass github");
     assert_string_equal(verdict(f, "verify.any { function() return false end, verify.bearer { tokens = { 't' } } }"),
                         "verifier_refused");
     assert_string_equal(verdict(f, "verify.any { function() error('x') end, verify.bearer { tokens = { 't' } } }"),
                         "verifier_failed");
+}
+
+/* A function that would be asked first fails the test by raising. */
+static void what_c_refuses_reaches_no_function(void **slot)
+{
+    struct fixture *f = *slot;
+    assert_string_equal(verdict(f, "{ function() error('asked') end, verify.github { secret = 'other' } }"),
+                        "bad_signature");
+    assert_string_equal(verdict(f, "verify.any { function() error('asked') end, " GITHUB " }"), "pass github");
+    assert_string_equal(verdict(f, "verify.hmac { header = 'x-none', secret = function() error('asked') end }"),
+                        "missing_header");
 }
 
 static void secrets_by_function(void **slot)
@@ -389,6 +399,7 @@ int main(void)
         TEST(missing_secrets_refuse_where_they_may_be_missing),
         TEST(functions_pass_by_exactly_true),
         TEST(trees_with_functions),
+        TEST(what_c_refuses_reaches_no_function),
         TEST(secrets_by_function),
         TEST(a_function_may_wait),
         TEST(scripts_can_call_one),
