@@ -28,7 +28,7 @@ wall_t wall_now(void);
 
 static inline mono_t mono_add(mono_t t, dur_t d)
 {
-    return (mono_t){t.ns > INT64_MAX - d.ns ? INT64_MAX : t.ns + d.ns};
+    return (mono_t){d.ns > 0 && t.ns > INT64_MAX - d.ns ? INT64_MAX : t.ns + d.ns};
 }
 /* later - earlier; negative when the order is the other one. */
 static inline dur_t mono_since(mono_t later, mono_t earlier)
