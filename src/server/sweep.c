@@ -193,7 +193,7 @@ static void sweep(struct timeout *t)
 void sweep_start(struct server *s)
 {
     mono_t now = loop_now(s->host.loop);
-    s->clock_step = mono_add(now, (dur_t){-DUR_S(3600).ns}); /* even for as long as anything here can last */
+    s->clock_step = (mono_t){0}; /* even since the machine's start */
     s->clock_offset = wall_now().ns - now.ns;
     timeout_set(s->host.loop, &s->sweep, mono_add(now, interval(&s->host.config->limits)), sweep);
 }
