@@ -8,6 +8,7 @@
 #include "io/timeout.h"
 #include "ipc/heritage.h"
 #include "ipc/link.h"
+#include "script/host.h"
 #include "script/state.h"
 #include "server/server.h"
 #include "worker/prepare.h"
@@ -18,6 +19,7 @@ struct worker {
     struct config config;
     struct area *area;
     struct loop *loop;
+    struct script_host script_host; /* of the state, which keeps the pointer */
     struct state *state;
     struct load *load;
     struct prepare *prepare;

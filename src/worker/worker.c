@@ -64,7 +64,7 @@ static struct generation *live_generation(void *cookie)
 static int make_state(struct worker *w, struct error *err)
 {
     struct area_worker *slot = &w->area->worker[w->heritage.index];
-    const struct script_host host = {
+    w->script_host = (struct script_host){
         .loop = w->loop,
         .progress = &slot->progress,
         .counters = &slot->counters,
@@ -72,7 +72,7 @@ static int make_state(struct worker *w, struct error *err)
         .sandbox = w->config.sandbox,
         .jit = true,
     };
-    w->state = state_new(&host, bind_open, err);
+    w->state = state_new(&w->script_host, bind_open, err);
     if (w->state == NULL)
         return -1;
     w->load = load_new(w->state, &w->config, false);
