@@ -64,19 +64,18 @@ static bool is_json(const struct http_request *http)
 
 /* --- forms --- */
 
-static const struct form_pairs *form_of(lua_State *L, const struct http_request *http)
+/* Parses the body into b->form, unless it is there already. */
+static int read_form(struct bodies *b, const struct http_request *http, struct form_fault *fault_out)
 {
-    struct bodies *b = bodies_of(L);
-    struct form_fault fault;
     if (b->form_there && memcmp(&b->form_of, &http->id, sizeof(http->id)) == 0)
-        return &b->form;
+        return 0;
     b->form_there = false;
     form_free(&b->form);
-    if (form_parse(http->body, &b->form, &fault) != 0)
-        script_error_problem(L, 400, "the form is malformed at byte %zu: %s", fault.offset + 1, fault.what);
+    if (form_parse(http->body, &b->form, fault_out) != 0)
+        return -1;
     b->form_there = true;
     b->form_of = http->id;
-    return &b->form;
+    return 0;
 }
 
 /* Pushes name → first value; of repeated names the later ones are in the lists. */
@@ -137,23 +136,28 @@ int bind_body_form(lua_State *L)
     const struct http_request *http = bind_req_check(L, 1)->http;
     if (!is_form(http))
         return script_error_problem(L, 415, "expected a form of type application/x-www-form-urlencoded");
-    const struct form_pairs *pairs = form_of(L, http);
-    push_firsts(L, pairs);
-    push_lists(L, pairs);
+    struct bodies *b = bodies_of(L);
+    struct form_fault fault;
+    if (read_form(b, http, &fault) != 0)
+        return script_error_problem(L, 400, "the form is malformed at byte %zu: %s", fault.offset + 1, fault.what);
+    push_firsts(L, &b->form);
+    push_lists(L, &b->form);
     return 2;
 }
 
 /* --- JSON --- */
 
-/* The JSON text of a request: the body; or, where a provider sends JSON inside a form (GitHub, Slack), that field. */
+/*
+ * The JSON text of a request: the body, whatever its type says (curl -d sends JSON as a form); but where a provider
+ * sends JSON inside a form (GitHub, Slack), the field named payload.
+ */
 static struct slice json_text(lua_State *L, const struct http_request *http)
 {
-    if (!is_form(http))
+    struct form_fault fault;
+    if (!is_form(http) || read_form(bodies_of(L), http, &fault) != 0)
         return http->body;
-    struct slice payload = form_first(form_of(L, http), SLICE("payload"));
-    if (payload.at == NULL)
-        script_error_problem(L, 400, "expected JSON: the body is a form without a field named payload");
-    return payload;
+    struct slice payload = form_first(&bodies_of(L)->form, SLICE("payload"));
+    return payload.at != NULL ? payload : http->body;
 }
 
 static const struct json_reader *json_of(lua_State *L, const struct http_request *http)
