@@ -14,10 +14,9 @@
 
 #define GRACE DUR_S(1)
 
-/* File-scope, because a signal handler is told nothing else. Written with the timer disarmed. */
+/* File-scope, because a signal handler is told nothing else. Written while there is no timer. */
 static struct {
     timer_t timer;
-    bool made;
     lua_State *L;
     const char *what, *words;
     dur_t most;
@@ -81,13 +80,11 @@ static void make_timer(void)
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGVTALRM};
     NEED(sigaction(SIGVTALRM, &action, NULL) == 0);
     NEED(timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &limit.timer) == 0);
-    limit.made = true;
 }
 
 void limit_begin(lua_State *L, const char *what, dur_t most)
 {
-    if (!limit.made)
-        make_timer();
+    make_timer();
     limit.L = L;
     limit.what = what;
     limit.most = most;
@@ -98,7 +95,7 @@ void limit_begin(lua_State *L, const char *what, dur_t most)
 
 void limit_end(lua_State *L)
 {
-    arm((dur_t){0});
+    timer_delete(limit.timer);
     lua_sethook(L, NULL, 0, 0);
     limit.over = 0;
 }

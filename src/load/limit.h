@@ -3,7 +3,7 @@
  * crescent.lua. Past the first limit a hook raises "file:line: <what> ran longer than 250ms", as often as it takes; a
  * second later (stuck in a C function, where no hook fires) the process ends with LIMIT_STUCK.
  * The compiler must be off in that state: compiled loops ask no hook (lua_sethook in a signal handler is allowed).
- * Owns: one timer and SIGVTALRM of the process. Runs in: a process with one thread that may die.
+ * Owns: SIGVTALRM of the process, a timer between begin and end. Runs in: a process with one thread that may die.
  */
 #ifndef CRESCENT_LOAD_LIMIT_H
 #define CRESCENT_LOAD_LIMIT_H

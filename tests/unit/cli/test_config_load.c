@@ -1,0 +1,207 @@
+/*
+ * test_config_load.c: promises: flags beat environment beat crescent.lua; every message names where the value came
+ * from; unknown and not yet built settings are refused by name; paths begin where documented.
+ */
+#include "cli/cli.h"
+#include "cli/config_load.h"
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char folder[PATH_MAX] = "/tmp/crescent-config-XXXXXX";
+static struct config config;
+static struct error err;
+
+static int make_folder(void **state)
+{
+    char *real = mkdtemp(folder) != NULL ? realpath(folder, NULL) : NULL;
+    if (real == NULL)
+        return -1;
+    snprintf(folder, sizeof folder, "%s", real);
+    free(real);
+    return chdir(folder) || mkdir("hooks", 0700) || mkdir("other", 0700) || mkdir("other/hooks", 0700);
+}
+
+static int remove_folder(void **state)
+{
+    char command[PATH_MAX + 16];
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    return chdir("/") || system(command);
+}
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+/* flags: words separated by spaces. Returns config_load's exit code, or 2 for flags that cannot be read. */
+static int load(const char *flags)
+{
+    char words[512], *argv[16] = {(char *)"serve"};
+    struct options options;
+    int argc = 1;
+    snprintf(words, sizeof words, "%s", flags);
+    for (char *word = strtok(words, " "); word != NULL; word = strtok(NULL, " "))
+        argv[argc++] = word;
+    if (options_parse(argc, argv, &options, &err) != 0)
+        return CLI_USAGE;
+    int code = config_load(&options, true, &config, &err);
+    if (code != CLI_DONE)
+        config_free(&config);
+    return code;
+}
+
+static void refuse(const char *flags, int code, const char *words)
+{
+    assert_int_equal(load(flags), code);
+    assert_string_equal(err.text, words);
+}
+
+static void refuse_file(const char *text, const char *words)
+{
+    write_file("crescent.lua", text);
+    refuse("", CLI_FAILED, words);
+    unlink("crescent.lua");
+}
+
+static void accept(const char *flags)
+{
+    if (load(flags) != CLI_DONE)
+        fail_msg("%s", err.text);
+}
+
+static void test_defaults(void **state)
+{
+    char path[PATH_MAX + 16];
+    accept("");
+    assert_string_equal(config.root, folder);
+    snprintf(path, sizeof path, "%s/hooks", folder);
+    assert_string_equal(config.hooks, path);
+    snprintf(path, sizeof path, "%s/.env", folder);
+    assert_string_equal(config.env_file, path);
+    assert_string_equal(config.listen[0].text, "127.0.0.1:8080");
+    assert_string_equal(config.admin.text, "127.0.0.1:8081");
+    assert_int_equal(config.limits.max_run.ns, 250000000);
+    assert_null(config.store);
+    config_free(&config);
+}
+
+static void test_precedence(void **state)
+{
+    write_file("crescent.lua", "return { workers = 2, listen = { '127.0.0.1:1', '[::1]:2' }, admin = false,\n"
+                               "limits = { uri = '4KiB', header_time = 2.5 }, log = { level = 'warn' } }");
+    accept("");
+    assert_int_equal(config.workers, 2);
+    assert_int_equal(config.listen_count, 2);
+    assert_null(config.admin.text);
+    assert_int_equal(config.limits.uri, 4096);
+    assert_int_equal(config.limits.header_time.ns, 2500000000);
+    assert_int_equal(config.log_level, LOG_WARN);
+    config_free(&config);
+    setenv("CRESCENT_WORKERS", "3", 1);
+    setenv("CRESCENT_LISTEN", "127.0.0.1:3, 127.0.0.1:4", 1);
+    setenv("CRESCENT_LIMITS_URI", "5KiB", 1);
+    accept("");
+    assert_int_equal(config.workers, 3);
+    assert_string_equal(config.listen[1].text, "127.0.0.1:4");
+    assert_int_equal(config.limits.uri, 5120);
+    config_free(&config);
+    accept("--workers=4 --listen 127.0.0.1:5 --admin 127.0.0.1:6 --store sqlite:x");
+    assert_int_equal(config.workers, 4);
+    assert_int_equal(config.listen_count, 1);
+    assert_int_equal(config.listen[0].port, 5);
+    assert_int_equal(config.admin.port, 6);
+    assert_string_equal(config.store, "sqlite:x");
+    config_free(&config);
+    unsetenv("CRESCENT_WORKERS");
+    unsetenv("CRESCENT_LISTEN");
+    unsetenv("CRESCENT_LIMITS_URI");
+    unlink("crescent.lua");
+}
+
+static void test_paths(void **state)
+{
+    char path[PATH_MAX + 32];
+    write_file("other/crescent.lua", "return { hooks = './hooks/' }");
+    accept("--config other/crescent.lua");
+    snprintf(path, sizeof path, "%s/other/hooks", folder);
+    assert_string_equal(config.hooks, path);
+    snprintf(path, sizeof path, "%s/other/.env", folder);
+    assert_string_equal(config.env_file, path);
+    config_free(&config);
+    accept("hooks --config other/crescent.lua"); /* typed in the working directory */
+    snprintf(path, sizeof path, "%s/hooks", folder);
+    assert_string_equal(config.hooks, path);
+    config_free(&config);
+}
+
+static void test_origins(void **state)
+{
+    char words[PATH_MAX + 64];
+    refuse("--workers x", CLI_USAGE, "--workers: expected a number 1-128, got \"x\"");
+    refuse("--listen 8080", CLI_USAGE, "--listen: \"8080\": expected host:port");
+    refuse("--lisen x", CLI_USAGE, "unknown flag --lisen (did you mean --listen?)");
+    refuse("--dev", CLI_USAGE, "--dev is not in this version of crescent");
+    refuse("--workers", CLI_USAGE, "--workers needs a value: --workers N");
+    refuse("--admin 0.0.0.0:1", CLI_FAILED,
+           "--admin: \"0.0.0.0:1\" is not a loopback address: that needs admin_token (CRESCENT_ADMIN_TOKEN)");
+    snprintf(words, sizeof words, "hooks folder %s/none (HOOKS): No such file or directory", folder);
+    refuse("none", CLI_FAILED, words);
+    setenv("CRESCENT_WORKERS", "x", 1);
+    refuse("", CLI_FAILED, "CRESCENT_WORKERS: expected a number 1-128, got \"x\"");
+    unsetenv("CRESCENT_WORKERS");
+    setenv("CRESCENT_WORKER", "1", 1);
+    refuse("", CLI_FAILED, "CRESCENT_WORKER in the environment: unknown setting (did you mean CRESCENT_WORKERS?)");
+    unsetenv("CRESCENT_WORKER");
+    setenv("CRESCENT_PORT", "tcp://10.0.0.1:80", 1); /* a cluster's, not ours */
+    accept("");
+    config_free(&config);
+    unsetenv("CRESCENT_PORT");
+    setenv("CRESCENT_ADMIN_TOKEN", "t", 1);
+    accept("--admin 0.0.0.0:1");
+    config_free(&config);
+    unsetenv("CRESCENT_ADMIN_TOKEN");
+}
+
+static void test_file(void **state)
+{
+    refuse_file("return {\n\n\n  workers = 'x' }", "crescent.lua:4: workers: expected a number 1-128, got \"x\"");
+    refuse_file("return { worker = 1 }", "crescent.lua:1: unknown setting 'worker' (did you mean 'workers'?)");
+    refuse_file("return { exec = true }", "crescent.lua:1: setting 'exec' is not in this version of crescent");
+    refuse_file("return { limits = {\n  max_run = '1s' } }",
+                "crescent.lua:2: setting 'limits.max_run' is not in this version of crescent");
+    refuse_file("return { tls = { { cert = 'a', key = 'b' }, { cert = 'c', key = 'd' } } }",
+                "crescent.lua:1: tls: more than one certificate is not in this version of crescent");
+    refuse_file("return { tls = { cert = 'a' } }",
+                "crescent.lua:1: tls.cert: a certificate and a key belong together: the key is missing");
+    refuse_file("return { listen = 'https://127.0.0.1:1' }",
+                "crescent.lua:1: listen: \"https://127.0.0.1:1\" needs a "
+                "certificate: --tls-cert and --tls-key, or the setting tls");
+    refuse_file("return { sandbox = 'false', [1] = 2 }", "crescent.lua:1: a value without a name");
+    refuse_file("return", "crescent.lua:1: it must return a table of settings, got nothing");
+    refuse_file("x = = 1", "crescent.lua:1: unexpected symbol near '='");
+    refuse_file("error {}", "crescent.lua: it raised an error that is no text");
+    refuse_file("while true do end", "crescent.lua:1: the configuration ran longer than 1s");
+    refuse_file("local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(1000) .. i end",
+                "crescent.lua: it needs more than 64MiB of memory");
+    refuse_file("io.open('x')", "crescent.lua:1: attempt to index global 'io' (a nil value)");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_defaults), cmocka_unit_test(test_precedence),
+                                       cmocka_unit_test(test_paths), cmocka_unit_test(test_origins),
+                                       cmocka_unit_test(test_file)};
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
