@@ -21,6 +21,8 @@
 #define READ_PASS (1u << 20) /* so that one loud peer does not keep the owner from the others */
 #define FDS_IN 64            /* received and not yet taken: more wait in the socket */
 
+static const char closed[] = "closed";
+
 struct mark {  /* a queued frame that has descriptors */
     size_t at; /* where it begins in `out` */
     int fds[MESSAGES_FDS_MAX];
@@ -267,7 +269,7 @@ int channel_read(struct channel *c)
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             break;
         if (n <= 0)
-            end(c, "closed");
+            end(c, closed);
         else
             total += (size_t)n;
     }
@@ -297,7 +299,7 @@ static int unfinished(struct channel *c, size_t left)
         return broken(c, "descriptors without a message");
     if (c->why == NULL)
         return 0;
-    return left > 0 ? broken(c, "ended within a message") : -1;
+    return left > 0 ? broken(c, c->why == closed ? "ended within a message" : c->why) : -1;
 }
 
 int channel_next(struct channel *c, struct message *m_out)
