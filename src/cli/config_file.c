@@ -9,6 +9,7 @@
 #include "cli/config_load.h"
 #include "load/limit.h"
 #include "load/lines.h"
+#include <ctype.h>
 #include <lauxlib.h>
 #include <lualib.h>
 #include <math.h>
@@ -126,6 +127,9 @@ static void note(struct file *f, const char *field, const char *format, ...)
     struct buf words = {0};
     buf_addv(&words, format, args);
     va_end(args);
+    for (size_t i = 0; i < words.len; i++)
+        if (iscntrl((unsigned char)words.at[i]))
+            words.at[i] = ' '; /* one fault, one line */
     f->fault_line = line;
     error_set(&f->fault, "%s:%u: %s", f->shown, line, buf_text(&words));
     buf_free(&words);

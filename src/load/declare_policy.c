@@ -11,6 +11,7 @@
 #include "policy/verify.h"
 #include <lauxlib.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define MAX_BODY_DEFAULT ((size_t)1 << 20)
@@ -88,6 +89,18 @@ void declare_events(struct declare *d, int table)
                      "where is the event's type? give event_type = \"header:NAME\" or a JSON pointer like \"/type\"");
 }
 
+/* The value at the top of the stack, for a message. */
+static const char *shown(lua_State *L, char room[64])
+{
+    if (lua_type(L, -1) == LUA_TNUMBER)
+        snprintf(room, 64, "%.14g", lua_tonumber(L, -1));
+    else if (lua_type(L, -1) == LUA_TSTRING)
+        snprintf(room, 64, "\"%.40s\"", lua_tostring(L, -1));
+    else
+        snprintf(room, 64, "a %s", luaL_typename(L, -1));
+    return room;
+}
+
 /* A number (whole bytes) or a text at the top of the stack. */
 static bool read_size(lua_State *L, size_t *size_out)
 {
@@ -119,7 +132,7 @@ static void read_max_body(struct declare *d, int table)
 {
     struct endpoint *e = d->endpoint;
     size_t bound = d->config->limits.body, theirs = e->verify != NULL ? verify_max_body(e->verify) : 0;
-    char room[32];
+    char room[32], got[64];
     e->max_body = theirs != 0 ? theirs : MAX_BODY_DEFAULT;
     if (e->max_body > bound)
         e->max_body = bound;
@@ -127,7 +140,7 @@ static void read_max_body(struct declare *d, int table)
         return;
     size_t size;
     if (!read_size(d->L, &size))
-        declare_note(d, "max_body", "expected a size like \"2MiB\", or a number of bytes");
+        declare_note(d, "max_body", "expected a size like \"2MiB\", or a number of bytes, got %s", shown(d->L, got));
     else if (size > bound)
         declare_note(d, "max_body", "more than the server takes: limits.body is %s", duration_size_text(bound, room));
     else
@@ -138,10 +151,12 @@ static void read_max_body(struct declare *d, int table)
 static void read_timeout(struct declare *d, int table)
 {
     dur_t timeout;
+    char got[64];
     if (!declare_field(d, table, "timeout"))
         return;
     if (!read_duration(d->L, &timeout) || timeout.ns < TIMEOUT_MIN.ns || timeout.ns > TIMEOUT_MAX.ns)
-        declare_note(d, "timeout", "expected a duration 1ms-24h like \"10s\", or a number of seconds");
+        declare_note(d, "timeout", "expected a duration 1ms-24h like \"10s\", or a number of seconds, got %s",
+                     shown(d->L, got));
     else
         d->endpoint->timeout = timeout;
     lua_pop(d->L, 1);
@@ -151,13 +166,14 @@ static void read_on_disconnect(struct declare *d, int table)
 {
     if (!declare_field(d, table, "on_disconnect"))
         return;
+    char got[64];
     const char *text = lua_type(d->L, -1) == LUA_TSTRING ? lua_tostring(d->L, -1) : "";
     if (strcmp(text, "finish") == 0)
         d->endpoint->on_disconnect = DISCONNECT_FINISH;
     else if (strcmp(text, "cancel") == 0)
         d->endpoint->on_disconnect = DISCONNECT_CANCEL;
     else
-        declare_note(d, "on_disconnect", "expected \"finish\" or \"cancel\"");
+        declare_note(d, "on_disconnect", "expected \"finish\" or \"cancel\", got %s", shown(d->L, got));
     lua_pop(d->L, 1);
 }
 

@@ -151,11 +151,12 @@ static void test_fields(void **state)
 static void test_faults(void **state)
 {
     struct bench *b = *state;
-    refuse(b, "return {\n  verfy = 1,\n  dedupe = true,\n  handle = 5,\n  timeout = '1 year',\n}",
-           "hooks/x.lua:2: unknown field 'verfy' (did you mean 'verify'?)\n"
-           "hooks/x.lua:3: field 'dedupe' is not in this version of crescent\n"
-           "hooks/x.lua:4: handle: expected a function, or { METHOD = function, ... }, got a number\n"
-           "hooks/x.lua:5: timeout: expected a duration 1ms-24h like \"10s\", or a number of seconds\n");
+    refuse(
+        b, "return {\n  verfy = 1,\n  dedupe = true,\n  handle = 5,\n  timeout = '1 year',\n}",
+        "hooks/x.lua:2: unknown field 'verfy' (did you mean 'verify'?)\n"
+        "hooks/x.lua:3: field 'dedupe' is not in this version of crescent\n"
+        "hooks/x.lua:4: handle: expected a function, or { METHOD = function, ... }, got a number\n"
+        "hooks/x.lua:5: timeout: expected a duration 1ms-24h like \"10s\", or a number of seconds, got \"1 year\"\n");
     refuse(
         b, "local x\nreturn x",
         "hooks/x.lua:2: a script returns its handler function, or a table with 'handle'; this one returned nothing\n");
@@ -178,7 +179,7 @@ static void test_faults(void **state)
            "hooks/x.lua:1: events: where is the event's type? give event_type = \"header:NAME\" or a JSON pointer like "
            "\"/type\"\n"
            "hooks/x.lua:1: methods: expected a list of strings, not empty\n"
-           "hooks/x.lua:1: on_disconnect: expected \"finish\" or \"cancel\"\n");
+           "hooks/x.lua:1: on_disconnect: expected \"finish\" or \"cancel\", got a boolean\n");
     refuse(b, "return { handle = function() end, max_body = '33MiB' }",
            "hooks/x.lua:1: max_body: more than the server takes: limits.body is 32MiB\n");
     refuse(b, "return { handle = function() end, verify = 'nnoe' }",
