@@ -183,6 +183,8 @@ static int fake_trial(struct fake *f)
     report(f, "trial stack=%lu", (unsigned long)stack.rlim_cur);
     channel_send(c, &(struct message){.type = MESSAGE_tried_all, .tried_all = {.count = 1}});
     channel_flush(c);
+    channel_free(&c);
+    heritage_free(&f->h);
     return 4;
 }
 
