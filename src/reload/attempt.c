@@ -9,6 +9,7 @@
 #include "base/panic.h"
 #include "io/timeout.h"
 #include "ipc/link.h"
+#include "load/limit.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -240,7 +241,10 @@ static const char *death_words(const struct attempt *a, uint32_t status, char *r
 {
     char limit[32];
     int how = (int)status;
-    if (WIFSIGNALED(how) && (WTERMSIG(how) == SIGXCPU || WTERMSIG(how) == SIGKILL))
+    if (WIFEXITED(how) && WEXITSTATUS(how) == LIMIT_STUCK)
+        snprintf(room, size, "top level was killed: ran longer than %s, within one C function",
+                 duration_text(a->host.max_run, limit));
+    else if (WIFSIGNALED(how) && (WTERMSIG(how) == SIGXCPU || WTERMSIG(how) == SIGKILL))
         snprintf(room, size, "top level was killed: ran longer than %s, or took too much memory",
                  duration_text(a->host.max_run, limit));
     else if (WIFSIGNALED(how))

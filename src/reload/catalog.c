@@ -4,7 +4,7 @@
  */
 #include "reload/catalog.h"
 #include "base/panic.h"
-#include "load/load.h"
+#include "load/description.h"
 #include <stdlib.h>
 
 /* --- texts and env sets ------------------------------------------------------------------------------------------- */
@@ -150,10 +150,10 @@ void catalog_module_requires(struct catalog_module *m, struct catalog_module *co
 
 struct catalog_loaded *catalog_loaded_new(struct catalog_text *text, uint64_t version, struct catalog_env *env,
                                           struct catalog_module *const *modules, size_t module_count,
-                                          struct slice description, bool is_public, struct error *err)
+                                          struct slice description, struct error *err)
 {
-    struct endpoint *routes = load_from_description(description, err);
-    if (routes == NULL)
+    struct description d;
+    if (description_read(description, &d, err) != 0)
         return NULL;
     struct catalog_loaded *l = need_zero(1, sizeof(*l));
     l->holds = 1;
@@ -163,8 +163,9 @@ struct catalog_loaded *catalog_loaded_new(struct catalog_text *text, uint64_t ve
     l->modules = hold_modules(modules, module_count);
     l->module_count = module_count;
     l->description = slice_dup(description);
-    l->routes = routes;
-    l->is_public = is_public;
+    l->is_public = d.verify == NULL;
+    l->routes = endpoint_hold(d.endpoint);
+    description_free(&d);
     return l;
 }
 

@@ -47,7 +47,7 @@ struct catalog_loaded { /* counted, immutable: one successful load of a script *
     size_t module_count;
     char *description;       /* JSON */
     struct endpoint *routes; /* made from it: for clash checks */
-    bool is_public;
+    bool is_public;          /* no verify */
 };
 
 struct catalog_script {
@@ -108,7 +108,7 @@ void catalog_module_requires(struct catalog_module *m, struct catalog_module *co
 /* Holds text, env and modules, copies the description (JSON; words in err when it is none). One hold, or NULL. */
 struct catalog_loaded *catalog_loaded_new(struct catalog_text *text, uint64_t version, struct catalog_env *env,
                                           struct catalog_module *const *modules, size_t module_count,
-                                          struct slice description, bool is_public, struct error *err);
+                                          struct slice description, struct error *err);
 struct catalog_loaded *catalog_loaded_hold(struct catalog_loaded *l);
 void catalog_loaded_release(struct catalog_loaded **l);
 /* Sets *slot to l, with a hold; what was there is released. */

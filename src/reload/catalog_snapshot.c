@@ -122,7 +122,7 @@ static int restore_loaded(struct restore *back, const struct snapshot_script *fr
         used[i] = back->modules[from->modules[i]];
     struct catalog_text *text = catalog_text_new(from->text);
     s->next = catalog_loaded_new(text, from->version, back->envs[from->env], used, from->module_count,
-                                 from->description, false, err);
+                                 from->description, err);
     catalog_text_release(&text);
     free(used);
     if (s->next == NULL)

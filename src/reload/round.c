@@ -151,8 +151,8 @@ static void take_good(struct reload *r, const struct reload_try *try, const stru
         free(used);
         return;
     }
-    struct catalog_loaded *fresh = catalog_loaded_new(try->text, c->next_version++, c->env, used, result->module_count,
-                                                      result->description, result->is_public, &err);
+    struct catalog_loaded *fresh =
+        catalog_loaded_new(try->text, c->next_version++, c->env, used, result->module_count, result->description, &err);
     free(used);
     if (fresh == NULL)
         round_broken(r, s, try->text, err.text);
