@@ -143,7 +143,7 @@ static void read_numbers(struct reading *r, struct endpoint *e, bool *bad)
     else
         *bad = true;
     if (walk_to(r, "/timeout", &t) && (t.kind == JSON_INT || t.kind == JSON_DOUBLE))
-        e->timeout.ns = (int64_t)((t.kind == JSON_INT ? (double)t.i : t.d) * 1e9);
+        e->timeout.ns = (int64_t)((t.kind == JSON_INT ? (double)t.i : t.d) * 1e9 + 0.5);
     else
         *bad = true;
 }
