@@ -120,19 +120,23 @@ static void note(struct file *f, const char *field, const char *format, ...) __a
 static void note(struct file *f, const char *field, const char *format, ...)
 {
     unsigned line = lines_of(&f->lines, field);
-    if (f->fault_line != 0 && f->fault_line <= line)
-        return;
+    struct error fault;
+    struct buf words = {0};
     va_list args;
     va_start(args, format);
-    struct buf words = {0};
     buf_addv(&words, format, args);
     va_end(args);
     for (size_t i = 0; i < words.len; i++)
         if (iscntrl((unsigned char)words.at[i]))
             words.at[i] = ' '; /* one fault, one line */
-    f->fault_line = line;
-    error_set(&f->fault, "%s:%u: %s", f->shown, line, buf_text(&words));
+    error_set(&fault, "%s:%u: %s", f->shown, line, buf_text(&words));
     buf_free(&words);
+    /* Of two on one line the one that sorts first: Lua walks a table in another order each time. */
+    if (f->fault_line != 0 &&
+        (line > f->fault_line || (line == f->fault_line && strcmp(fault.text, f->fault.text) > 0)))
+        return;
+    f->fault_line = line;
+    f->fault = fault;
 }
 
 static void note_unknown(struct file *f, const char *name)
