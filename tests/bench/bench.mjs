@@ -7,7 +7,7 @@ import { createHmac } from 'node:crypto';
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
-import examples from '@octokit/webhooks-examples';
+import examples from '../e2e/payloads.mjs';
 import { childrenOf, folder, repository, request, sleep, start, tool, until, write } from '../e2e/helper.mjs';
 
 const secret = 'bench-secret';

@@ -23,12 +23,18 @@ test('413: max_body, on both versions, with its exact bound', async (t) => {
 });
 
 test('beyond limits.body the library refuses, and the server serves on', async (t) => {
-    const server = await start(t, { hooks, config: 'return { limits = { body = "2MiB" } }' });
-    const { text } = await raw(server.port, 'POST /large HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n', { enough: (all) => all.includes('\r\n\r\n') });
+    const server = await start(t, { hooks, config: 'return { limits = { body = "5MiB" } }' });
+    const { text } = await raw(server.port, 'POST /large HTTP/1.1\r\nHost: x\r\nContent-Length: 6000000\r\n\r\n', { enough: (all) => all.includes('\r\n\r\n') });
     assert.match(text, /^HTTP\/1\.1 413/);
     const client = await session(t, server.url);
-    await request2(client, '/large', { method: 'POST', body: 'x'.repeat(3_000_000) }).then((reply) => assert.equal(reply.status, 413), () => {});
+    await request2(client, '/large', { method: 'POST', body: 'x'.repeat(6_000_000) }).then((reply) => assert.equal(reply.status, 413), () => {});
     assert.equal((await server.post('/large', 'x'.repeat(1 << 20))).text, String(1 << 20));
+});
+
+test('max_body beyond limits.body is a load error', async (t) => {
+    const server = await start(t, { hooks, config: 'return { limits = { body = "2MiB" } }' });
+    assertProblem(await server.post('/large', 'x'), 503);
+    assert.match(server.tail(), /large\.lua:1: .*max_body/);
 });
 
 test('414 and 431 are problems on both versions', async (t) => {

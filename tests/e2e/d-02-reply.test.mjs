@@ -7,7 +7,7 @@ const handlers = {
     text: 'return reply.text("words")', html: 'return reply.html("<p>é</p>")', bytes: 'return reply.bytes("\\0\\255", { type = "image/x" })',
     redirect: 'return reply.redirect "/elsewhere?x=1"', permanent: 'return reply.redirect("https://example.com/", 308)', problem: 'return reply.problem(409, "already there")',
     cookies: 'return reply.text("ok", { cookies = { session = "abc" } })', unknown: 'return reply.text("x", { statuss = 200 })', later: 'return reply.file "x"',
-    split: 'return reply.redirect "/x\\r\\nset-cookie: a=b"', not_modified: 'return reply.text("x", 304)', early: 'return reply.text("x", 101)',
+    split: 'return reply.redirect "/x\\r\\nset-cookie: a=b"', not_modified: 'return reply.bytes("", 304)', early: 'return reply.text("x", 101)',
 };
 const hooks = Object.fromEntries(Object.entries(handlers).map(([name, body]) => [`${name}.lua`, `return function(req) ${body} end`]));
 

@@ -1,6 +1,6 @@
 import { Webhooks } from '@octokit/webhooks';
 import { sign } from '@octokit/webhooks-methods';
-import examples from '@octokit/webhooks-examples';
+import examples from './payloads.mjs';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assertProblem, request, request2, session, start } from './helper.mjs';

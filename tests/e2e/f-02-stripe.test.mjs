@@ -28,6 +28,7 @@ test('headers made by Stripe\'s own signer are accepted, rotation included', asy
     const rolled = `${time},v1=${'0'.repeat(64)},${v1},v0=${'1'.repeat(64)}`;
     assert.equal((await send(rolled)).status, 200, 'one of several v1 is enough');
     assert.equal((await send(signed(event, { timestamp: now() - 280 }))).status, 200, 'five minutes are tolerated');
+    assert.equal((await send(signed(event, { timestamp: now() + 600 }))).status, 200, 'as with Stripe\'s library, a time ahead is no reason');
     assert.equal((await send(signed(event, { timestamp: now() - 5 }), '/tight')).status, 200);
 });
 
@@ -37,12 +38,12 @@ test('refused: flipped byte, wrong secret, missing header, truncated signature, 
     flipped[50] ^= 4;
     const cases = [
         [flipped, good], [event, signed(event, { secret: 'whsec_wrong' })], [event, undefined], [event, good.slice(0, -1)], [event, good.slice(0, -8)],
-        [event, signed(event, { timestamp: now() - 400 })], [event, signed(event, { timestamp: now() + 4000 })], [event, good.replace('v1=', 'v0=')], [event, good.replace(/^t=\d+,/, '')],
+        [event, signed(event, { timestamp: now() - 400 })], [event, good.replace('v1=', 'v0=')], [event, good.replace(/^t=\d+,/, '')],
         [event, good.replace(/^t=\d/, 't=9')], [event, 't=,v1='], [event, good.replace(/^t=/, 't=x')], [event, `${good.split(',')[0]}`], [event, `t=99999999999999999999,${good.split(',')[1]}`],
     ];
     for (const [body, header] of cases)
         assertProblem(await server.post('/stripe', body, header === undefined ? {} : { 'stripe-signature': header }), 401);
     assertProblem(await server.post('/tight', event, { 'stripe-signature': signed(event, { timestamp: now() - 20 }) }), 401);
     const { text } = await request(`${server.admin}/metrics`);
-    assert.match(text, /reason="expired"\} [3-9]/);
+    assert.match(text, /reason="expired"\} [2-9]/);
 });

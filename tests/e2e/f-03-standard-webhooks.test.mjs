@@ -7,7 +7,7 @@ const secret = `whsec_${Buffer.from('twenty-four bytes of key').toString('base64
 const body = '{"type":"invoice.paid","data":{"id":"in_1","note":"é\u{1F319}"}}';
 const hooks = {
     'std.lua': `return {
-  verify = verify.standard_webhooks { secret = env.SECRET },
+  verify = verify.standard { secret = env.SECRET },
   handle = function(req) return 200, { by = req.auth.by, id = req:pick "/data/id" } end,
 }`,
 };

@@ -1,5 +1,5 @@
 import { sign } from '@octokit/webhooks-methods';
-import examples from '@octokit/webhooks-examples';
+import examples from './payloads.mjs';
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';

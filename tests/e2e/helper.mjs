@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url';
 
 export const repository = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 export const binary = path.resolve(process.env.CRESCENT_BINARY ?? path.join(repository, 'build/release/crescent'));
+if (!fs.existsSync(binary)) throw new Error(`no binary at ${binary}: build it (cmake --preset release), or set CRESCENT_BINARY`);
 const factor = Number(process.env.CRESCENT_TIME_FACTOR ?? 1);
 /** Milliseconds, stretched for slow (sanitized) builds. */
 export const ms = (n) => n * factor;
