@@ -36,7 +36,7 @@ test('a changed _lib module reloads the scripts that use it, directly or not, an
     const server = await start(t, {
         workers: 1,
         hooks: {
-            '_lib/deep.lua': 'return { word = "deep 1" }', '_lib/mid.lua': 'return { word = function() return require("_lib.deep").word end }',
+            '_lib/deep.lua': 'return { word = "deep 1" }', '_lib/mid.lua': 'local deep = require "_lib.deep"\nreturn { word = function() return deep.word end }',
             'uses.lua': 'local mid = require "_lib.mid"\nreturn function() return mid.word() end',
             'other.lua': 'local n = 0\nreturn function() n = n + 1 return tostring(n) end',
         },
