@@ -54,6 +54,7 @@ struct admin *admin_new(const struct admin_host *host)
     struct admin *a = need_zero(1, sizeof(*a));
     a->host = *host;
     h2o_config_init(&a->config);
+    a->config.server_name = h2o_iovec_init(H2O_STRLIT("crescent"));
     a->config.max_request_entity_size = REQUEST_MAX;
     a->config.http1.req_timeout = TIME_MS;
     a->config.http1.upgrade_to_http2 = 0;

@@ -49,6 +49,7 @@ struct reload {
     int snapshot, next_snapshot;          /* their descriptors, -1: none */
     struct reload_worker *workers;        /* area->workers of them */
     mono_t prepare_began;
+    bool desperate; /* what is live kills workers as they start: none may be left to prepare the next */
     struct timeout tick, retry;
 };
 

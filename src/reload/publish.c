@@ -14,6 +14,7 @@
 #define STUCK_AFTER DUR_MS(500)
 #define HOLD_UP_AT_MOST DUR_S(5)
 #define RETRY_AFTER DUR_S(1)
+#define DESPERATE_AFTER DUR_S(1)
 
 static void on_tick(struct timeout *t);
 static void on_retry(struct timeout *t);
@@ -155,7 +156,7 @@ static void flip(struct reload *r)
     const struct message m = {.type = MESSAGE_flip, .flip = {.generation = r->generation}};
     r->host.to_workers(r->host.cookie, &m);
     counters_add(&r->host.area->keeper, COUNTER_reloads, 1);
-    r->changed = false;
+    r->changed = r->desperate = false;
     note_public(r);
     size_t moved = advance_scripts(r);
     log_at(LOG_INFO, "scripts live", LOG_INT("generation", r->generation), LOG_INT("changed", moved),
@@ -174,6 +175,9 @@ void publish_check(struct reload *r)
         ready = ready || (r->workers[i].linked && r->workers[i].prepared);
         held = holds_up(r, i, now) || held;
     }
+    /* A new worker loads what is live before it listens to us: if that kills it, only the flip can help. */
+    if (r->desperate && mono_since(now, r->prepare_began).ns > DESPERATE_AFTER.ns)
+        ready = true;
     if (ready && !held)
         flip(r);
 }

@@ -204,6 +204,7 @@ void reload_worker_died(struct reload *r, uint32_t index, const struct message_d
         return;
     if (s->next == s->live && ++s->strikes < STRIKES_WHEN_LIVE)
         return;
+    r->desperate = r->desperate || s->next == s->live;
     struct buf words = {0};
     buf_addf(&words, "%s: loading it killed a worker (it ran too long, or crashed)", s->file);
     round_demote(r, s, buf_text(&words));

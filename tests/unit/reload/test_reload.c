@@ -252,6 +252,43 @@ static void a_worker_killed_in_prepare_breaks_the_script_for_all(void **state)
     assert_non_null(fake_script(f, "a")->error.at);
 }
 
+/* No worker is left that could prepare: the flip alone can save the next one. */
+static void a_live_script_that_kills_workers_as_they_start_goes_back(void **state)
+{
+    struct fake *f = *state;
+    fake_write(f, "a.lua", "first");
+    fake_begin_keeper(f, -1, 0);
+    assert_true(fake_flip(f));
+    fake_write(f, "a.lua", "second");
+    assert_true(fake_flip(f));
+    f->deaf = true;
+    for (uint32_t w = 0; w < FAKE_WORKERS; w++) {
+        const struct message_died died = {.index = w,
+                                          .incarnation = 1,
+                                          .preparing = 1,
+                                          .script = SLICE("a"),
+                                          .script_version = fake_script(f, "a")->version};
+        reload_worker_left(f->reload, w);
+        reload_worker_died(f->reload, w, &died);
+    }
+    assert_true(fake_flip(f));
+    fake_expect_text(f, "a", "first");
+    assert_non_null(fake_script(f, "a")->error.at);
+}
+
+static void one_death_of_a_live_script_is_forgiven(void **state)
+{
+    struct fake *f = *state;
+    fake_write(f, "a.lua", "first");
+    fake_begin_keeper(f, -1, 0);
+    assert_true(fake_flip(f));
+    const struct message_died died = {
+        .incarnation = 1, .preparing = 1, .script = SLICE("a"), .script_version = fake_script(f, "a")->version};
+    reload_worker_died(f->reload, 0, &died);
+    fake_run(f, 100);
+    assert_null(reload_script_at(f->reload, 0).error);
+}
+
 static void a_worker_that_stands_still_holds_nobody_up_for_long(void **state)
 {
     struct fake *f = *state;
@@ -410,6 +447,8 @@ int main(void)
         PROMISE(a_refused_newcomer_takes_no_route_from_others),
         PROMISE(what_breaks_in_prepare_never_goes_live),
         PROMISE(a_worker_killed_in_prepare_breaks_the_script_for_all),
+        PROMISE(a_live_script_that_kills_workers_as_they_start_goes_back),
+        PROMISE(one_death_of_a_live_script_is_forgiven),
         PROMISE(a_worker_that_stands_still_holds_nobody_up_for_long),
         PROMISE(without_a_prepared_worker_nothing_flips),
         PROMISE(changed_env_values_try_every_script),
