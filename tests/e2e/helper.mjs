@@ -141,6 +141,9 @@ class Server {
     checkNoise() {
         const bad = this.noise.filter((l) => /Sanitizer|runtime error|panic|CHECK|assert/i.test(l));
         assert.deepEqual(bad, [], this.noise.join('\n'));
+        // A child's last words come in a record of the supervisor.
+        const words = this.log.map((r) => JSON.stringify(r)).filter((l) => /Sanitizer:|runtime error:|panic/i.test(l));
+        assert.deepEqual(words, []);
     }
     async destroy() {
         if (!this.ended) {
