@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sleep, start } from '../helper.mjs';
-import { Attacker, frame, get, INITIAL_WINDOW, memory, PING, PRIORITY, setting, SETTINGS, u32, unharmed, victim } from './frames.mjs';
+import { Attacker, frame, get, INITIAL_WINDOW, memory, mib, PING, PRIORITY, setting, SETTINGS, u32, unharmed, victim } from './frames.mjs';
 
 const hooks = { 'hello.lua': 'return function() return "hello" end' };
 const many = (n, one) => Buffer.concat(Array.from({ length: n }, () => one));
@@ -44,7 +44,7 @@ test('pings, settings, windows and priorities without end, read or not: memory s
             a.socket.destroy();
         }
     }
-    assert.ok(memory(before[0]) - size < 60, `${size} became ${memory(before[0])} MiB`);
+    assert.ok(memory(before[0]) - size < mib(60), `${size} became ${memory(before[0])} MiB`);
     await unharmed(server, before, assert);
 });
 

@@ -93,6 +93,8 @@ export class Attacker {
     ended(what, limit = 5000) { return until(() => this.isClosed, `${what}: the connection's end`, limit); }
 }
 
+/** A bound of memory, MiB: sanitized builds keep what was freed for a while. */
+export const mib = (n) => n * Number(process.env.CRESCENT_TIME_FACTOR ?? 1);
 /** Resident memory of a process, MiB. */
 export function memory(pid) {
     return Number(fs.readFileSync(`/proc/${pid}/status`, 'utf8').match(/^VmRSS:\s+(\d+) kB/m)[1]) / 1024;

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assertProblem, request2, session, sleep, start } from '../helper.mjs';
-import { Attacker, block, END_HEADERS, END_STREAM, frame, headers, HEADERS, INITIAL_WINDOW, integer, memory, setting, unharmed, victim } from './frames.mjs';
+import { Attacker, block, END_HEADERS, END_STREAM, frame, headers, HEADERS, INITIAL_WINDOW, integer, memory, mib, setting, unharmed, victim } from './frames.mjs';
 
 const ENHANCE_YOUR_CALM = 0xb;
 const hooks = { 'hello.lua': 'return function() return "hello" end' };
@@ -37,7 +37,7 @@ test('the HPACK bomb: ours refuses it and keeps its memory', async (t) => {
         // what was still on its way to a closed socket may reset the connection before GOAWAY is read
         assert.ok([undefined, ENHANCE_YOUR_CALM].includes(a.goaway), `${a.goaway}`);
     }
-    assert.ok(memory(before[0]) - size < 40, `${size} became ${memory(before[0])} MiB`);
+    assert.ok(memory(before[0]) - size < mib(40), `${size} became ${memory(before[0])} MiB`);
     assert.equal(await server.metric('crescent_connections_cut_total', 'reason="hpack"'), 3);
     await unharmed(server, before, assert);
 });
