@@ -59,7 +59,7 @@ int script_error_words(lua_State *L, const char *format, ...)
 
     while (lua_getstack(L, level, &at)) {
         lua_getinfo(L, "Sl", &at);
-        if (at.currentline > 0)
+        if (at.currentline > 0 && strncmp(at.source, "=crescent/", 10) != 0) /* our own Lua is not where it is wrong */
             break;
         level++;
     }

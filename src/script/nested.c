@@ -4,6 +4,7 @@
  */
 #include "script/nested.h"
 #include "script/embedded.h"
+#include "script/error.h"
 #include "script/state_internal.h"
 #include "script/task_internal.h"
 
@@ -27,8 +28,9 @@ void nested_check_stack(lua_State *L)
     char here;
 
     if (__builtin_expect(&here < state_of(L)->stack_limit, 0))
-        luaL_error(L, "stack overflow: functions called through string.gsub, table.sort, load or coroutines are nested "
-                      "too deeply");
+        script_error_words(L,
+                           "stack overflow: functions called through string.gsub, table.sort, load or coroutines are "
+                           "nested too deeply");
 }
 
 static int nested_check(lua_State *L)

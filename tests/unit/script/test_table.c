@@ -1,0 +1,99 @@
+/*
+ * test_table.c: option tables: every message names the function, the option and what was expected, with the place.
+ */
+#include "harness.h"
+#include "script/table.h"
+
+static const char *const known[] = {"name", "on", "count", "wait", "size", NULL};
+
+static int l_options(lua_State *L)
+{
+    struct table_reader t;
+    struct slice name = SLICE("-");
+    bool on = false;
+    long long count = 0;
+    dur_t wait = {0};
+    size_t size = 0;
+    char text[128];
+    table_begin(&t, L, -1, "thing", known, lua_toboolean(L, lua_upvalueindex(1)));
+    table_string(&t, "name", &name);
+    table_bool(&t, "on", &on);
+    table_integer(&t, "count", 1, 10, &count);
+    table_duration(&t, "wait", &wait);
+    table_size(&t, "size", &size);
+    snprintf(text, sizeof(text), "%.*s %d %lld %lld %zu", SLICE_ARG(name), on, count, (long long)(wait.ns / 1000000),
+             size);
+    lua_pushstring(L, text);
+    return 1;
+}
+
+static void open_options(lua_State *L)
+{
+    lua_pushboolean(L, false);
+    lua_pushcclosure(L, l_options, 1);
+    lua_setfield(L, -2, "options");
+    lua_pushboolean(L, true);
+    lua_pushcclosure(L, l_options, 1);
+    lua_setfield(L, -2, "list");
+}
+
+static void options_are_read_or_refused_in_words(void **state)
+{
+    const struct {
+        const char *call, *result; /* result NULL: fault */
+        const char *fault;
+    } cases[] = {
+        {"options {}", "- 0 0 0 0", NULL},
+        {"options { name = 'a', on = true, count = 3, wait = '1.5s', size = '1KiB' }", "a 1 3 1500 1024", NULL},
+        {"options { wait = 2, size = 7 }", "- 0 0 2000 7", NULL},
+        {"list { 'x', 'y', on = true }", "- 1 0 0 0", NULL},
+        {"options { nmae = 'a' }", NULL, "t.lua:1: thing: unknown option 'nmae' (did you mean 'name'?)"},
+        {"options { zzzzz = 'a' }", NULL, "t.lua:1: thing: unknown option 'zzzzz'"},
+        {"options { 'x' }", NULL, "t.lua:1: thing: a number is not a name of an option"},
+        {"list { [1.5] = 'x' }", NULL, "thing: a number is not a name of an option"},
+        {"options { [true] = 1 }", NULL, "thing: a boolean is not a name of an option"},
+        {"options 'x'", NULL, "t.lua:1: thing: expected a table of options, got string"},
+        {"options { name = 5 }", NULL, "thing: name: expected a string, got number"},
+        {"options { on = 1 }", NULL, "thing: on: expected true or false, got number"},
+        {"options { count = 11 }", NULL, "thing: count: expected a whole number from 1 to 10"},
+        {"options { count = 1.5 }", NULL, "thing: count: expected a whole number from 1 to 10"},
+        {"options { count = 0/0 }", NULL, "thing: count: expected a whole number from 1 to 10"},
+        {"options { count = '3' }", NULL, "thing: count: expected a whole number, got string"},
+        {"options { wait = -1 }", NULL, "thing: wait: expected a duration"},
+        {"options { wait = 0/0 }", NULL, "thing: wait: expected a duration"},
+        {"options { wait = 'soon' }", NULL, "thing: wait: expected a duration"},
+        {"options { wait = {} }", NULL, "thing: wait: expected a duration"},
+        {"options { size = 1.5 }", NULL, "thing: size: expected a size"},
+        {"options { size = '1KB' }", NULL, "thing: size: expected a size"},
+    };
+    struct script_host here = {.memory = 16 << 20, .sandbox = true, .jit = true};
+    struct error err;
+    struct state *s = state_new(&here, open_options, &err);
+    assert_non_null(s);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[256];
+        struct sandbox_chunk chunk;
+        char *message = NULL;
+        snprintf(text, sizeof(text), "return (%s)", cases[i].call);
+        int result = sandbox_load(s, slice_of(text), "t.lua", NULL, &chunk, &message);
+        assert_int_equal(result, cases[i].result != NULL ? 0 : -1);
+        if (result == 0) {
+            lua_rawgeti(state_lua(s), LUA_REGISTRYINDEX, chunk.result);
+            assert_string_equal(lua_tostring(state_lua(s), -1), cases[i].result);
+            lua_pop(state_lua(s), 1);
+            sandbox_unload(s, &chunk);
+        } else {
+            assert_non_null(strstr(message, cases[i].fault));
+            free(message);
+        }
+    }
+    state_free(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(options_are_read_or_refused_in_words),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
