@@ -6,7 +6,6 @@
 #include "base/panic.h"
 #include <arpa/inet.h>
 #include <h2o.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 static struct slice slice_iovec(h2o_iovec_t v)
@@ -151,24 +150,45 @@ static int normalize(h2o_mem_pool_t *pool, struct http_request *view, const char
     return 0;
 }
 
+/* Decimal digits of n, at `to`; returns their end. By hand because each request needs them: printf costs more. */
+static char *put_number(char *to, size_t n)
+{
+    char digits[24];
+    size_t count = 0;
+    do {
+        digits[count++] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
+    while (count > 0)
+        *to++ = digits[--count];
+    return to;
+}
+
+static struct slice v4_text(const unsigned char bytes[4], char *text)
+{
+    char *at = text;
+    for (int i = 0; i < 4; i++) {
+        if (i > 0)
+            *at++ = '.';
+        at = put_number(at, bytes[i]);
+    }
+    return (struct slice){text, (size_t)(at - text)};
+}
+
 static struct slice address_text(h2o_mem_pool_t *pool, h2o_conn_t *conn)
 {
     struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
     if (conn->callbacks->get_peername(conn, (struct sockaddr *)&peer) == 0)
         return SLICE("unknown");
     char *text = h2o_mem_alloc_pool(pool, INET6_ADDRSTRLEN);
-    const void *address = NULL;
-    int family = peer.ss_family;
-    if (family == AF_INET) {
-        address = &((struct sockaddr_in *)&peer)->sin_addr;
-    } else if (family == AF_INET6) {
-        const struct in6_addr *v6 = &((struct sockaddr_in6 *)&peer)->sin6_addr;
-        bool mapped = IN6_IS_ADDR_V4MAPPED(v6); /* an IPv4 client of a listener for both */
-        family = mapped ? AF_INET : AF_INET6;
-        address = mapped ? (const void *)&v6->s6_addr[12] : v6;
-    }
-    if (address == NULL || inet_ntop(family, address, text, INET6_ADDRSTRLEN) == NULL)
+    if (peer.ss_family == AF_INET)
+        return v4_text((const unsigned char *)&((struct sockaddr_in *)&peer)->sin_addr, text);
+    if (peer.ss_family != AF_INET6)
         return SLICE("unix");
+    const struct in6_addr *v6 = &((struct sockaddr_in6 *)&peer)->sin6_addr;
+    if (IN6_IS_ADDR_V4MAPPED(v6)) /* an IPv4 client of a listener for both */
+        return v4_text(&v6->s6_addr[12], text);
+    CHECK(inet_ntop(AF_INET6, v6, text, INET6_ADDRSTRLEN) != NULL);
     return slice_of(text);
 }
 
@@ -199,8 +219,8 @@ static int view_headers(h2o_req_t *req, struct http_request *view, const char **
         add_header(view, headers, SLICE("host"), view->authority);
     if (!length_seen && view->body.at != NULL) {
         char *text = h2o_mem_alloc_pool(&req->pool, 24);
-        int len = snprintf(text, 24, "%zu", view->body.len);
-        add_header(view, headers, SLICE("content-length"), (struct slice){text, (size_t)len});
+        size_t len = (size_t)(put_number(text, view->body.len) - text);
+        add_header(view, headers, SLICE("content-length"), (struct slice){text, len});
     }
     return 0;
 }
