@@ -10,7 +10,9 @@
 #include "bind/bind_req.h"
 #include "bind/bind_sleep.h"
 #include "bind/bind_verify.h"
+#include "script/error.h"
 #include <lauxlib.h>
+#include <string.h>
 
 /* In this order: verifiers use json. */
 static const struct {
@@ -21,30 +23,18 @@ static const struct {
     {"log", bind_log_open},   {"print", bind_log_open_print}, {"sleep", bind_sleep_open},
 };
 
-/* What the contract has and this version does not: any use names it, so that nothing is taken for granted. */
+/* What the contract has and this version does not: to mention one raises, so that nothing is taken for granted. */
 static const char *const later[] = {"http",     "exec", "kv",   "emit",  "sql", "mail",
                                     "parallel", "time", "uuid", "retry", "drop"};
 
-/* Upvalue 1: the name. */
-static int refuse(lua_State *L)
+/* A global that is not there. nil for the rest: script/sandbox has the words for those. */
+static int refuse_later(lua_State *L)
 {
-    return luaL_error(L, "%s is not in this version of crescent", lua_tostring(L, lua_upvalueindex(1)));
-}
-
-/* Pushes a stand-in that cannot be called, read or written without being told so. */
-static void push_refusal(lua_State *L, const char *name)
-{
-    static const char *const uses[] = {"__index", "__newindex", "__call"};
-    lua_newuserdata(L, 0);
-    lua_createtable(L, 0, 4);
-    for (int i = 0; i < 3; i++) {
-        lua_pushstring(L, name);
-        lua_pushcclosure(L, refuse, 1);
-        lua_setfield(L, -2, uses[i]);
-    }
-    lua_pushstring(L, name);
-    lua_setfield(L, -2, "__metatable");
-    lua_setmetatable(L, -2);
+    const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+    for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+        if (strcmp(name, later[i]) == 0)
+            return script_error_words(L, "%s is not in this version of crescent", name);
+    return 0;
 }
 
 void bind_open(lua_State *L)
@@ -53,9 +43,9 @@ void bind_open(lua_State *L)
         globals[i].open(L);
         lua_setfield(L, -2, globals[i].name);
     }
-    for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
-        push_refusal(L, later[i]);
-        lua_setfield(L, -2, later[i]);
-    }
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, refuse_later);
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, -2);
     bind_req_register(L);
 }

@@ -64,7 +64,10 @@ static int add_attribute(lua_State *L, struct slice key, struct buf *line, struc
             return 0;
         }
         if (known[i].kind == LUA_TNUMBER) {
-            buf_addf(line, "; %s=%.0f", known[i].header, lua_tonumber(L, -1));
+            double seconds = lua_tonumber(L, -1);
+            if (!(seconds >= 0 && seconds <= 1e10) || seconds != (double)(long long)seconds)
+                return error_set(err, "max_age must be whole seconds, 0 or more");
+            buf_addf(line, "; %s=%.0f", known[i].header, seconds);
             return 0;
         }
         struct slice value = text_at(L, -1);

@@ -6,10 +6,12 @@
 #include "bind/bind_log.h"
 #include "base/log.h"
 #include "bind/bind_json.h"
-#include "script/task.h"
+#include "script/state.h"
 #include <lauxlib.h>
+#include <math.h>
 
 #define FIELDS_MAX 32
+#define NAME_MAX_BYTES 64
 #define TEXT_MAX 16384 /* bytes of all JSON values of one record */
 
 /* "hooks/github.lua:12" of the script's call into room, or "". */
@@ -28,57 +30,87 @@ static struct slice text_at(lua_State *L, int index)
     return s;
 }
 
+/*
+ * The name of a field, as it may stand in a record. A script may log a table whose names a sender chose: they shall not
+ * pass for the record's own, nor carry controls to a terminal. A changed one is kept in `values`.
+ */
+static const char *name_of(struct slice name, struct buf *values)
+{
+    static const char *const ours[] = {"time", "level", "process", "pid", "message", "at", "script", NULL};
+    size_t start = values->len, i = 0;
+    while (ours[i] != NULL && !slice_equal(name, slice_of(ours[i])))
+        i++;
+    bool clean = ours[i] == NULL;
+    for (i = 0; i < name.len; i++)
+        clean = clean && name.at[i] > ' ' && name.at[i] < 0x7f;
+    if (clean)
+        return name.at;
+    for (i = 0; i < name.len && i < NAME_MAX_BYTES; i++)
+        buf_add_char(values, (char)(name.at[i] > ' ' && name.at[i] < 0x7f ? name.at[i] : '?'));
+    buf_add(values, "_", 2); /* and its NUL */
+    if (!values->overflow)
+        return values->at + start;
+    values->len = start;
+    values->overflow = false;
+    return "_";
+}
+
+/* What has no JSON form, or no room, in a word. */
+static const char *word_for(lua_State *L)
+{
+    double number = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
+    if (lua_type(L, -1) != LUA_TNUMBER || isfinite(number))
+        return luaL_typename(L, -1);
+    return isnan(number) ? "nan" : number > 0 ? "inf" : "-inf";
+}
+
 /* The field at the top of the stack. `values` has fixed room, so nothing is owned when something raises. */
 static struct log_field field_of(lua_State *L, const char *name, struct buf *values)
 {
     struct error why;
     size_t start = values->len;
-    switch (lua_type(L, -1)) {
-    case LUA_TSTRING:
+    if (lua_type(L, -1) == LUA_TSTRING)
         return LOG_SLICE(name, text_at(L, -1));
-    case LUA_TNUMBER: {
-        double number = lua_tonumber(L, -1);
-        if (number == (double)(long long)number && number < 9e15 && number > -9e15)
-            return LOG_INT(name, number);
-        return LOG_FLOAT(name, number);
-    }
-    default:
-        if (bind_json_encode_protected(L, -1, values, &why) == 0 && !values->overflow)
-            return LOG_JSON(name, slice_from(buf_slice(values), start));
-        values->len = start;
-        values->overflow = false;
-        return LOG_STR(name, luaL_typename(L, -1));
-    }
+    if (bind_json_encode_protected(L, -1, values, &why) == 0 && !values->overflow)
+        return LOG_JSON(name, slice_from(buf_slice(values), start));
+    values->len = start;
+    values->overflow = false;
+    return LOG_STR(name, word_for(L));
 }
 
 /* Reads the fields of the table at `index`; their texts stay alive with it. Returns how many. */
 static size_t read_fields(lua_State *L, int index, struct buf *values, struct log_field *fields)
 {
-    size_t count = 0;
+    size_t count = 0, omitted = 0;
     lua_pushnil(L);
-    while (count < FIELDS_MAX && lua_next(L, index) != 0) {
+    while (lua_next(L, index) != 0) {
         if (lua_type(L, -2) != LUA_TSTRING)
             luaL_argerror(L, index, "expected fields with names: { name = value }");
-        fields[count++] = field_of(L, lua_tostring(L, -2), values);
+        if (count < FIELDS_MAX) {
+            fields[count] = field_of(L, name_of(text_at(L, -2), values), values);
+            count++;
+        } else {
+            omitted++;
+        }
         lua_pop(L, 1);
     }
-    if (count == FIELDS_MAX)
-        lua_pop(L, 1);
+    if (omitted > 0)
+        fields[count++] = LOG_INT("fields_omitted", omitted);
     return count;
 }
 
 static void write_record(lua_State *L, enum log_level level, const char *message, int fields_at)
 {
     char place[LUA_IDSIZE + 16], room[TEXT_MAX];
-    struct log_field fields[FIELDS_MAX + 2];
+    struct log_field fields[FIELDS_MAX + 3];
     struct buf values = {.at = room, .room = sizeof(room), .limit = sizeof(room) - 1}; /* never grows */
-    struct task *task = task_current(state_of(L));
+    const char *script = state_script(state_of(L));
     size_t count = 0;
     place_of(L, place, sizeof(place));
     if (place[0] != '\0')
         fields[count++] = LOG_STR("at", place);
-    if (task != NULL)
-        fields[count++] = LOG_STR("script", task_name(task));
+    if (script != NULL)
+        fields[count++] = LOG_STR("script", script);
     if (fields_at != 0)
         count += read_fields(L, fields_at, &values, fields + count);
     log_write(level, message, fields, count);

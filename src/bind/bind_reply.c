@@ -129,8 +129,12 @@ static int field(lua_State *L, int index, enum bind_reply_field which)
 static int take_reply_body(lua_State *L, int reply, int kind, struct reading *r)
 {
     int body = field(L, reply, REPLY_BODY), type = field(L, reply, REPLY_TYPE);
-    if (lua_type(L, type) == LUA_TSTRING && add(r, "content-type", text_at(L, type)) != 0)
-        return -1;
+    if (lua_type(L, type) == LUA_TSTRING) {
+        if (http_response_has(r->response, SLICE("content-type")))
+            return error_set(r->err, "the reply has a type and a content-type header");
+        if (add(r, "content-type", text_at(L, type)) != 0)
+            return -1;
+    }
     if (kind == REPLY_KIND_JSON)
         return take_json(L, body, r);
     if (kind == REPLY_KIND_REDIRECT)
@@ -274,12 +278,23 @@ int bind_reply_read(lua_State *co, int count, const struct uuid *id, struct http
     return reading.failed ? -1 : 0;
 }
 
+/* A reply is complete when it is made: a field set later would be ignored, so it is refused. */
+static int refuse_access(lua_State *L)
+{
+    return luaL_error(L, "a reply has no field '%s': its status, headers, cookies and type are options of reply.*",
+                      lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "?");
+}
+
 void bind_reply_register(lua_State *L)
 {
     lua_pushlightuserdata(L, (void *)&reply_meta);
-    lua_createtable(L, 0, 1);
+    lua_createtable(L, 0, 3);
     lua_pushliteral(L, "reply");
     lua_setfield(L, -2, "__metatable");
+    lua_pushcfunction(L, refuse_access);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, refuse_access);
+    lua_setfield(L, -2, "__newindex");
     lua_rawset(L, LUA_REGISTRYINDEX);
     lua_pushlightuserdata(L, (void *)&reply_reader);
     lua_pushcfunction(L, read_protected);

@@ -4,6 +4,7 @@
  * Runs in: the state's thread. Fails: misuse raises, with the script's line.
  */
 #include "bind/bind_reply_internal.h"
+#include "script/error.h"
 #include "script/table.h"
 #include <lauxlib.h>
 
@@ -21,7 +22,7 @@ static void take_options(lua_State *L, const char *what)
     if (lua_type(L, 2) == LUA_TNUMBER) {
         double number = lua_tonumber(L, 2);
         if (!(number >= 200 && number <= 599) || number != (int)number)
-            luaL_error(L, "%s: status must be an integer from 200 to 599", what);
+            script_error_words(L, "%s: status must be an integer from 200 to 599", what);
         lua_pushinteger(L, (int)number);
         lua_rawseti(L, -2, REPLY_STATUS);
         return;
@@ -43,70 +44,84 @@ static void take_options(lua_State *L, const char *what)
     }
 }
 
-/* reply.<kind>(body, opts) with the value at 1 as its body. */
-static int make(lua_State *L, enum bind_reply_kind kind, const char *what)
+/* reply.<kind>(value, opts): status unless opts has one; the value at 1 is the body, or a redirect's URL. */
+static int make(lua_State *L, enum bind_reply_kind kind, int status, const char *what)
 {
     if (lua_gettop(L) > 2)
-        return luaL_error(L, "%s: expected a body and options, got %d values", what, lua_gettop(L));
+        return script_error_words(L, "%s: expected one value and options, got %d values", what, lua_gettop(L));
     lua_settop(L, 2);
-    bind_reply_push(L, kind, 200);
+    bind_reply_push(L, kind, status);
     take_options(L, what);
     lua_pushvalue(L, 1);
     lua_rawseti(L, -2, REPLY_BODY);
     return 1;
 }
 
+/*
+ * The value at 1 must be text; a number is turned into it, in place. These messages name their function themselves:
+ * `return reply.text(x)` is a tail call, after which Lua knows neither name nor line.
+ */
+static void check_text(lua_State *L, const char *what)
+{
+    if (lua_type(L, 1) != LUA_TSTRING && lua_type(L, 1) != LUA_TNUMBER)
+        script_error_words(L, "%s: expected a string, got %s", what,
+                           lua_isnone(L, 1) ? "nothing" : luaL_typename(L, 1));
+    lua_tostring(L, 1);
+}
+
 static int reply_json(lua_State *L)
 {
-    luaL_checkany(L, 1);
-    if (lua_isnil(L, 1)) /* null must be meant: json.null */
-        return luaL_argerror(L, 1, "expected a value, got nil (json.null is JSON's null)");
-    return make(L, REPLY_KIND_JSON, "reply.json");
+    if (lua_isnoneornil(L, 1)) /* null must be meant */
+        return script_error_words(L, "reply.json: expected a value, got nil (json.null is JSON's null)");
+    return make(L, REPLY_KIND_JSON, 200, "reply.json");
 }
 
 static int reply_text(lua_State *L)
 {
-    luaL_checkstring(L, 1); /* turns a number into its text, in place */
-    return make(L, REPLY_KIND_TEXT, "reply.text");
+    check_text(L, "reply.text");
+    return make(L, REPLY_KIND_TEXT, 200, "reply.text");
 }
 
 static int reply_html(lua_State *L)
 {
-    luaL_checkstring(L, 1);
-    return make(L, REPLY_KIND_HTML, "reply.html");
+    check_text(L, "reply.html");
+    return make(L, REPLY_KIND_HTML, 200, "reply.html");
 }
 
 static int reply_bytes(lua_State *L)
 {
-    luaL_checkstring(L, 1);
-    return make(L, REPLY_KIND_BYTES, "reply.bytes");
+    check_text(L, "reply.bytes");
+    return make(L, REPLY_KIND_BYTES, 200, "reply.bytes");
 }
 
-/* reply.redirect(url [, status = 302]): RFC 9110 15.4 */
+/* reply.redirect(url [, opts]): RFC 9110 15.4; 302 unless opts says another */
 static int reply_redirect(lua_State *L)
 {
-    size_t len;
-    luaL_checklstring(L, 1, &len);
-    int status = (int)luaL_optinteger(L, 2, 302);
-    luaL_argcheck(L, len > 0, 1, "an empty URL");
-    luaL_argcheck(L, status == 301 || status == 302 || status == 303 || status == 307 || status == 308, 2,
-                  "expected 301, 302, 303, 307 or 308");
-    bind_reply_push(L, REPLY_KIND_REDIRECT, status);
-    lua_pushvalue(L, 1);
-    lua_rawseti(L, -2, REPLY_BODY);
+    check_text(L, "reply.redirect");
+    if (lua_objlen(L, 1) == 0)
+        return script_error_words(L, "reply.redirect: an empty URL");
+    make(L, REPLY_KIND_REDIRECT, 302, "reply.redirect");
+    lua_rawgeti(L, -1, REPLY_STATUS);
+    int status = (int)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    if (status != 301 && status != 302 && status != 303 && status != 307 && status != 308)
+        return script_error_words(L, "reply.redirect: expected status 301, 302, 303, 307 or 308");
     return 1;
 }
 
 /* reply.problem(status [, detail]): RFC 9457 */
 static int reply_problem(lua_State *L)
 {
-    int status = (int)luaL_checkinteger(L, 1);
-    luaL_argcheck(L, status >= 400 && status <= 599, 1, "expected a status from 400 to 599");
-    luaL_optstring(L, 2, NULL);
+    double status = lua_type(L, 1) == LUA_TNUMBER ? lua_tonumber(L, 1) : 0;
+    if (!(status >= 400 && status <= 599) || status != (int)status)
+        return script_error_words(L, "reply.problem: expected a status from 400 to 599");
+    if (!lua_isnoneornil(L, 2) && lua_type(L, 2) != LUA_TSTRING)
+        return script_error_words(L, "reply.problem: expected a string as detail, got %s", luaL_typename(L, 2));
     if (lua_gettop(L) > 2)
-        return luaL_error(L, "reply.problem: expected a status and a detail; error { ... } takes further members");
+        return script_error_words(L,
+                                  "reply.problem: expected a status and a detail; error { ... } takes further members");
     lua_settop(L, 2);
-    bind_reply_push(L, REPLY_KIND_PROBLEM, status);
+    bind_reply_push(L, REPLY_KIND_PROBLEM, (int)status);
     lua_pushvalue(L, 2);
     lua_rawseti(L, -2, REPLY_BODY);
     return 1;

@@ -161,10 +161,23 @@ static void push_auth(lua_State *L, const struct verify_auth *auth)
 static void push_cookies(lua_State *L, const struct http_request *http)
 {
     struct slice header = http_request_header(http, SLICE("cookie"));
-    if (header.at == NULL)
+    bool several = false;
+    if (header.at == NULL) {
         lua_createtable(L, 0, 0);
-    else
-        bind_body_push_cookies(L, header);
+        return;
+    }
+    lua_pushliteral(L, "");
+    for (size_t i = 0; i < http->header_count; i++) { /* HTTP/2 may send one for each: RFC 9113 8.2.3 */
+        if (!slice_equal(http->headers[i].name, SLICE("cookie")))
+            continue;
+        lua_pushstring(L, several ? "; " : "");
+        push_slice(L, http->headers[i].value);
+        lua_concat(L, 3);
+        several = true;
+    }
+    header.at = lua_tolstring(L, -1, &header.len);
+    bind_body_push_cookies(L, header);
+    lua_remove(L, -2);
 }
 
 static void push_table(lua_State *L, struct bind_req *r, enum field which)
@@ -275,7 +288,7 @@ static const luaL_Reg methods[] = {
 
 static int unknown_field(lua_State *L)
 {
-    static const char *const later[] = {"files", "xml", "save", "keep", "replay_of"};
+    static const char *const later[] = {"files", "xml", "save", "keep", "stream"};
     static const char *const callable[] = {"all_headers", "json", "pick", "form", "data"};
     struct slice name;
     name.at = luaL_checklstring(L, 2, &name.len);

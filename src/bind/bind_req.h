@@ -23,7 +23,7 @@ struct bind_req {
 void bind_req_register(lua_State *L);
 /* Pushes req for this request, the same object each time. [-0,+1,m] */
 void bind_req_push(lua_State *L, struct bind_req *r);
-/* The request has ended: the script's object becomes an error. No Lua call. */
+/* The request has ended: the script's object becomes an error. Raises nothing, runs nothing of the script. */
 void bind_req_end(struct bind_req *r);
 /* The request behind argument `index`, or a Lua error. */
 struct bind_req *bind_req_check(lua_State *L, int index);
