@@ -96,7 +96,8 @@ static int add_value(lua_State *L, int index, struct buf *line, struct error *er
 
 static int add_table(lua_State *L, int index, struct buf *line, struct error *err)
 {
-    lua_getfield(L, index, "value");
+    lua_pushliteral(L, "value");
+    lua_rawget(L, index);
     int done = add_value(L, lua_gettop(L), line, err);
     lua_pop(L, 1);
     lua_pushnil(L);

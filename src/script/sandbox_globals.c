@@ -11,8 +11,10 @@
 
 #include <errno.h>
 #include <lauxlib.h>
+#include <linux/magic.h>
 #include <lualib.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #define COPY_DEPTH 4
 #define NAMES_MAX 96
@@ -67,13 +69,31 @@ static int get_metatable(lua_State *L)
     return 1;
 }
 
+/*
+ * Files of the kernel say that they are regular, and are not: /proc/self/mem is this process's memory, a way out of any
+ * sandbox.
+ */
+static bool of_the_kernel(const char *path)
+{
+    static const unsigned long kernel[] = {PROC_SUPER_MAGIC, SYSFS_MAGIC,        DEBUGFS_MAGIC,       TRACEFS_MAGIC,
+                                           SECURITYFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, BPF_FS_MAGIC};
+    struct statfs fs;
+
+    if (statfs(path, &fs) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof(kernel) / sizeof(kernel[0]); i++)
+        if ((unsigned long)fs.f_type == kernel[i])
+            return true;
+    return false;
+}
+
 /* A device or a pipe would block the loop. Lua's own io.open is the upvalue. */
 static int open_file(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     struct stat st;
 
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+    if (stat(path, &st) == 0 && (!S_ISREG(st.st_mode) || of_the_kernel(path))) {
         lua_pushnil(L);
         lua_pushfstring(L, "%s: not a regular file", path);
         lua_pushinteger(L, EINVAL);

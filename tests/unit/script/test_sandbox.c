@@ -148,6 +148,9 @@ static void files_are_regular_files(void **state)
 {
     struct state *s = new_state(64 << 20, true);
     expect(s, "return io.open('/dev/zero')", "nil,/dev/zero: not a regular file,22");
+    expect(s, "return io.open('/proc/self/mem', 'r+')", "nil,/proc/self/mem: not a regular file,22");
+    expect(s, "return (io.open('/proc/self/environ')), (io.open('/sys/kernel/mm/transparent_hugepage/enabled'))",
+           "nil,nil");
     expect(s, "return io.open('/tmp')", "nil,/tmp: not a regular file,22");
     expect(s, "local f, e = io.open('/nonexistent/x') return f, e", "nil,/nonexistent/x: No such file or directory");
     expect(s, "local f = io.open('/etc/passwd') local t = io.type(f), f:read('*l') f:close() return io.type(f)",
