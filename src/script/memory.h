@@ -1,7 +1,9 @@
 /*
  * memory.h: the allocator of a Lua state, with a ceiling. Past half of the ceiling the collector is made eager,
  * because LuaJIT has no emergency collection: with its usual pause, 20 MB live and some garbage fail under 32 MB.
- * Owns: counts only. Runs in: the state's thread. Fails: NULL, which Lua raises as "not enough memory".
+ * Small objects come from lists of freed ones of their size: a request makes and drops dozens.
+ * Owns: the chunks that small objects are cut from. Runs in: the state's thread. Fails: NULL, which Lua raises as "not
+ * enough memory".
  */
 #ifndef CRESCENT_SCRIPT_MEMORY_H
 #define CRESCENT_SCRIPT_MEMORY_H
@@ -10,17 +12,27 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define MEMORY_STEP 16   /* small sizes are rounded up to a multiple of it */
+#define MEMORY_SMALL 256 /* the largest small one */
+#define MEMORY_SIZES (MEMORY_SMALL / MEMORY_STEP)
+
 struct memory {
     size_t used;
-    size_t ceiling;  /* what a script may use */
-    size_t allowed;  /* the ceiling, and outside of scripts a reserve above it */
-    size_t press_at; /* from here on the collector is eager; SIZE_MAX: it is already */
-    bool refused;    /* something did not fit since this was last cleared */
-    lua_State *L;    /* NULL until there is a collector */
+    size_t ceiling;            /* what a script may use */
+    size_t allowed;            /* the ceiling, and outside of scripts a reserve above it */
+    size_t press_at;           /* from here on the collector is eager; SIZE_MAX: it is already */
+    bool refused;              /* something did not fit since this was last cleared */
+    lua_State *L;              /* NULL until there is a collector */
+    void *freed[MEMORY_SIZES]; /* lists: each begins with the pointer to the next */
+    void *chunks;              /* list of all, likewise */
+    char *fresh;               /* of the newest chunk: not yet cut */
+    size_t fresh_len;
 };
 
 /* ceiling: bytes. Born outside of scripts. */
 void memory_init(struct memory *m, size_t ceiling);
+/* After lua_close: gives the chunks back. */
+void memory_free(struct memory *m);
 /* lua_Alloc; ud begins with a struct memory. */
 void *memory_allocate(void *ud, void *old, size_t old_size, size_t new_size);
 /*

@@ -114,6 +114,7 @@ void state_free(struct state **s)
         if (it->pointers[it->pointer_count].release != NULL && it->pointers[it->pointer_count].pointer != NULL)
             it->pointers[it->pointer_count].release(it->pointers[it->pointer_count].pointer);
     }
+    memory_free(&it->memory);
     it->magic = 0;
     free(it);
     *s = NULL;
