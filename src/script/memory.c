@@ -11,7 +11,7 @@
 
 #define RESERVE ((size_t)4 << 20)
 #define CHUNK ((size_t)32 << 10)
-#define PAUSE_CALM 200
+#define PAUSE_CALM 800 /* percent of what lives: a collection marks every library, a request leaves one kilobyte */
 #define PAUSE_EAGER 110
 #define STEP_CALM 200
 #define STEP_EAGER 400

@@ -55,8 +55,9 @@ static void tidy(struct state *s)
 }
 
 /*
- * Ready for the next one. A coroutine that returned needs no reset. One that failed or was abandoned does, with itself
- * as the first argument: another state there closes upvalues over the wrong stack (LuaJIT).
+ * A coroutine that returned is ready for the next one as it is. One that failed or was abandoned goes to the collector,
+ * which closes what is open in it. It is not reset: LuaJIT's lua_resetthread closes upvalues over the wrong stack when
+ * called from another thread, and after a stack overflow it clears memory that it has just given back.
  */
 static void give_back(struct task *t, bool returned)
 {
@@ -64,15 +65,13 @@ static void give_back(struct task *t, bool returned)
 
     t->magic = 0;
     s->task_count--;
-    if (returned)
-        lua_settop(t->co, 0);
-    else
-        lua_resetthread(t->co, t->co);
-    tidy(s);
-    if (s->idle_count >= IDLE_MAX) {
+    if (!returned || s->idle_count >= IDLE_MAX) {
         discard(t);
+        tidy(s);
         return;
     }
+    lua_settop(t->co, 0);
+    tidy(s);
     t->next = s->idle;
     s->idle = t;
     s->idle_count++;
