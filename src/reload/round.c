@@ -91,10 +91,10 @@ static struct catalog_module **modules_of(const struct reload *r, const uint32_t
 static void take_requires(const struct reload *r, struct catalog_module *const *used, const struct trial_result *result)
 {
     for (size_t i = 0; i < result->module_count; i++) {
-        struct catalog_module **requires = modules_of(r, result->requires[i], result -> require_counts[i]);
+        struct catalog_module **requires = modules_of(r, result->requires[i], result->require_counts[i]);
         bool itself = false;
         for (size_t k = 0; requires != NULL && k < result->require_counts[i]; k++)
-        itself = itself || requires[k] == used[i];
+            itself = itself || requires[k] == used[i];
         if (requires != NULL && !itself)
             catalog_module_requires(used[i], requires, result->require_counts[i]);
         free(requires);
