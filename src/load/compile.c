@@ -149,7 +149,7 @@ static uint32_t resolve(const struct loading *at, struct slice name)
     uint32_t found = UINT32_MAX;
     for (size_t i = 0; at->from != NULL && i < at->from->require_count; i++)
         if (is_module(snap, at->from->requires[i], name))
-    return at->from->requires[i];
+            return at->from->requires[i];
     for (size_t i = 0; i < at->script->module_count; i++)
         if (is_module(snap, at->script->modules[i], name))
             return at->script->modules[i];
@@ -183,7 +183,7 @@ static void note_use(struct load *l, const struct snapshot *snap, uint32_t index
     m->holds++;
     for (size_t i = 0; i < m->require_count; i++)
         for (uint32_t k = 0; k < snap->module_count; k++)
-            if (module_key(snap, k) == m->requires[i] -> key) {
+            if (module_key(snap, k) == m->requires[i]->key) {
                 note_use(l, snap, k, m->requires[i]);
                 break;
             }
@@ -286,7 +286,7 @@ const uint32_t *load_module_requires(const struct load *l, uint32_t m, size_t *c
         for (size_t k = 0; k < module->require_count; k++)
             for (size_t n = 0; n < l->use_count; n++)
                 if (l->uses[n].module == module->requires[k])
-        own->requires[(*count_out)++] = l->uses[n].index;
+                    own->requires[(*count_out)++] = l->uses[n].index;
     }
     return l->requires;
 }

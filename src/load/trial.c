@@ -29,7 +29,7 @@ void trial_result_write(const struct trial_result *r, struct buf *out)
     buf_add_string(out, r->description);
     write_indices(r->modules, r->module_count, out);
     for (size_t i = 0; i < r->module_count; i++)
-        write_indices(r->requires[i], r -> require_counts[i], out);
+        write_indices(r->requires[i], r->require_counts[i], out);
 }
 
 static uint32_t *take_indices(struct slice *from, size_t *count_out, bool *bad)
@@ -62,7 +62,7 @@ int trial_result_read(struct slice bytes, struct trial_result *r_out, struct err
     r_out->requires = need_zero(r_out->module_count + 1, sizeof *r_out->requires);
     r_out->require_counts = need_zero(r_out->module_count + 1, sizeof *r_out->require_counts);
     for (size_t i = 0; i < r_out->module_count && !bad; i++)
-    r_out->requires[i] = take_indices(&bytes, &r_out->require_counts[i], &bad);
+        r_out->requires[i] = take_indices(&bytes, &r_out->require_counts[i], &bad);
     if (!bad && bytes.len == 0)
         return 0;
     trial_result_free(r_out);

@@ -33,7 +33,7 @@ static uint32_t place_module(struct catalog *c, struct snapshot *snap, struct ca
     m->mark = c->mark; /* before its requires: a circle must end, though none can have loaded */
     uint32_t *requires = need_zero(m->require_count + 1, sizeof(uint32_t));
     for (size_t i = 0; i < m->require_count; i++)
-    requires[i] = place_module(c, snap, m->requires[i]);
+        requires[i] = place_module(c, snap, m->requires[i]);
     m->index = (uint32_t)snap->module_count;
     snap->modules = need_realloc(snap->modules, (snap->module_count + 1) * sizeof(*snap->modules));
     snap->modules[snap->module_count++] = (struct snapshot_module){
@@ -106,7 +106,7 @@ static int restore_modules(struct restore *back, const struct snapshot *snap, st
         if (m->require_count > snap->module_count)
             result = error_set(err, "snapshot: module %.*s requires more than there is", SLICE_ARG(m->name));
         for (size_t k = 0; k < m->require_count && result == 0; k++)
-        requires[k] = back->modules[m->requires[k]];
+            requires[k] = back->modules[m->requires[k]];
         if (result == 0)
             catalog_module_requires(back->modules[i], requires, m->require_count);
     }

@@ -25,7 +25,7 @@ static struct catalog_file *file_of(const struct catalog *c, const char *name)
 static bool requires_changed(const struct catalog *c, const struct catalog_module *m, const bool *changed)
 {
     for (size_t i = 0; i < m->require_count; i++) {
-        const struct catalog_file *f = file_of(c, m->requires[i] -> name);
+        const struct catalog_file *f = file_of(c, m->requires[i]->name);
         if (f == NULL || changed[f - c->modules])
             return true;
     }
