@@ -84,6 +84,8 @@ static void add_escaped(struct buf *line, struct slice s)
             buf_add_text(line, "\\n");
         } else if (c < 0x20 || c == 0x7f) {
             buf_addf(line, "\\u%04x", c);
+        } else if (c == 0xc2 && (unsigned char)s.at[1] < 0xa0) { /* C1 controls: terminals obey them */
+            buf_addf(line, "\\u00%02x", (unsigned char)s.at[1]);
         } else {
             buf_add(line, s.at, len);
         }
@@ -155,7 +157,9 @@ static void add_text(struct buf *line, enum log_level level, const char *message
     buf_addf(line, " %s%-5s\033[0m %s: ", colours[level], level_names[level], sink.process);
     add_escaped(line, slice_of(message));
     for (size_t i = 0; i < count; i++) {
-        buf_addf(line, "  %s=", fields[i].name);
+        buf_add_text(line, "  ");
+        add_escaped(line, slice_of(fields[i].name));
+        buf_add_char(line, '=');
         add_value(line, &fields[i], true);
     }
     buf_add_char(line, '\n');

@@ -41,6 +41,24 @@ static void any_bytes_make_one_line_of_valid_json(void **state)
     close(ends[1]);
 }
 
+static void on_a_terminal_no_byte_of_a_peer_is_a_control(void **state)
+{
+    int ends[2];
+    char line[4096];
+    assert_int_equal(pipe(ends), 0);
+    log_open(ends[1], LOG_INFO, "test", true);
+    log_at(LOG_INFO, "m\x1b[2J\r", LOG_STR("name\x1b\n", "value\x1b\xc2\x9b\x9b\n"));
+    ssize_t len = read(ends[0], line, sizeof(line));
+    assert_true(len > 0);
+    struct slice text = {line, (size_t)len - 1};
+    for (size_t i = 0; i < text.len; i++) /* the only escapes are our colours, before the message */
+        assert_true((unsigned char)line[i] != 0x9b && line[i] != '\r' && line[i] != '\n' &&
+                    (line[i] != '\x1b' || i < 40));
+    log_open(STDERR_FILENO, LOG_INFO, "test", false);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void an_unwritable_sink_counts_what_it_drops(void **state)
 {
     int ends[2];
@@ -86,6 +104,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_bytes_make_one_line_of_valid_json),
+        cmocka_unit_test(on_a_terminal_no_byte_of_a_peer_is_a_control),
         cmocka_unit_test(an_unwritable_sink_counts_what_it_drops),
         cmocka_unit_test(sealed_files_read_back_and_unsealed_ones_are_refused),
         cmocka_unit_test(reading_a_folder_or_too_much_is_an_error_with_the_path),
