@@ -1,7 +1,7 @@
 /*
  * bind_crypto.c: the global crypto: digests, HMAC, comparison, random bytes, signatures, encodings.
- * Bytes are Lua strings. Where a function takes an encoding it is "hex" (small letters), "base64", "base64url" (no
- * padding) or "binary": the form of the result.
+ * Bytes are Lua strings. Where a function takes an encoding it is the form of the result: "binary", the bytes
+ * themselves and the default everywhere, "hex" (small letters), "base64" or "base64url" (no padding).
  * Owns: per state, prepared keys and a scratch buf. Runs in: the state's thread.
  * Fails: misuse raises; keys and texts that are not what they should be give nil and words.
  */
@@ -57,10 +57,10 @@ static struct slice check_bytes(lua_State *L, int index)
 
 enum encoding { HEX, BASE64, BASE64URL, BINARY };
 
-static enum encoding check_encoding(lua_State *L, int index, const char *otherwise)
+static enum encoding check_encoding(lua_State *L, int index)
 {
     static const char *const names[] = {"hex", "base64", "base64url", "binary", NULL};
-    return (enum encoding)luaL_checkoption(L, index, otherwise, names);
+    return (enum encoding)luaL_checkoption(L, index, "binary", names);
 }
 
 static int push_encoded(lua_State *L, struct slice bytes, enum encoding encoding)
@@ -85,14 +85,14 @@ static int push_digest(lua_State *L, enum digest_algorithm a)
 {
     unsigned char out[DIGEST_MAX];
     struct slice message = check_bytes(L, 1);
-    enum encoding encoding = check_encoding(L, 2, "hex");
+    enum encoding encoding = check_encoding(L, 2);
     if (!digest_available(a))
         return luaL_error(L, "this machine's OpenSSL does not give %s", digest_name(a));
     digest_of(a, &message, 1, out);
     return push_encoded(L, (struct slice){(char *)out, digest_size(a)}, encoding);
 }
 
-/* crypto.md5(message [, encoding = "hex"]), and so on. */
+/* crypto.md5(message [, encoding]) → digest, and so on. */
 static int crypto_md5(lua_State *L)
 {
     return push_digest(L, DIGEST_MD5);
@@ -124,14 +124,14 @@ static void release_mac(void *prepared)
     digest_key_free(&key);
 }
 
-/* crypto.hmac(algorithm, key, message [, encoding = "hex"]); algorithm: md5 sha1 sha256 sha384 sha512. */
+/* crypto.hmac(algorithm, key, message [, encoding]) → code; algorithm: md5 sha1 sha256 sha384 sha512. */
 static int crypto_hmac(lua_State *L)
 {
     enum digest_algorithm a;
     struct error err;
     unsigned char out[DIGEST_MAX];
     struct slice name = check_bytes(L, 1), bytes = check_bytes(L, 2), message = check_bytes(L, 3);
-    enum encoding encoding = check_encoding(L, 4, "hex");
+    enum encoding encoding = check_encoding(L, 4);
     if (!digest_named(name, &a))
         return luaL_argerror(L, 1, "unknown algorithm: md5, sha1, sha256, sha384 and sha512 are known");
     struct bind_crypto *c = bind_crypto_of(L);
@@ -155,12 +155,12 @@ static int crypto_equals(lua_State *L)
     return 1;
 }
 
-/* crypto.random(n [, encoding = "hex"]): n random bytes, 1 to 65536. */
+/* crypto.random(n [, encoding]): n random bytes, 1 to 65536. */
 static int crypto_random(lua_State *L)
 {
     unsigned char few[256];
     lua_Number n = luaL_checknumber(L, 1);
-    enum encoding encoding = check_encoding(L, 2, "hex");
+    enum encoding encoding = check_encoding(L, 2);
     if (!(n >= 1 && n <= RANDOM_MAX) || n != (lua_Number)(size_t)n)
         return luaL_argerror(L, 1, "expected a whole number of bytes from 1 to 65536");
     size_t len = (size_t)n;
@@ -201,7 +201,7 @@ static struct sign_key *pair_of(struct bind_crypto *c, bool is_private, struct s
 }
 
 /*
- * crypto.sign(algorithm, key, message [, encoding = "binary"]) → signature, or nil and words when the key is none or
+ * crypto.sign(algorithm, key, message [, encoding]) → signature, or nil and words when the key is none or
  * does not fit. key: a private key in PEM, or an Ed25519 seed of 32 bytes.
  */
 static int crypto_sign(lua_State *L)
@@ -209,7 +209,7 @@ static int crypto_sign(lua_State *L)
     struct error err;
     enum sign_algorithm a = check_algorithm(L, 1);
     struct slice bytes = check_bytes(L, 2), message = check_bytes(L, 3);
-    enum encoding encoding = check_encoding(L, 4, "binary");
+    enum encoding encoding = check_encoding(L, 4);
     struct bind_crypto *c = bind_crypto_of(L);
     struct sign_key *key = pair_of(c, true, bytes, &err);
     if (key == NULL || sign_make(key, a, message, &c->scratch, &err) != 0)

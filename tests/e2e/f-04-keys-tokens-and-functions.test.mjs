@@ -21,7 +21,7 @@ const hooks = {
     'mixed.lua': 'return { verify = { verify.bearer { tokens = { "t" } }, function(req) return req.method == "POST" end }, handle = function() return 200 end }',
     'call.lua': `local check = verify.hmac { secret = "k", header = "x-sig" }
 return function(req) local ok, reason = check(req) return 200, { ok = ok == true, reason = reason } end`,
-    'own.lua': `return function(req) return 200, { mac = crypto.hmac("sha256", "k", req.body), sha = crypto.sha256(req.body), same = crypto.equals("a", "a"), not_same = crypto.equals("a", "b") } end`,
+    'own.lua': `return function(req) return 200, { mac = crypto.hmac("sha256", "k", req.body, "hex"), sha = crypto.sha256(req.body, "hex"), raw = crypto.hex(crypto.hmac("sha256", "k", req.body)), bytes = #crypto.sha256(req.body), same = crypto.equals("a", "a"), not_same = crypto.equals("a", "b") } end`,
 };
 const setup = (t, more) => start(t, { hooks, env: { KEY: 'the-key' }, ...more });
 const post = async (server, path, headers, body = 'the body') => (await server.post(path, body, headers));
@@ -83,7 +83,8 @@ test('crypto agrees with node\'s', async (t) => {
     const server = await setup(t);
     const body = 'the body \u{1F319}';
     assert.deepEqual((await post(server, '/own', {}, body)).json, {
-        mac: createHmac('sha256', 'k').update(body).digest('hex'), sha: createHash('sha256').update(body).digest('hex'), same: true, not_same: false,
+        mac: createHmac('sha256', 'k').update(body).digest('hex'), sha: createHash('sha256').update(body).digest('hex'),
+        raw: createHmac('sha256', 'k').update(body).digest('hex'), bytes: 32, same: true, not_same: false,
     });
 });
 
