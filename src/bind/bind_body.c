@@ -41,6 +41,21 @@ static struct bodies *bodies_of(lua_State *L)
     return b;
 }
 
+void bind_body_forget(lua_State *L, const struct uuid *id)
+{
+    struct bodies *b = state_pointer(state_of(L), &bodies_key);
+    if (b == NULL)
+        return;
+    if (b->json_there && memcmp(&b->json_of, id, sizeof(*id)) == 0) {
+        b->json_there = false;
+        json_reader_trim(b->reader);
+    }
+    if (b->form_there && memcmp(&b->form_of, id, sizeof(*id)) == 0) {
+        b->form_there = false;
+        form_free(&b->form);
+    }
+}
+
 /* --- content types --- */
 
 static bool is_form(const struct http_request *http)
@@ -167,9 +182,11 @@ static const struct json_reader *json_of(lua_State *L, const struct http_request
     if (b->json_there && memcmp(&b->json_of, &http->id, sizeof(http->id)) == 0)
         return b->reader;
     b->json_there = false;
-    if (json_parse(b->reader, json_text(L, http), &fault) != 0)
+    if (json_parse(b->reader, json_text(L, http), &fault) != 0) {
+        json_reader_trim(b->reader);
         script_error_problem(L, 400, "the body is not valid JSON: line %zu, column %zu: %s", fault.line, fault.column,
                              fault.what);
+    }
     b->json_there = true;
     b->json_of = http->id;
     return b->reader;

@@ -1,8 +1,8 @@
 /*
  * bind_body.h: the body readers of req: json, pick, form, data. A body is parsed once however often it is read: the
- * state keeps what it parsed last, under the request's id. Owns: per state, a JSON reader and the pairs of the last
- * form. Runs in: the state's thread. Fails: a body that does not parse raises a problem 400 that says where; one of
- * another type a 415.
+ * state keeps what it parsed last, under the request's id, until that request ends. Owns: per state, a JSON reader and
+ * the pairs of the last form. Runs in: the state's thread. Fails: a body that does not parse raises a problem 400 that
+ * says where; one of another type a 415.
  */
 #ifndef CRESCENT_BIND_BIND_BODY_H
 #define CRESCENT_BIND_BIND_BODY_H
@@ -14,6 +14,9 @@ int bind_body_json(lua_State *L); /* req:json() → the value; JSON's null is js
 int bind_body_pick(lua_State *L); /* req:pick(pointer, ...) → a value each; missing and null are nil */
 int bind_body_form(lua_State *L); /* req:form() → name → first value; and name → list of all values */
 int bind_body_data(lua_State *L); /* req:data() → by content type: as json, as form, else the body's bytes */
+
+/* The request has ended: what was parsed of its body goes, and with it what the parsers hold above 1 MiB. */
+void bind_body_forget(lua_State *L, const struct uuid *id);
 
 /*
  * Pushes name → value of urlencoded text, kept until the next call here, and a second table name → list if `lists`.

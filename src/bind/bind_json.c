@@ -201,10 +201,6 @@ static int json_encode(lua_State *L)
     luaL_checkany(L, 1);
     bool pretty = wants_pretty(L);
     struct buf *text = &bind_json_of(L)->text, *indented = &bind_json_of(L)->indented;
-    if (text->room > TEXT_KEPT)
-        buf_free(text);
-    if (indented->room > TEXT_KEPT)
-        buf_free(indented);
     buf_clear(text);
     bind_json_encode(L, 1, text);
     if (pretty) {
@@ -213,6 +209,10 @@ static int json_encode(lua_State *L)
     }
     struct slice result = buf_slice(pretty ? indented : text);
     lua_pushlstring(L, result.at, result.len);
+    if (text->room > TEXT_KEPT)
+        buf_free(text);
+    if (indented->room > TEXT_KEPT)
+        buf_free(indented);
     return 1;
 }
 

@@ -81,6 +81,7 @@ void bind_req_end(struct bind_req *r)
         return;
     r->userdata = NULL;
     o->req = NULL;
+    bind_body_forget(o->main, &r->http->id);
     luaL_unref(o->main, LUA_REGISTRYINDEX, o->anchor);
 }
 

@@ -13,6 +13,8 @@
 #include <lauxlib.h>
 #include <stdio.h>
 
+#define ROOM_KEPT ((size_t)1 << 20)
+
 /* --- what Lua needs --------------------------------------------------------------------------------------------- */
 
 static int push_handle(lua_State *L)
@@ -243,12 +245,13 @@ static void read_event_type(struct exchange *ex, const char *place)
 {
     struct slice type = event_type_read(place, &ex->view, ex->server->json);
     bool header = slice_starts(slice_of(place), SLICE("header:"));
-    if (type.at != NULL && !header) { /* it lies in the reader, until the next request's */
+    if (type.at != NULL && !header) { /* it lies in the reader */
         buf_clear(&ex->event_type);
         buf_add_slice(&ex->event_type, type);
         buf_add_char(&ex->event_type, '\0'); /* so that an empty type still has memory */
         type = (struct slice){ex->event_type.at, type.len};
     }
+    json_reader_trim(ex->server->json); /* a large body's memory; the type is copied */
     ex->bind.event_type = type;
 }
 
@@ -285,6 +288,8 @@ static enum step_result answer_reply(struct exchange *ex, lua_State *co, int cou
         return STEP_DONE;
     }
     exchange_answer(ex);
+    if (s->room.room > ROOM_KEPT) /* a large answer has been copied into libh2o's memory */
+        buf_free(&s->room);
     return STEP_DONE;
 }
 
