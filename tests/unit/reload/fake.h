@@ -108,7 +108,7 @@ static inline size_t fake_use(const struct snapshot *c, struct slice text, struc
         direct = m;
         size_t below = fake_use(c, c->modules[m].text, uses);
         if (below != SIZE_MAX)
-        uses->requires[place][uses->require_counts[place]++] = (uint32_t)below;
+            uses->requires[place][uses->require_counts[place]++] = (uint32_t)below;
     }
     return direct;
 }
@@ -156,7 +156,7 @@ static inline bool fake_try(struct fake *f, const struct snapshot *c, uint32_t i
     r.good = !uses.bad && !fake_word(s->text, "BAD", &ignored);
     uint32_t *requires[16];
     for (size_t m = 0; m < uses.count; m++)
-    requires[m] = uses.requires[m];
+        requires[m] = uses.requires[m];
     if (r.good) {
         fake_describe(s, &description);
         r.description = buf_slice(&description);
