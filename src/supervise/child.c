@@ -19,8 +19,12 @@
 
 void child_init(struct child *c, enum heritage_kind kind, uint32_t index)
 {
-    *c = (struct child){
-        .kind = kind, .index = index, .start_at = {0}, .silent_since = MONO_NEVER, .orphaned = kind == HERITAGE_WORKER};
+    *c = (struct child){.kind = kind,
+                        .index = index,
+                        .start_at = {0},
+                        .silent_since = MONO_NEVER,
+                        .died = MONO_NEVER,
+                        .orphaned = kind == HERITAGE_WORKER};
     if (kind == HERITAGE_KEEPER)
         snprintf(c->name, sizeof(c->name), "keeper");
     else
@@ -219,6 +223,8 @@ void child_died(struct supervisor *s, struct child *c, int status, mono_t now)
         return;
     }
     log_death(c, pid, status, &r);
+    if (c->died.ns == MONO_NEVER.ns)
+        c->died = now;
     plan_next(c, now);
     if (is_worker(c)) {
         members_orphan(s, c, true);

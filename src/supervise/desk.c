@@ -4,6 +4,7 @@
 #include "supervise/desk.h"
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "supervise/child.h"
 #include "supervise/members.h"
 #include "supervise/trials.h"
@@ -17,11 +18,24 @@ static bool on_pong(struct supervisor *s, struct child *c, const struct message 
     return watchdog_pulse_answered(&c->pulse, m->pong.sequence);
 }
 
+/* How long its place was empty: of several lives that ended too soon, since the first of them. */
+static void tell_back(struct child *c)
+{
+    char text[sizeof(c->name) + 16];
+
+    if (c->died.ns == MONO_NEVER.ns)
+        return;
+    snprintf(text, sizeof(text), "%s is back", c->name);
+    log_at(LOG_INFO, text, LOG_FLOAT("ms", (double)mono_since(mono_now(), c->died).ns / 1e6));
+    c->died = MONO_NEVER;
+}
+
 static bool on_ready(struct supervisor *s, struct child *c, const struct message *m)
 {
     if (m->ready.incarnation != c->incarnation || c->ready)
         return false;
     c->ready = true;
+    tell_back(c);
     if (c->kind != HERITAGE_WORKER || s->state >= SUPERVISOR_DRAINING)
         return true;
     atomic_store(&s->area->worker[c->index].state, AREA_SERVING);

@@ -194,8 +194,10 @@ static void on_signal(struct supervisor *s, int number)
 /* When the loop must look again, if nothing happens. */
 static int wait_ms(const struct supervisor *s, mono_t now)
 {
-    mono_t next = s->state == SUPERVISOR_DRAINING ? s->deadline : s->next_tick;
+    mono_t next = s->next_tick;
 
+    if (s->state == SUPERVISOR_DRAINING && mono_before(s->deadline, next))
+        next = s->deadline;
     if (s->state < SUPERVISOR_DRAINING)
         for (uint32_t i = 0; i < child_count(s); i++) {
             const struct child *c = i == 0 ? &s->keeper : &s->workers[i - 1];
@@ -248,7 +250,7 @@ static void run(struct supervisor *s)
             check_start(s);
         if (s->state == SUPERVISOR_DRAINING)
             go_on_draining(s, now);
-        else if (!mono_before(now, s->next_tick)) {
+        if (!mono_before(now, s->next_tick)) { /* a drain, too, is not to wait for what is stuck */
             s->next_tick = mono_add(now, WATCHDOG_TICK);
             watchdog_tick(s, now);
             trials_tick(s, now);

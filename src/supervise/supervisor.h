@@ -30,6 +30,7 @@ struct child { /* the keeper, or a worker; its place outlives its processes */
     bool orphaned;      /* worker: others accept from its members */
     unsigned stillborn; /* lives that ended before `ready`, in a row */
     mono_t born;
+    mono_t died;         /* its last life, while a next one is owed; MONO_NEVER: none */
     mono_t start_at;     /* when not running: its next start, or MONO_NEVER */
     mono_t silent_since; /* it closed its channel then, and should be gone soon; MONO_NEVER: no */
     struct restart restart;

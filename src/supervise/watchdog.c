@@ -120,7 +120,7 @@ void watchdog_tick(struct supervisor *s, mono_t now)
             continue;
         look_at_pulse(c, now);
         look_at_stretch(s, c);
-        if (c->ready)
+        if (c->ready && s->state < SUPERVISOR_DRAINING)
             look_at_queue(s, c, now);
     }
 }
