@@ -192,7 +192,9 @@ static void test_file(void **state)
     refuse_file("return", "crescent.lua:1: it must return a table of settings, got nothing");
     refuse_file("x = = 1", "crescent.lua:1: unexpected symbol near '='");
     refuse_file("error {}", "crescent.lua: it raised an error that is no text");
+#ifndef __SANITIZE_THREAD__ /* tsan holds signals back until the next call into the C library: this loop makes none */
     refuse_file("while true do end", "crescent.lua:1: the configuration ran longer than 1s");
+#endif
     refuse_file("local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(1000) .. i end",
                 "crescent.lua: it needs more than 64MiB of memory");
     refuse_file("io.open('x')", "crescent.lua:1: attempt to index global 'io' (a nil value)");
