@@ -6,8 +6,10 @@
 #include "base/panic.h"
 #include "server/server_internal.h"
 #include <errno.h>
+#include <stdlib.h>
 
-#define ACCEPT_AT_ONCE 16 /* then other descriptors have their turn */
+#define ACCEPT_AT_ONCE 16    /* then other descriptors have their turn */
+#define ACCEPT_AT_LAST 65536 /* more than a queue holds: only a bound */
 #define SHARED UINT32_MAX
 
 static void accept_some(h2o_socket_t *sock, const char *err);
@@ -51,25 +53,28 @@ static void count(struct listener *l, uint64_t accepted)
         counters_add(s->counters, COUNTER_adopted, accepted);
 }
 
+/* False when nobody waits there, or nobody can be let in; errno is accept's. */
+static bool accept_one(struct listener *l)
+{
+    errno = 0;
+    h2o_socket_t *client = h2o_evloop_socket_accept(l->sock);
+    if (client == NULL)
+        return false;
+    connections_add(&l->server->connections, client);
+    h2o_accept(l->accept, client);
+    return true;
+}
+
 static void accept_some(h2o_socket_t *sock, const char *err)
 {
     struct listener *l = sock->data;
-    struct server *s = l->server;
     uint64_t accepted = 0;
     if (err != NULL)
         return;
-    for (int i = 0; i < ACCEPT_AT_ONCE; i++) {
-        errno = 0;
-        h2o_socket_t *client = h2o_evloop_socket_accept(sock);
-        if (client == NULL) {
-            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-                pause_accepting(s, errno);
-            break;
-        }
+    while (accepted < ACCEPT_AT_ONCE && accept_one(l))
         accepted++;
-        connections_add(&s->connections, client);
-        h2o_accept(l->accept, client);
-    }
+    if (accepted < ACCEPT_AT_ONCE && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+        pause_accepting(l->server, errno);
     count(l, accepted);
 }
 
@@ -99,11 +104,27 @@ void listener_start(struct server *s)
     update(s);
 }
 
-void listener_stop(struct server *s)
+void listener_last_call(struct server *s)
+{
+    for (size_t i = 0; i < s->listener_count; i++)
+        s->listeners[i].on = true;
+    update(s);
+}
+
+void listener_close(struct server *s)
 {
     s->listening = false;
     timeout_clear(&s->pause);
-    update(s);
+    for (size_t i = 0; i < s->listener_count; i++) {
+        struct listener *l = &s->listeners[i];
+        for (int n = 0; n < ACCEPT_AT_LAST && accept_one(l); n++)
+            continue;
+        h2o_socket_read_stop(l->sock);
+        h2o_socket_close(l->sock);
+    }
+    free(s->listeners);
+    s->listeners = NULL;
+    s->listener_count = 0;
 }
 
 void listener_adopt(struct server *s, uint32_t member, bool on)

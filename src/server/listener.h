@@ -14,7 +14,12 @@ struct server;
 /* Takes the sockets of the heritage; accepts nothing yet. */
 void listener_open(struct server *s);
 void listener_start(struct server *s);
-void listener_stop(struct server *s);
+/*
+ * Draining: accepts on every member, also those of workers that cannot, for no more come in (see supervise/sockets.h).
+ * listener_close takes up what waits there still and lets go of the sockets; no other function is called after it.
+ */
+void listener_last_call(struct server *s);
+void listener_close(struct server *s);
 /* The members of another worker: accept there too, or no more. */
 void listener_adopt(struct server *s, uint32_t member, bool on);
 

@@ -18,6 +18,8 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#define LAST_CALL DUR_MS(200) /* a round trip, for handshakes that had begun */
+
 struct handler {
     h2o_handler_t super;
     struct server *server;
@@ -140,6 +142,11 @@ size_t server_in_progress(const struct server *s)
 /* --- the end ---------------------------------------------------------------------------------------------------- */
 
 /*
+ * In this order: who has knocked is let in, the listening sockets are closed, libh2o says goodbye (once: a connection
+ * that came after it would not hear it), idle connections are closed.
+ */
+
+/*
  * Connections that wait for nothing. One that has just been used gets a second, for a request may be on its way: its
  * answer will say `Connection: close`. HTTP/2 ones are told by GOAWAY, and closed by libh2o.
  */
@@ -163,6 +170,13 @@ static void drain_on(struct timeout *t)
     struct server *s = CONTAINER_OF(t, struct server, drain);
     mono_t now = loop_now(s->host.loop);
     bool late = !mono_before(now, s->drain_until);
+    if (s->listening) {
+        if (mono_before(now, s->last_call)) {
+            timeout_set(s->host.loop, &s->drain, s->last_call, drain_on);
+            return;
+        }
+        listener_close(s);
+    }
     /* libh2o's GOAWAY would cut an upload that it promised to take, so it waits for those, up to half the time. */
     bool half = mono_since(s->drain_until, now).ns < s->drain_half.ns;
     if (!s->shutdown_asked && (half || !sweep_receiving(s))) {
@@ -188,6 +202,7 @@ void server_drain(struct server *s, mono_t deadline, void (*drained)(void *cooki
     s->drain_half = (dur_t){mono_since(deadline, now).ns / 2};
     s->drained = drained;
     s->drained_cookie = cookie;
-    listener_stop(s);
-    timeout_set(s->host.loop, &s->drain, now, drain_on);
+    s->last_call = mono_add(now, s->drain_half.ns < LAST_CALL.ns ? s->drain_half : LAST_CALL);
+    listener_last_call(s);
+    timeout_set(s->host.loop, &s->drain, s->last_call, drain_on);
 }

@@ -64,6 +64,7 @@ struct server {
     bool draining, shutdown_asked;
     struct timeout drain;
     mono_t drain_until;
+    mono_t last_call; /* the listening sockets are closed then */
     dur_t drain_half;
     void (*drained)(void *cookie);
     void *drained_cookie;

@@ -9,6 +9,7 @@
 #include "base/panic.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -204,6 +205,21 @@ int sockets_open(struct sockets *s, const struct config *config, struct error *e
     if (result != 0)
         sockets_close(s);
     return result;
+}
+
+void sockets_shut(const struct sockets *s)
+{
+    /* Of a TCP segment, which is what the filter sees: byte 13 has the flags. SYN is dropped, all else passes. */
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, TH_SYN, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    const struct sock_fprog filter = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+
+    for (size_t i = 0; i < s->tcp_count; i++)
+        setsockopt(s->tcp[i].fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter));
 }
 
 void sockets_close(struct sockets *s)

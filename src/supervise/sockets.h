@@ -21,6 +21,13 @@ struct sockets {                 /* born as {0} */
 
 /* Opens all of config's listeners, or none. 0, or -1: "cannot listen on 127.0.0.1:8080: Address already in use". */
 int sockets_open(struct sockets *s, const struct config *config, struct error *err);
+/*
+ * From now on the kernel answers nobody who knocks at the groups: whoever is in is in their queues, or gets there
+ * within a round trip, and no more come. So the last to close can take up all of them, and nobody who got in is reset.
+ * Who knocks is not told: he knocks again a second later, and is refused then. Where the kernel cannot, newcomers come
+ * in until the last close.
+ */
+void sockets_shut(const struct sockets *s);
 void sockets_close(struct sockets *s);
 /* Whether a connection waits to be accepted on one of this worker's members. */
 bool sockets_waiting(const struct sockets *s, uint32_t member);

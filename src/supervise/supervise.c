@@ -122,8 +122,8 @@ static void begin_drain(struct supervisor *s)
     s->state = SUPERVISOR_DRAINING;
     s->deadline = mono_add(mono_now(), s->config->drain);
     trials_abandon(s);
-    sockets_close(
-        &s->sockets); /* once the workers have closed theirs too, newcomers are refused instead of kept waiting */
+    sockets_shut(&s->sockets);
+    sockets_close(&s->sockets); /* the workers do so too, once they have taken up who waits there */
     for (uint32_t i = 0; i < child_count(s); i++) {
         tell_drain(child_at(s, i), s->config->drain);
         if (i > 0)

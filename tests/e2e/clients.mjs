@@ -1,5 +1,6 @@
 // Clients that know which of their connections failed, and whose process held it: for tests of deaths and of drains.
 import fs from 'node:fs';
+import http2 from 'node:http2';
 import net from 'node:net';
 import { session, sleep } from './helper.mjs';
 
@@ -101,7 +102,7 @@ export function load1(port, target, { connections = 4, each = Infinity, expect }
 
 /** HTTP/2 requests, `streams` at once on each session; a session that says GOAWAY is followed by a new one. */
 export function load2(t, url, target, { sessions = 2, streams = 4, expect, tls = {} } = {}) {
-    const result = { answers: 0, sessions: 0, refused: [], failures: [] };
+    const result = { answers: 0, sessions: 0, unsent: 0, refused: [], failures: [] };
     let running = true;
     const one = (client) => new Promise((done) => {
         const stream = client.request({ ':path': target });
@@ -109,6 +110,8 @@ export function load2(t, url, target, { sessions = 2, streams = 4, expect, tls =
         stream.on('response', (h) => { status = h[':status']; }).on('data', (part) => { text += part; }).on('error', () => {});
         stream.on('close', () => {
             if (status === 200 && text === expect) result.answers++;
+            // Asked between the arrival of GOAWAY and the event that tells of it: the client itself refuses, nothing was sent.
+            else if (client.gone && status === undefined && stream.rstCode === http2.constants.NGHTTP2_REFUSED_STREAM) result.unsent++;
             else result.failures.push({ port: client.port, why: `${status} ${text} code ${stream.rstCode}`, at: Date.now(), gone: client.gone });
             done();
         });

@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import { test } from 'node:test';
+import { Attacker as Frames, DATA, END_STREAM, get, GOAWAY, RST_STREAM } from './attack/frames.mjs';
+import { load1, load2 } from './clients.mjs';
+import { certificate, folder, ms, sleep, start, tool, until } from './helper.mjs';
+
+const hooks = {
+    'hello.lua': 'return function() return "hello" end', 'nap.lua': 'return function() sleep "30ms" return "nap" end',
+    'slow.lua': 'return function() sleep "700ms" return "slow" end',
+    'take.lua': 'return { handle = function(req) return { size = #req.body } end }',
+    'stuck.lua': 'return { timeout = "60s", methods = { "GET" }, handle = function() return (("a"):rep(4e4) .. "b"):find(".-.-.-.-c") and "x" or "y" end }',
+};
+
+for (let round = 0; round < 3; round++)
+    test(`TERM under load on both versions: no request is reset or lost, newcomers are refused (${round + 1})`, async (t) => {
+        const server = await start(t, { hooks, workers: 2 });
+        const all = [load1(server.port, '/hello', { connections: 8, expect: 'hello' }), load1(server.port, '/nap', { connections: 8, expect: 'nap' }),
+            load1(server.port, '/hello', { connections: 12, each: 1, expect: 'hello' }), load1(server.port, '/nap', { connections: 6, each: 3, expect: 'nap' }),
+            load2(t, server.url, '/nap', { sessions: 4, streams: 6, expect: 'nap' }), load2(t, server.url, '/hello', { sessions: 2, streams: 2, expect: 'hello' })];
+        await sleep(500);
+        process.kill(server.pid, 'SIGTERM');
+        const began = Date.now();
+        await until(() => server.ended, 'its end', 10000);
+        assert.ok(Date.now() - began < ms(4000), `${Date.now() - began} ms`);
+        const results = await Promise.all(all.map((one) => one.stop()));
+        assert.deepEqual(results.map((r) => r.failures), all.map(() => []), `TERM was at ${began}`);
+        assert.ok(results.every((r) => r.answers > 20), results.map((r) => r.answers).join());
+        assert.ok(results[2].refused.length > 0 && results[2].refused[0].at - began < ms(2000));
+    });
+
+test('HTTP/2 at TERM, frame by frame: each stream that was opened before GOAWAY could be heard is answered', async (t) => {
+    const server = await start(t, { hooks, workers: 2 });
+    const all = await Promise.all(Array.from({ length: 6 }, () => Frames.open(t, server.port)));
+    let asking = true;
+    const asked = all.map(async (client) => {
+        let stream = 1;
+        // A peer that is 150 ms away goes on for so long after the server has said GOAWAY.
+        for (let heard = 0; asking && (heard === 0 || Date.now() - heard < 150) && !client.isClosed; stream += 2) {
+            await client.send(get(stream, stream % 3 ? '/nap' : '/hello'));
+            await sleep(3);
+            heard ||= client.goaway === undefined ? 0 : Date.now();
+        }
+        return stream - 2;
+    });
+    await sleep(300);
+    process.kill(server.pid, 'SIGTERM');
+    const last = await Promise.all(asked);
+    asking = false;
+    await until(() => server.ended, 'its end', 10000);
+    all.forEach((client, i) => {
+        const ended = new Set(client.frames.filter((f) => f.type === DATA && f.flags & END_STREAM).map((f) => f.stream));
+        assert.equal(client.goaway, 0);
+        assert.ok(client.frames.filter((f) => f.type === GOAWAY).at(-1).payload.readUInt32BE(0) >= last[i]);
+        assert.deepEqual(client.frames.filter((f) => f.type === RST_STREAM), []);
+        assert.ok(last[i] > 50);
+        for (let stream = 1; stream <= last[i]; stream += 2) assert.ok(ended.has(stream), `stream ${stream} of ${last[i]}`);
+    });
+});
+
+test('what waits in an accept queue at TERM is answered, also that of a worker that cannot', async (t) => {
+    const server = await start(t, { hooks, workers: 2 });
+    const workers = server.children('worker');
+    for (const pid of workers) process.kill(pid, 'SIGSTOP');
+    const waiting = Promise.all(Array.from({ length: 40 }, () => new Promise((done) => {
+        const socket = net.connect(server.port, '127.0.0.1', () => socket.write('GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'));
+        let text = '';
+        socket.on('data', (part) => { text += part; }).on('end', () => done(text.endsWith('hello'))).on('error', (e) => done(e.code));
+    })));
+    await sleep(100);
+    process.kill(server.pid, 'SIGTERM');
+    await sleep(100);
+    process.kill(workers[0], 'SIGCONT');
+    assert.deepEqual([...new Set(await waiting)], [true]);
+    process.kill(workers[1], 'SIGCONT');
+    await until(() => server.ended, 'its end', 5000);
+});
+
+test('once TERM has been heard a new connection is refused, while old requests are answered', async (t) => {
+    const server = await start(t, { hooks, workers: 2, listen: ['127.0.0.1:0', '[::1]:0'] });
+    const waiting = Promise.all([1, 2, 3, 4].map(() => server.get('/slow')));
+    await sleep(150);
+    process.kill(server.pid, 'SIGTERM');
+    await server.said('draining');
+    await sleep(ms(200));
+    for (const url of server.urls) {
+        const { port, hostname } = new URL(url);
+        const code = await new Promise((done) => net.connect(Number(port), hostname.replace(/[[\]]/g, '')).on('connect', () => done('connected')).on('error', (e) => done(e.code)));
+        assert.equal(code, 'ECONNREFUSED', url);
+    }
+    assert.ok(!server.ended);
+    assert.deepEqual((await waiting).map((r) => r.text), ['slow', 'slow', 'slow', 'slow']);
+});
+
+test('an upload under way at TERM is taken to its end, on HTTP/1.1 and in TLS', async (t) => {
+    const dir = folder(t);
+    const { cert, args } = await certificate(dir);
+    const server = await start(t, { hooks, workers: 1, listen: ['http://127.0.0.1:0', 'https://127.0.0.1:0'], args });
+    const upload = (url, ...more) => tool('curl', ['-sS', '--limit-rate', '200K', '--cacert', cert, '--resolve', `localhost:${new URL(url).port}:127.0.0.1`,
+        '-H', 'Expect:', '-H', 'content-type: application/octet-stream', '--data-binary', '@-', ...more, `${url.replace('127.0.0.1', 'localhost')}/take`], { input: Buffer.alloc(300000, 'x') });
+    const all = Promise.all([upload(server.urls[0], '--http1.1'), upload(server.urls[0], '--http2-prior-knowledge'), upload(server.urls[1], '--http1.1'), upload(server.urls[1], '--http2')]);
+    await sleep(500);
+    process.kill(server.pid, 'SIGTERM');
+    assert.deepEqual((await all).map((text) => JSON.parse(text).size), [300000, 300000, 300000, 300000]);
+});
+
+test('h2load at TERM: each answer that was begun is ended', async (t) => {
+    const server = await start(t, { hooks, workers: 2 });
+    const shooting = tool('h2load', ['-c', '8', '-m', '8', '-D', '2', `${server.url}/nap`]);
+    await sleep(1000);
+    process.kill(server.pid, 'SIGTERM');
+    const text = await shooting;
+    const told = /(\d+) succeeded, \d+ failed, (\d+) errored/.exec(text);
+    assert.ok(Number(told[1]) > 100, text);
+    assert.match(text, /status codes: \d+ 2xx, 0 3xx, 0 4xx, 0 5xx/);
+    assert.ok(Number(/status codes: (\d+) 2xx/.exec(text)[1]) <= Number(told[1]), text);
+});
+
+test('a worker stuck in a C function does not hold up the end', async (t) => {
+    const server = await start(t, { hooks, workers: 2 });
+    const stuck = server.get('/stuck').then((r) => r.status, (e) => e.code ?? e.message);
+    await sleep(100);
+    const began = Date.now();
+    process.kill(server.pid, 'SIGTERM');
+    await until(() => server.ended, 'its end', 5000);
+    assert.ok(Date.now() - began < ms(3500));
+    assert.notEqual(await stuck, 200);
+});
