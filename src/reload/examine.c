@@ -138,13 +138,14 @@ static void examine_script(struct examine *e, const struct scan_file *f)
     struct error err;
     char *name = scan_script_name(f->path);
     struct catalog_script *s = catalog_find(&r->catalog, name, NULL);
-    if (s == NULL) {
+    bool fresh = s == NULL;
+    if (fresh) {
         s = catalog_add(&r->catalog, name, f->path);
         r->changed = true;
     }
     free(name);
     struct catalog_text *newest = catalog_newest(s);
-    if (!same_stamp(s->stamp, f->stamp)) {
+    if (fresh || !same_stamp(s->stamp, f->stamp)) { /* what has a fault may have no stamp */
         struct catalog_text *text = read_text(e, f, &err);
         keep_stamp(s->stamp, f->stamp);
         if (text == NULL) {
