@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
-import { folder, ms, repository, request, sleep, tool, until } from '../helper.mjs';
+import { folder, ms, repository, request, tool, until } from '../helper.mjs';
 
 export const DATA = 0, HEADERS = 1, PRIORITY = 2, RST_STREAM = 3, SETTINGS = 4, PING = 6, GOAWAY = 7, WINDOW_UPDATE = 8, CONTINUATION = 9;
 export const END_STREAM = 1, END_HEADERS = 4;
@@ -86,7 +86,15 @@ export class Attacker {
     /** Resolves when the bytes are with the kernel, or the connection has ended, or nobody takes them for a while. */
     send(bytes, limit = 2000) {
         if (this.isClosed || this.socket.destroyed) return this.closed; // its event may be still to come
-        return Promise.race([new Promise((done) => this.socket.write(bytes, () => done())), this.closed, sleep(ms(limit))]);
+        return new Promise((done) => {
+            const timer = setTimeout(end, ms(limit)); // left running, it would keep the whole test waiting at its end
+            function end() {
+                clearTimeout(timer);
+                done();
+            }
+            this.socket.write(bytes, end);
+            this.closed.then(end);
+        });
     }
     /** The error code of the server's GOAWAY, if there was one. */
     get goaway() { return this.frames.find((f) => f.type === GOAWAY)?.payload.readUInt32BE(4); }

@@ -22,6 +22,12 @@ static struct error err;
 
 static int make_folder(void **state)
 {
+    for (char **e = environ; *e != NULL;) { /* what whoever runs the tests has set is no part of them */
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(*e, "="), *e);
+        if (strncmp(name, "CRESCENT_", 9) != 0 || unsetenv(name) != 0)
+            e++;
+    }
     char *real = mkdtemp(folder) != NULL ? realpath(folder, NULL) : NULL;
     if (real == NULL)
         return -1;
