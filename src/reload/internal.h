@@ -31,7 +31,8 @@ struct reload {
     struct watch *watch;
     struct attempt *attempt;
     enum reload_state state;
-    mono_t began; /* the round */
+    mono_t began;    /* the round */
+    mono_t patience; /* what is ready waits for what comes after it until then; MONO_NEVER: nothing waits */
 
     bool look;       /* something changed: look again when idle */
     bool all;        /* the env values changed: the next round tries every script */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #define LOOK_AGAIN DUR_S(1) /* when the folder cannot be read */
+#define WAIT_FOR_MORE DUR_S(5)
 #define STRIKES_WHEN_LIVE 2 /* a live script loads in every new worker: one death may be a stranger's kill */
 
 static void look(struct reload *r);
@@ -65,6 +66,7 @@ struct reload *reload_new(const struct reload_host *host, int snapshot, uint64_t
     r->snapshot = r->next_snapshot = -1;
     r->next_generation = generation;
     r->catalog.next_version = 1;
+    r->patience = MONO_NEVER;
     r->workers = need_zero(host->area->workers + 1, sizeof(*r->workers));
     r->changed = generation == 0; /* the first generation goes out even when the folder is empty */
     if (snapshot != -1)
@@ -124,6 +126,34 @@ static void unreadable(struct reload *r, const char *why)
     timeout_set(r->host.loop, &r->retry, mono_add(mono_now(), LOOK_AGAIN), on_first);
 }
 
+/*
+ * What changed while this was tried may belong to it (a checkout, "save all", a folder swapped under the scan): then
+ * they go live together. A folder that never comes to rest is not waited for.
+ */
+static bool more_to_come(struct reload *r)
+{
+    mono_t now = mono_now();
+    bool more = r->generation != 0 && (watch_restless(r->watch) || r->look);
+    if (more && r->patience.ns == MONO_NEVER.ns)
+        r->patience = mono_add(now, WAIT_FOR_MORE);
+    if (more && mono_before(now, r->patience))
+        return true;
+    r->patience = MONO_NEVER;
+    return false;
+}
+
+static void publish(struct reload *r)
+{
+    if (!more_to_come(r)) {
+        publish_begin(r);
+        return;
+    }
+    round_end(r);
+    r->state = RELOAD_IDLE;
+    if (r->look)
+        timeout_set(r->host.loop, &r->retry, mono_now(), on_first);
+}
+
 static void look(struct reload *r)
 {
     struct error err;
@@ -140,7 +170,7 @@ static void look(struct reload *r)
     free(r->scan_error);
     r->scan_error = NULL;
     if (r->try_count == 0 && !r->ask_env && !r->trying_all && r->catalog.env != NULL) {
-        publish_begin(r);
+        publish(r);
         return;
     }
     r->state = RELOAD_TRYING;
@@ -160,7 +190,7 @@ static void on_tried(void *cookie, size_t script, const struct trial_result *res
 
 static void on_all_tried(void *cookie)
 {
-    publish_begin(cookie);
+    publish(cookie);
 }
 
 void reload_round_over(struct reload *r)

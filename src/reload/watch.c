@@ -212,6 +212,13 @@ static void on_events(struct loop_watch *watched, unsigned events)
         stir(w);
 }
 
+bool watch_restless(struct watch *w)
+{
+    if (w->fd != -1)
+        on_events(&w->events, LOOP_READ); /* what the loop has not come to yet */
+    return w->unrest;
+}
+
 /* A git command is changing files: in the hooks folder's repository, if it is in one. */
 static bool git_at_work(const struct watch *w)
 {

@@ -17,6 +17,8 @@ struct watch;
 struct watch *watch_new(struct loop *loop, const char *hooks, const char *env_file, void (*changed)(void *cookie),
                         void *cookie);
 void watch_free(struct watch **w);
+/* Whether something has changed that has not come to rest: `changed` will come. */
+bool watch_restless(struct watch *w);
 /*
  * Watches the folders of a scan, and no others any more. Returns true when one of them was not watched before: what
  * happened in it meanwhile is not known, so scan again.

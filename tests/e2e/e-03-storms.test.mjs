@@ -60,6 +60,32 @@ test('50 versions of three files, swapped as one, under load: never a mixture, n
     assert.equal(server.records('script broken').length, 0, server.tail());
 });
 
+test('files saved while earlier ones are being tried go live with them, not after them', async (t) => {
+    const set = (n) => ({ 'a.lua': `local till = os.clock() + 0.15 while os.clock() < till do end\nreturn function() return "${n}" end`, 'b.lua': say(n), '_lib/c.lua': `return "${n}"`,
+        'd.lua': `local c = require("_lib.c") return function() return "${n} " .. c end` });
+    const server = await start(t, { hooks: set(0), workers: 2 });
+    for (let n = 1; n <= 3; n++) {
+        const files = set(n);
+        server.write({ 'a.lua': files['a.lua'], 'd.lua': files['d.lua'] });
+        await sleep(60); // settled, and under trial
+        server.write({ 'b.lua': files['b.lua'], '_lib/c.lua': files['_lib/c.lua'] });
+        await until(async () => {
+            const d = (await server.get('/d')).text, a = (await server.get('/a')).text, b = (await server.get('/b')).text;
+            assert.match(d, /^(\d) \1$/);
+            assert.ok(b >= a, `a is ${a}, b ${b}`);
+            return a === String(n);
+        }, `version ${n}`);
+    }
+});
+
+test('a folder that never comes to rest is served all the same', async (t) => {
+    const server = await start(t, { hooks: { 'a.lua': `local till = os.clock() + 0.05 while os.clock() < till do end ${say('0')}` }, workers: 1 });
+    const busy = setInterval(() => server.write({ 'noise.txt': String(Date.now()) }), 5);
+    t.after(() => clearInterval(busy));
+    server.write({ 'a.lua': say('1') });
+    await answers(server, '/a', '1', 11500);
+});
+
 test('300 files written one by one, a folder renamed and back, all of it removed: each end is right everywhere', async (t) => {
     const server = await start(t, { hooks: { 'keep.lua': say('keep') }, workers: 2 });
     const running = load(`${server.url}/keep`, { judge: (a) => a.text === 'keep', connections: 3 });
