@@ -7,7 +7,7 @@ import { certificate, folder, ms, sleep, start, tool, until } from './helper.mjs
 
 const hooks = {
     'hello.lua': 'return function() return "hello" end', 'nap.lua': 'return function() sleep "30ms" return "nap" end',
-    'slow.lua': 'return function() sleep "700ms" return "slow" end',
+    'slow.lua': 'return function() sleep "1500ms" return "slow" end',
     'take.lua': 'return { handle = function(req) return { size = #req.body } end }',
     'stuck.lua': 'return { timeout = "60s", methods = { "GET" }, handle = function() return (("a"):rep(4e4) .. "b"):find(".-.-.-.-c") and "x" or "y" end }',
 };
@@ -82,7 +82,7 @@ test('once TERM has been heard a new connection is refused, while old requests a
     await sleep(150);
     process.kill(server.pid, 'SIGTERM');
     await server.said('draining');
-    await sleep(ms(200));
+    await sleep(500); // who knocks in the first moment is neither let in nor told; then the sockets are closed
     for (const url of server.urls) {
         const { port, hostname } = new URL(url);
         const code = await new Promise((done) => net.connect(Number(port), hostname.replace(/[[\]]/g, '')).on('connect', () => done('connected')).on('error', (e) => done(e.code)));
