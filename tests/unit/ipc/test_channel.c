@@ -5,7 +5,6 @@
 #include "base/fd.h"
 #include "base/panic.h"
 #include "ipc/channel.h"
-#include "ipc/heritage.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -406,96 +405,6 @@ static void noise_never_crashes_nor_leaks(void **state)
     }
 }
 
-/* --- heritage --- */
-
-static int take_over(const struct buf *text, bool sealed)
-{
-    int fd = sealed ? fd_sealed("heritage", buf_slice(text), NULL) : memory_file("unsealed");
-
-    dup2(fd, HERITAGE_FD);
-    return fd == HERITAGE_FD ? 0 : close(fd);
-}
-
-/* In a process of its own, since it uses descriptor 3. Returns what went wrong, 0 for nothing. */
-static int read_back(const struct buf *text)
-{
-    struct heritage h;
-    struct error err;
-
-    take_over(text, true);
-    if (heritage_read(&h, &err) != 0 || fcntl(HERITAGE_FD, F_GETFD) >= 0)
-        return 1;
-    if (h.kind != HERITAGE_WORKER || h.index != 2 || h.incarnation != 9 || h.generation != 77 || h.supervisor != 40)
-        return 2;
-    if (h.area != 41 || h.config != 42 || h.snapshot != HERITAGE_NO_FD || h.extra != HERITAGE_NO_FD)
-        return 3;
-    if (h.socket_count != 1 || h.sockets[0].fd != 43 || h.sockets[0].listener != 0 || h.sockets[0].member != UINT32_MAX)
-        return 4;
-    if (!(fcntl(43, F_GETFD) & FD_CLOEXEC))
-        return 5;
-    heritage_free(&h);
-    return 0;
-}
-
-static int refuses(const struct buf *text, bool sealed)
-{
-    struct heritage h;
-    struct error err = {""};
-
-    take_over(text, sealed);
-    return heritage_read(&h, &err) == -1 && strstr(err.text, "crescent itself") != NULL ? 0 : 1;
-}
-
-static int heritage_cases(void)
-{
-    struct heritage_socket socket = {.fd = 43, .listener = 0, .member = UINT32_MAX};
-    struct heritage h = {.kind = HERITAGE_WORKER,
-                         .index = 2,
-                         .incarnation = 9,
-                         .generation = 77,
-                         .supervisor = 40,
-                         .area = 41,
-                         .config = 42,
-                         .snapshot = HERITAGE_NO_FD,
-                         .extra = HERITAGE_NO_FD,
-                         .sockets = &socket,
-                         .socket_count = 1};
-    struct buf text = {0};
-    int bad = 0;
-
-    for (int fd = 40; fd < 44; fd++)
-        dup2(2, fd);
-    heritage_write(&h, &text);
-    bad = read_back(&text);
-    for (size_t len = text.len; bad == 0 && len-- > 0;) { /* any cut */
-        text.len = len;
-        bad = refuses(&text, true) ? 10 : 0;
-    }
-    buf_clear(&text);
-    heritage_write(&h, &text);
-    if (bad == 0 && refuses(&text, false))
-        bad = 11;
-    close(43); /* named, but not open */
-    if (bad == 0 && refuses(&text, true))
-        bad = 12;
-    close(HERITAGE_FD); /* nothing there: somebody typed the hidden command */
-    if (bad == 0 && (heritage_read(&h, NULL) != -1))
-        bad = 13;
-    buf_free(&text);
-    return bad;
-}
-
-static void a_heritage_is_read_back_or_refused(void **state)
-{
-    int status;
-    pid_t pid = fork();
-
-    if (pid == 0)
-        _exit(heritage_cases());
-    waitpid(pid, &status, 0);
-    assert_int_equal(status, 0);
-}
-
 #define COUNTED(test) cmocka_unit_test_setup_teardown(test, before, nothing_left_open)
 
 int main(void)
@@ -512,7 +421,6 @@ int main(void)
         COUNTED(a_peer_that_does_not_read_is_given_up_beyond_the_bound),
         COUNTED(a_long_stream_arrives_byte_for_byte),
         COUNTED(noise_never_crashes_nor_leaks),
-        COUNTED(a_heritage_is_read_back_or_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
