@@ -152,6 +152,8 @@ static int take_problem(lua_State *L, int reply, int status, struct reading *r)
 {
     int detail = field(L, reply, REPLY_BODY);
     struct slice words = lua_type(L, detail) == LUA_TSTRING ? text_at(L, detail) : SLICE_NONE;
+    if (status < 400) /* reply.problem takes none such, but rawset reaches the fields */
+        return error_set(r->err, "a problem with status %d: expected 400 to 599", status);
     problem_make(r->response, status, words, r->id, SLICE_NONE, r->room);
     return 0;
 }

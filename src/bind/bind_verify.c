@@ -147,6 +147,9 @@ static void push_verifier(lua_State *L, int index, int depth)
         luaL_error(L, "verify: lists within lists, more than %d deep", DEPTH_MAX);
     if (kind == LUA_TUSERDATA && bind_verify_read(L, index) != NULL) {
         lua_pushvalue(L, index);
+    } else if (lua_iscfunction(L, index)) { /* it would refuse every request */
+        luaL_error(L, "verify: this is a function that verify gives: call it with its options, "
+                      "verify.NAME { ... }");
     } else if (kind == LUA_TFUNCTION) {
         struct verifier **box = bind_verify_box(L);
         lua_pushvalue(L, index);

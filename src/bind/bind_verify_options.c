@@ -34,6 +34,9 @@ static void add_secret(const struct table_reader *t, struct secrets *s, int posi
         luaL_error(t->L, "%s: secret[%d] is %s, not a string %s", t->what, position, luaL_typename(t->L, -1),
                    BIND_VERIFY_UNSET);
     secret->at = lua_tolstring(t->L, -1, &secret->len);
+    if (slice_equal(*secret,
+                    SLICE("handshake"))) /* a word with a meaning: taken for a secret, everybody would know it */
+        luaL_error(t->L, "%s: secret = \"handshake\" is not in this version of crescent", t->what);
     if (secret->len > 0)
         s->count++;
     else if (!bind_verify_secrets_optional(t->L))

@@ -48,6 +48,10 @@ static int build_challenge(struct credential *c, struct slice realm, struct erro
 
 struct credential *credential_new(enum credential_kind kind, struct slice place, struct error *err)
 {
+    if (kind == CREDENTIAL_API_KEY_HEADER && !payload_is_name(place)) {
+        error_set(err, "header: not the name of a header");
+        return NULL;
+    }
     struct credential *c = need_zero(1, sizeof *c);
     c->kind = kind;
     c->place = slice_dup(kind == CREDENTIAL_BASIC || kind == CREDENTIAL_BEARER ? SLICE("authorization") : place);

@@ -8,11 +8,13 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-static bool is_token(struct slice name)
+bool payload_is_name(struct slice name)
 {
-    for (size_t i = 0; i < name.len; i++)
-        if (!isalnum((unsigned char)name.at[i]) && strchr("!#$%&'*+-.^_`|~", name.at[i]) == NULL)
+    for (size_t i = 0; i < name.len; i++) {
+        unsigned char c = (unsigned char)name.at[i];
+        if (c == '\0' || (!isalnum(c) && strchr("!#$%&'*+-.^_`|~", c) == NULL))
             return false;
+    }
     return name.len > 0;
 }
 
@@ -31,7 +33,7 @@ static int parse_place(struct slice text, struct payload_part *part_out, struct 
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         if (!slice_equal(kind, slice_of(places[i].name)) || places[i].named != (colon != SIZE_MAX))
             continue;
-        if (places[i].named && !is_token(name))
+        if (places[i].named && !payload_is_name(name))
             return error_set(err, "'%.*s' is no name", SLICE_ARG(name));
         *part_out = (struct payload_part){places[i].place, name};
         return 0;

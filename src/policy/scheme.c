@@ -81,7 +81,7 @@ static int build_headers(struct scheme *s, const struct scheme_spec *spec, struc
         return error_set(err, "1 to %d signature headers", SCHEME_HEADERS_MAX);
     for (size_t i = 0; i < spec->header_count; i++) {
         struct slice name = spec->headers[i];
-        if (name.len == 0 || memchr(name.at, '\0', name.len) != NULL)
+        if (!payload_is_name(name))
             return error_set(err, "header: not the name of a header");
         s->headers[s->header_count++] = lower(name);
     }

@@ -3,6 +3,8 @@
  */
 #include "handle.h"
 
+#include "bind/bind_reply_internal.h"
+
 static void plain_forms_are_answers(void **state)
 {
     new_request(NULL, NULL, "");
@@ -186,7 +188,8 @@ static void cookies_are_checked_character_by_character(void **state)
 static void a_reply_taken_apart_is_still_safe(void **state)
 {
     new_request(NULL, NULL, "");
-    const char *values[] = {"nil", "0", "-1", "1e308", "0/0", "'x'", "{}", "true", "print", "req"};
+    const char *values[] = {"nil",   "0",   "1",   "5",  "6",    "7",     "200", "-1",
+                            "1e308", "0/0", "'x'", "{}", "true", "print", "req"};
     for (int field = 1; field <= 7; field++)
         for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
             char text[160];
@@ -197,6 +200,12 @@ static void a_reply_taken_apart_is_still_safe(void **state)
             if (answer.read == 0)
                 assert_in_range(answer.response.status, 200, 599);
         }
+    for (int kind = 0; kind <= 8; kind++) {
+        char text[160];
+        snprintf(text, sizeof(text), "local r = reply.text 'x' rawset(r, %d, %d) return r", REPLY_KIND, kind);
+        assert_null(run(text)); /* as a problem, whose status must be an error's, too */
+        assert_int_equal(answer.end, TASK_RETURNED);
+    }
     expect_raised("getmetatable(reply.json {}).__metatable = nil", 500, "");
     expect_refused("local r = reply.text 'x' return 200, r", "own status");
 }
