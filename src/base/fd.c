@@ -29,11 +29,6 @@ static int set_flag(int fd, int get, int set, int flag, bool on)
     return wanted == flags ? 0 : fcntl(fd, set, wanted);
 }
 
-int fd_nonblock(int fd, bool on)
-{
-    return set_flag(fd, F_GETFL, F_SETFL, O_NONBLOCK, on);
-}
-
 int fd_cloexec(int fd, bool on)
 {
     return set_flag(fd, F_GETFD, F_SETFD, FD_CLOEXEC, on);

@@ -10,7 +10,6 @@
 
 /* Closes *fd if it is not -1, and leaves -1. Keeps errno. */
 void fd_close(int *fd);
-int fd_nonblock(int fd, bool on);
 int fd_cloexec(int fd, bool on);
 /* Writes all, through EINTR and EAGAIN (waiting). Returns 0, or -1 with errno. */
 int fd_write_all(int fd, struct slice bytes);

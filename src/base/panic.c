@@ -1,6 +1,6 @@
 /*
  * panic.c: last words, then abort. See panic.h.
- * Owns: the process's name and what it is doing, for the message: file-scope because a panic can come from anywhere.
+ * Owns: the process's name, for the message: file-scope because a panic can come from anywhere.
  */
 #include "base/panic.h"
 #include <execinfo.h>
@@ -11,24 +11,17 @@
 #include <unistd.h>
 
 static const char *process_name = "crescent";
-static _Thread_local const char *doing;
 
 void panic_process(const char *name)
 {
     process_name = name;
 }
 
-void panic_doing(const char *what)
-{
-    doing = what;
-}
-
 void panic_at(const char *file, int line, const char *format, ...)
 {
     char text[1024];
     va_list args;
-    int used = snprintf(text, sizeof(text), "PANIC %s (pid %d) at %s:%d%s%s: ", process_name, (int)getpid(), file, line,
-                        doing != NULL ? " doing " : "", doing != NULL ? doing : "");
+    int used = snprintf(text, sizeof(text), "PANIC %s (pid %d) at %s:%d: ", process_name, (int)getpid(), file, line);
     va_start(args, format);
     if (used > 0 && used < (int)sizeof(text) - 2)
         vsnprintf(text + used, sizeof(text) - (size_t)used - 1, format, args);

@@ -26,9 +26,6 @@ _Noreturn void panic_at(const char *file, int line, const char *format, ...) __a
 /* Names this process ("worker 2") for the message. The text must stay valid. */
 void panic_process(const char *name);
 
-/* What the thread is doing now ("script github, request 0192..."), or NULL. The text must stay valid. */
-void panic_doing(const char *what);
-
 /* malloc, calloc, realloc, strdup that never return NULL. */
 void *need_alloc(size_t size);
 void *need_zero(size_t count, size_t size);

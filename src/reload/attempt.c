@@ -51,11 +51,6 @@ struct attempt *attempt_new(const struct attempt_host *host)
     return a;
 }
 
-bool attempt_under_way(const struct attempt *a)
-{
-    return a->under_way;
-}
-
 static void drop_trial(struct attempt *a)
 {
     link_free(&a->link);

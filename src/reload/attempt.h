@@ -31,7 +31,6 @@ void attempt_free(struct attempt **a);
 /* Begins; none may be under way. Takes the candidate's arrays; its texts must live until done. With no script in it
  * only the env set is read. */
 void attempt_begin(struct attempt *a, struct snapshot *candidate);
-bool attempt_under_way(const struct attempt *a);
 
 /* From the supervisor; other ids than the one under way are passed over. Takes the socket. */
 void attempt_started(struct attempt *a, uint32_t id, int socket);

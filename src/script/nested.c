@@ -18,11 +18,6 @@ void nested_push_mark(lua_State *L)
     lua_pushlightuserdata(L, (void *)&mark);
 }
 
-bool nested_is_mark(lua_State *L, int index)
-{
-    return lua_type(L, index) == LUA_TLIGHTUSERDATA && lua_touserdata(L, index) == (const void *)&mark;
-}
-
 void nested_check_stack(lua_State *L)
 {
     char here;

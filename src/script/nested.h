@@ -13,7 +13,6 @@
 void nested_open(lua_State *L);
 /* Pushes the private value that marks a yield as ours. [-0,+1] */
 void nested_push_mark(lua_State *L);
-bool nested_is_mark(lua_State *L, int index);
 /* Raises when the C stack is nearly used up. [-0,+0,v] */
 void nested_check_stack(lua_State *L);
 

@@ -157,21 +157,6 @@ void task_cancel(struct task **t)
     give_back(it, false);
 }
 
-struct task *task_current(struct state *s)
-{
-    return s->current;
-}
-
-void *task_cookie(const struct task *t)
-{
-    return t->cookie;
-}
-
-const char *task_name(const struct task *t)
-{
-    return t->name;
-}
-
 size_t task_count(const struct state *s)
 {
     return s->task_count;

@@ -28,11 +28,6 @@ struct task *task_start(struct state *s, int nargs, const char *name, uint64_t v
 /* Ends a suspended task: its await is cancelled, nothing of the script runs any more, done is not called. Leaves NULL.
  */
 void task_cancel(struct task **t);
-/* The task that is running now, or NULL: valid only inside a C function called by Lua. */
-struct task *task_current(struct state *s);
-void *task_cookie(const struct task *t);
-/* The script's name, as given to task_start. */
-const char *task_name(const struct task *t);
 /* How many are suspended or running in this state. */
 size_t task_count(const struct state *s);
 

@@ -28,7 +28,6 @@ static void end_if_idle(struct exchange *ex)
     http_request_free(&ex->view);
     generation_release(&ex->generation);
     ex->magic = 0;
-    s->in_progress--;
     if (s->spare_count == SPARE_MAX) {
         buf_free(&ex->event_type);
         free(ex);
@@ -88,7 +87,6 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
     ex->progress = 0;
     ex->status = 0;
     loop_later_init(&ex->later, go_on);
-    s->in_progress++;
 
     struct hook *hook = h2o_mem_alloc_shared(&req->pool, sizeof(*hook), disposed);
     *hook = (struct hook){ex, gone};

@@ -134,11 +134,6 @@ void server_adopt(struct server *s, uint32_t member, bool on)
     listener_adopt(s, member, on);
 }
 
-size_t server_in_progress(const struct server *s)
-{
-    return s->in_progress;
-}
-
 /* --- the end ---------------------------------------------------------------------------------------------------- */
 
 /*

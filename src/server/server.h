@@ -34,6 +34,5 @@ void server_listen(struct server *s);
 void server_adopt(struct server *s, uint32_t member, bool on);
 /* Stops accepting; answers what is under way; calls drained when no connection is left or the deadline has passed. */
 void server_drain(struct server *s, mono_t deadline, void (*drained)(void *cookie), void *cookie);
-size_t server_in_progress(const struct server *s);
 
 #endif

@@ -36,7 +36,6 @@ struct server {
     struct timeout pause; /* set: out of descriptors, nobody accepts */
 
     struct connections connections;
-    size_t in_progress;     /* exchanges */
     struct list waiting;    /* exchanges whose task is suspended */
     struct list answering;  /* exchanges whose answer is on its way */
     struct exchange *spare; /* pool, linked by `next` */

@@ -198,11 +198,6 @@ void sweep_start(struct server *s)
     timeout_set(s->host.loop, &s->sweep, mono_add(now, interval(&s->host.config->limits)), sweep);
 }
 
-void sweep_stop(struct server *s)
-{
-    timeout_clear(&s->sweep);
-}
-
 bool sweep_receiving(struct server *s)
 {
     struct look look;

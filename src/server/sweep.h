@@ -12,7 +12,6 @@
 struct server;
 
 void sweep_start(struct server *s);
-void sweep_stop(struct server *s);
 /* Whether a request is arriving on some connection now (a look of its own; cheap). */
 bool sweep_receiving(struct server *s);
 
