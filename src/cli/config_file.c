@@ -48,6 +48,11 @@ static const char *const special[] = {"hooks", "listen", "store",  "admin",    "
                                       "tls",   "log",    "limits", "tls.cert", "tls.key"};
 enum { SPECIAL = sizeof special / sizeof *special };
 
+const char *config_file_later(size_t i)
+{
+    return i < LATER ? later[i] : NULL;
+}
+
 struct file {
     lua_State *L;
     const char *shown;

@@ -117,8 +117,12 @@ static int environment_unknown(const char *name, struct error *err)
         environment_name(config_settings[i].name, rooms[i]);
         if (config_settings[i].settable)
             known[count++] = rooms[i];
-        else if (strcmp(rooms[i], name) == 0)
-            return error_set(err, "%s: setting '%s' is not in this version of crescent", name, config_settings[i].name);
+    }
+    for (size_t i = 0; config_file_later(i) != NULL; i++) {
+        char later[64];
+        environment_name(config_file_later(i), later);
+        if (strcmp(later, name) == 0)
+            return error_set(err, "%s: setting '%s' is not in this version of crescent", name, config_file_later(i));
     }
     const char *near = slice_nearest(slice_of(name), known, count);
     return error_set(err, "%.80s in the environment: unknown setting%s%s%s", name, near ? " (did you mean " : "",

@@ -41,4 +41,7 @@ int config_load(const struct options *o, bool serving, struct config *config_out
  * messages. -1: "crescent.lua:4: workers: expected ...". */
 int config_file_read(const char *path, const char *shown, struct config_draft *d, struct error *err);
 
+/* The i-th setting of the design that is not built yet; NULL after the last. */
+const char *config_file_later(size_t i);
+
 #endif

@@ -170,6 +170,16 @@ static void test_origins(void **state)
     setenv("CRESCENT_WORKER", "1", 1);
     refuse("", CLI_FAILED, "CRESCENT_WORKER in the environment: unknown setting (did you mean CRESCENT_WORKERS?)");
     unsetenv("CRESCENT_WORKER");
+    static const char *const later[][2] = {{"CRESCENT_SPOOL", "spool"},
+                                           {"CRESCENT_LOG_FORMAT", "log.format"},
+                                           {"CRESCENT_LIMITS_MAX_RUN", "limits.max_run"},
+                                           {"CRESCENT_TRUSTED_PROXIES", "trusted_proxies"}};
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
+        snprintf(words, sizeof words, "%s: setting '%s' is not in this version of crescent", later[i][0], later[i][1]);
+        setenv(later[i][0], "on", 1);
+        refuse("", CLI_FAILED, words);
+        unsetenv(later[i][0]);
+    }
     setenv("CRESCENT_PORT", "tcp://10.0.0.1:80", 1); /* a cluster's, not ours */
     accept("");
     config_free(&config);
