@@ -241,9 +241,10 @@ enum step_result steps_verify(struct exchange *ex)
 
 /* --- events ----------------------------------------------------------------------------------------------------- */
 
-static void read_event_type(struct exchange *ex, const char *place)
+/* 0, or -1 with the fault: a body that must say the type and is no JSON. */
+static int read_event_type(struct exchange *ex, const char *place, struct json_fault *fault_out)
 {
-    struct slice type = event_type_read(place, &ex->view, ex->server->json);
+    struct slice type = event_type_read(place, &ex->view, ex->server->json, fault_out);
     bool header = slice_starts(slice_of(place), SLICE("header:"));
     if (type.at != NULL && !header) { /* it lies in the reader */
         buf_clear(&ex->event_type);
@@ -253,6 +254,18 @@ static void read_event_type(struct exchange *ex, const char *place)
     }
     json_reader_trim(ex->server->json); /* a large body's memory; the type is copied */
     ex->bind.event_type = type;
+    return fault_out->what == NULL ? 0 : -1;
+}
+
+/* To acknowledge it as one that nobody wants would lose an event with a 2xx. */
+static enum step_result refuse_untyped(struct exchange *ex, const struct json_fault *fault)
+{
+    char words[200];
+    snprintf(words, sizeof(words), "the body is not valid JSON: line %zu, column %zu: %s", fault->line, fault->column,
+             fault->what);
+    exchange_response(ex);
+    exchange_refuse(ex, REASON_bad_request, words);
+    return STEP_DONE;
 }
 
 enum step_result steps_events(struct exchange *ex)
@@ -261,8 +274,9 @@ enum step_result steps_events(struct exchange *ex)
     const char *place = e->event_type;
     if (place == NULL && e->verify != NULL)
         place = verify_event_type(e->verify);
-    if (place != NULL)
-        read_event_type(ex, place);
+    struct json_fault fault;
+    if (place != NULL && read_event_type(ex, place, &fault) != 0 && e->events != NULL)
+        return refuse_untyped(ex, &fault);
     if (e->events == NULL || event_type_wanted(ex->bind.event_type, e->events, e->event_count))
         return STEP_NEXT;
     struct http_response *r = exchange_response(ex);

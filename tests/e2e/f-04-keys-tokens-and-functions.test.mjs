@@ -23,6 +23,8 @@ const hooks = {
 return function(req) local ok, reason = check(req) return 200, { ok = ok == true, reason = reason } end`,
     'own.lua': `return function(req) return 200, { mac = crypto.hmac("sha256", "k", req.body, "hex"), sha = crypto.sha256(req.body, "hex"), raw = crypto.hex(crypto.hmac("sha256", "k", req.body)), bytes = #crypto.sha256(req.body), same = crypto.equals("a", "a"), not_same = crypto.equals("a", "b") } end`,
 };
+hooks['typed.lua'] = 'return { events = { "paid" }, event_type = "/t/x", handle = function(req) return req.event_type end }';
+hooks['seen.lua'] = 'return { event_type = "/t/x", handle = function(req) return req.event_type or "none" end }';
 const setup = (t, more) => start(t, { hooks, env: { KEY: 'the-key' }, ...more });
 const post = async (server, path, headers, body = 'the body') => (await server.post(path, body, headers));
 
@@ -86,6 +88,16 @@ test('crypto agrees with node\'s', async (t) => {
         mac: createHmac('sha256', 'k').update(body).digest('hex'), sha: createHash('sha256').update(body).digest('hex'),
         raw: createHmac('sha256', 'k').update(body).digest('hex'), bytes: 32, same: true, not_same: false,
     });
+});
+
+test('an event\'s type in the body: others and missing ones are acknowledged, a body that does not parse is not', async (t) => {
+    const server = await setup(t);
+    assert.equal((await post(server, '/typed', {}, '{"t":{"x":"paid"}}')).text, 'paid');
+    for (const body of ['{"t":{"x":"void"}}', '{"t":{"x":7}}', '{"t":{}}', '[]', '']) assert.equal((await post(server, '/typed', {}, body)).status, 204, body);
+    const reply = await post(server, '/typed', {}, '{"t":\n{"x":"paid"');
+    assertProblem(reply, 400);
+    assert.match(reply.json.detail, /line 2, column 12: /);
+    assert.equal((await post(server, '/seen', {}, '{"t":')).text, 'none');
 });
 
 test('no secret is a load error; require_verify forbids public endpoints; "none" is said', async (t) => {

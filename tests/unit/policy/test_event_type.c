@@ -22,18 +22,25 @@ static void types_are_read(void **state)
 {
     struct request r;
     struct json_reader *json = json_reader_new();
+    struct json_fault fault;
     request_make(&r, "{\"type\":\"invoice.paid\",\"n\":1,\"data\":{\"t\":\"x\"}}");
     request_header(&r, "x-github-event", SLICE("push"));
-    assert_true(slice_equal(event_type_read("header:X-GitHub-Event", &r.http, json), SLICE("push")));
-    assert_true(slice_equal(event_type_read("/type", &r.http, json), SLICE("invoice.paid")));
-    assert_true(slice_equal(event_type_read("/data/t", &r.http, json), SLICE("x")));
-    assert_null(event_type_read("header:x-other", &r.http, json).at);
-    assert_null(event_type_read("/n", &r.http, json).at);
-    assert_null(event_type_read("/none", &r.http, json).at);
+    assert_true(slice_equal(event_type_read("header:X-GitHub-Event", &r.http, json, &fault), SLICE("push")));
+    assert_true(slice_equal(event_type_read("/type", &r.http, json, &fault), SLICE("invoice.paid")));
+    assert_true(slice_equal(event_type_read("/data/t", &r.http, json, &fault), SLICE("x")));
+    assert_null(event_type_read("header:x-other", &r.http, json, &fault).at);
+    assert_null(event_type_read("/n", &r.http, json, &fault).at);
+    assert_null(event_type_read("/none", &r.http, json, &fault).at);
+    assert_null(fault.what); /* no type is no fault */
     r.http.body = SLICE("{\"type\":");
-    assert_null(event_type_read("/type", &r.http, json).at);
+    assert_null(event_type_read("/type", &r.http, json, &fault).at);
+    assert_non_null(fault.what);
+    assert_int_equal(fault.column, 9);
+    assert_true(slice_equal(event_type_read("header:X-GitHub-Event", &r.http, json, &fault), SLICE("push")));
+    assert_null(fault.what);
     r.http.body = SLICE_NONE;
-    assert_null(event_type_read("/type", &r.http, json).at);
+    assert_null(event_type_read("/type", &r.http, json, &fault).at);
+    assert_null(fault.what);
     json_reader_free(&json);
 }
 
