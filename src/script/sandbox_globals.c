@@ -87,7 +87,26 @@ static bool of_the_kernel(const char *path)
     return false;
 }
 
-/* A device or a pipe would block the loop. Lua's own io.open is the upvalue. */
+/*
+ * Lua's own io.open, the upvalue, with the `count` arguments on the stack. A file that was not closed stays open until
+ * the collector comes to it, which sees only the few bytes of its handle: where descriptors run out, it comes at once.
+ */
+static int call_open(lua_State *L, int count)
+{
+    for (bool again = false;; again = true) {
+        lua_pushvalue(L, lua_upvalueindex(1));
+        for (int i = 1; i <= count; i++)
+            lua_pushvalue(L, i);
+        lua_call(L, count, LUA_MULTRET);
+        lua_Integer code = lua_isnil(L, count + 1) ? lua_tointeger(L, -1) : 0;
+        if (again || (code != EMFILE && code != ENFILE))
+            return lua_gettop(L) - count;
+        lua_settop(L, count);
+        lua_gc(L, LUA_GCCOLLECT, 0);
+    }
+}
+
+/* A device or a pipe would block the loop. */
 static int open_file(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -99,10 +118,7 @@ static int open_file(lua_State *L)
         lua_pushinteger(L, EINVAL);
         return 3;
     }
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-    return lua_gettop(L);
+    return call_open(L, lua_gettop(L));
 }
 
 static int no_such_function(lua_State *L)

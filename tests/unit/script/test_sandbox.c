@@ -4,6 +4,8 @@
  */
 #include "harness.h"
 
+#include <sys/resource.h>
+
 static void globals_are_declared_or_an_error_in_words(void **state)
 {
     struct state *s = new_state(64 << 20, true);
@@ -156,6 +158,15 @@ static void files_are_regular_files(void **state)
     expect(s, "local f = io.open('/etc/passwd') local t = io.type(f), f:read('*l') f:close() return io.type(f)",
            "closed file");
     expect(s, "return getmetatable(io.open('/etc/passwd'))", "false");
+    struct rlimit few, before;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = (struct rlimit){64, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    expect(s, "for i = 1, 300 do assert(io.open('/etc/passwd'):read(1)) end return 'never closed'", "never closed");
+    expect(s,
+           "local t = {} for i = 1, 300 do local f, e = io.open('/etc/passwd') if not f then return e end t[i] = f end",
+           "/etc/passwd: Too many open files");
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     end_state(&s);
 }
 
