@@ -210,7 +210,7 @@ static struct module *module_load(struct loading *at, lua_State *L, uint32_t ind
     m->key = module_key(at->snap, index);
     m->holds = 1;
     m->loading = true;
-    m->chunk = (struct sandbox_chunk){LUA_NOREF, LUA_NOREF};
+    m->chunk = (struct sandbox_chunk){LUA_NOREF, LUA_NOREF, 0};
     m->name = slice_dup(text->name);
     map_set(l->modules, key_slice(&m->key), m);
     struct buf chunk = {0};
@@ -315,7 +315,7 @@ static struct endpoint *endpoint_of(struct load *l, const struct snapshot_script
     e->file = slice_dup(script->file);
     e->version = script->version;
     s->load = l;
-    s->chunk = (struct sandbox_chunk){LUA_NOREF, LUA_NOREF};
+    s->chunk = (struct sandbox_chunk){LUA_NOREF, LUA_NOREF, 0};
     l->holds++;
     e->script = s;
     e->release = script_release;
@@ -371,6 +371,8 @@ static bool load_endpoint(struct load *l, const struct snapshot *snap, const str
         struct declare d = {.config = l->config, .file = buf_text(&chunk), .text = script->text, .endpoint = e};
         if (state_protected(l->state, read_declaration, &d, &err) != 0)
             declare_note(&d, NULL, "%s", err.text);
+        if (s->chunk.count > 1)
+            declare_note(&d, NULL, "a script returns one value; this one returned %d", s->chunk.count);
         good = declare_finish(&d, errors);
     }
     buf_free(&chunk);

@@ -286,7 +286,10 @@ static int load_chunk(lua_State *L)
         return lua_error(L);
     lua_pushvalue(L, 2);
     lua_setfenv(L, -2);
-    lua_call(L, 0, 1);
+    int base = lua_gettop(L) - 1;
+    lua_call(L, 0, LUA_MULTRET);
+    l->chunk->count = lua_gettop(L) - base;
+    lua_settop(L, base + 1);
     l->chunk->result = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;
 }
@@ -341,7 +344,7 @@ int sandbox_load(struct state *s, struct slice text, const char *name, struct sa
     int result;
 
     CHECK(s->current == NULL);
-    *chunk_out = (struct sandbox_chunk){LUA_NOREF, LUA_NOREF};
+    *chunk_out = (struct sandbox_chunk){LUA_NOREF, LUA_NOREF, 0};
     s->loading++;
     s->modules = modules;
     s->load_name = name;
@@ -361,5 +364,5 @@ void sandbox_unload(struct state *s, struct sandbox_chunk *chunk)
 {
     luaL_unref(s->L, LUA_REGISTRYINDEX, chunk->env);
     luaL_unref(s->L, LUA_REGISTRYINDEX, chunk->result);
-    *chunk = (struct sandbox_chunk){LUA_NOREF, LUA_NOREF};
+    *chunk = (struct sandbox_chunk){LUA_NOREF, LUA_NOREF, 0};
 }

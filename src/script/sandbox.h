@@ -13,6 +13,7 @@
 struct sandbox_chunk {
     int env;    /* LUA_NOREF: none */
     int result; /* first value returned; LUA_REFNIL: nothing or nil */
+    int count;  /* how many it returned */
 };
 
 /* Gives `require "_lib.x"` its modules while a script loads, and hears what was used. */

@@ -160,6 +160,7 @@ static void test_faults(void **state)
     refuse(
         b, "local x\nreturn x",
         "hooks/x.lua:2: a script returns its handler function, or a table with 'handle'; this one returned nothing\n");
+    refuse(b, "return function() end,\n  5", "hooks/x.lua:1: a script returns one value; this one returned 2\n");
     refuse(b, "return {}",
            "hooks/x.lua:1: field 'handle' is missing: a script answers with handle = function(req) ... end\n");
     refuse(b, "return { handle = { get = function() end, GET = 1, CONNECT = function() end },\nmethods = { 'GET' } }",

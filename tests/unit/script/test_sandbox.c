@@ -215,7 +215,7 @@ static int require_module(struct sandbox_modules *m, lua_State *L, struct slice 
 static char *load_with_modules(struct state *s, struct folder *f, const char *text, struct sandbox_chunk *chunk)
 {
     char *message = NULL;
-    *f = (struct folder){{require_module, push_env}, s, {0, 0}, 0};
+    *f = (struct folder){{require_module, push_env}, s, {0, 0, 0}, 0};
     return sandbox_load(s, slice_of(text), "hooks/a.lua", &f->modules, chunk, &message) == 0 ? NULL : message;
 }
 
