@@ -272,6 +272,27 @@ static int describe(lua_State *L)
     return 1;
 }
 
+/*
+ * Names that the environment at 2 will refuse are faults now, wherever in the function at the top they stand. Only
+ * where scripts are tried: what workers get has passed. Without the sandbox a script may change its environment: no
+ * check.
+ */
+static void check_globals(lua_State *L, const char *name)
+{
+    struct state *s = state_of(L);
+
+    if (s->host->jit || !s->host->sandbox)
+        return;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->check_globals);
+    lua_pushvalue(L, -2);
+    lua_pushvalue(L, 2);
+    lua_pushstring(L, name);
+    lua_call(L, 3, 1);
+    if (lua_isstring(L, -1))
+        lua_error(L);
+    lua_pop(L, 1);
+}
+
 static int load_chunk(lua_State *L)
 {
     struct loading *l = lua_touserdata(L, 1);
@@ -286,6 +307,7 @@ static int load_chunk(lua_State *L)
         return lua_error(L);
     lua_pushvalue(L, 2);
     lua_setfenv(L, -2);
+    check_globals(L, l->name);
     int base = lua_gettop(L) - 1;
     lua_call(L, 0, LUA_MULTRET);
     l->chunk->count = lua_gettop(L) - base;

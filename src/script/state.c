@@ -5,6 +5,7 @@
  */
 #include "script/state.h"
 #include "base/panic.h"
+#include "script/embedded.h"
 #include "script/nested.h"
 #include "script/sandbox_globals.h"
 #include "script/state_internal.h"
@@ -70,6 +71,8 @@ static int open_state(lua_State *L)
     luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | (s->host->jit ? LUAJIT_MODE_ON : LUAJIT_MODE_OFF));
     seed_random(L);
     nested_open(L);
+    script_embedded_load(L, "globals");
+    s->check_globals = luaL_ref(L, LUA_REGISTRYINDEX);
     sandbox_globals_open(L, *open);
     return 0;
 }

@@ -24,6 +24,7 @@ struct state {
     const void *load_env;            /* address of the environment that is loading */
     const char *load_name;           /* of the innermost, for the log */
     int globals;                     /* registry references: what every script is given */
+    int check_globals;               /* lua/crescent/globals.lua's function */
     int real_require;                /* Lua's own */
 
     struct task *current; /* runs now */

@@ -190,6 +190,23 @@ static void test_faults(void **state)
     refuse(b, "x = 1", "hooks/x.lua:1: assignment to undeclared global 'x': declare it with local\n");
 }
 
+/* A name that would be refused when a request comes is refused now, wherever it stands. */
+static void test_globals(void **state)
+{
+    struct bench *b = *state;
+    struct endpoint *e =
+        accept(b, "a.lua",
+               "local t = setmetatable({}, { __index = string })\n"
+               "return function(req) local s = env.SECRET return s .. t.rep('x', math.floor(2)) .. os.time() end");
+    endpoint_release(&e);
+    refuse(b,
+           "local n = 0\nreturn function(req)\n  prnt('x')\n  n = n + 1\n  count = n\n"
+           "  return (function() return function() return htpp.get 'x' end end)()\nend",
+           "hooks/x.lua:3: undeclared global 'prnt' (did you mean 'print'?)\n"
+           "hooks/x.lua:5: assignment to undeclared global 'count': declare it with local\n"
+           "hooks/x.lua:6: undeclared global 'htpp'\n");
+}
+
 static void test_verify(void **state)
 {
     struct bench *b = *state;
@@ -284,6 +301,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_defaults, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_fields, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_faults, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_globals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_verify, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_modules, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_module_faults, set_up, tear_down),
