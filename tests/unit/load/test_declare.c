@@ -200,9 +200,9 @@ static void test_globals(void **state)
                "return function(req) local s = env.SECRET return s .. t.rep('x', math.floor(2)) .. os.time() end");
     endpoint_release(&e);
     refuse(b,
-           "local n = 0\nreturn function(req)\n  prnt('x')\n  n = n + 1\n  count = n\n"
+           "local n = 0\nreturn function(req)\n  tostrin('x')\n  n = n + 1\n  count = n\n"
            "  return (function() return function() return htpp.get 'x' end end)()\nend",
-           "hooks/x.lua:3: undeclared global 'prnt' (did you mean 'print'?)\n"
+           "hooks/x.lua:3: undeclared global 'tostrin' (did you mean 'tostring'?)\n"
            "hooks/x.lua:5: assignment to undeclared global 'count': declare it with local\n"
            "hooks/x.lua:6: undeclared global 'htpp'\n");
 }
