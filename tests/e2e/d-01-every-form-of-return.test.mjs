@@ -11,7 +11,7 @@ const handlers = {
     name: 'return 200, "x", { ["a b"] = "c" }', raised: 'error "boom at /secret/place"', raised_table: 'error { status = 422, detail = "no such size", sizes = { "s", "m" } }',
     raised_nil: 'error()', raised_odd: 'error(setmetatable({}, { __tostring = function() error "again" end }))', cycle: 'local t = {} t.t = t return t',
     binary: 'return "\\0\\1\\255"', function_inside: 'return { f = print }', nan: 'return { n = 0/0 }', invalid: 'return { s = "\\255" }',
-    undeclared: 'colour = "red" return 200', nil_index: 'local t = nil return t.x',
+    undeclared: 'load([[colour = "red"]])() return 200', nil_index: 'local t = nil return t.x',
 };
 const hooks = Object.fromEntries(Object.entries(handlers).map(([name, body]) => [`${name}.lua`, `return function(req) ${body} end`]));
 
