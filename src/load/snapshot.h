@@ -52,7 +52,6 @@ struct snapshot {
     struct snapshot_script *scripts; /* sorted by name */
     size_t script_count;
     struct slice mapping; /* a reader's: unmapped by snapshot_free */
-    bool owns_texts;      /* unused by readers */
 };
 
 void snapshot_write(const struct snapshot *s, struct buf *out);
