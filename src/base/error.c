@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Marks a text that did not fit. */
-static void put(struct error *err, const char *format, va_list args)
+static void __attribute__((format(printf, 2, 0))) put(struct error *err, const char *format, va_list args)
 {
     if (vsnprintf(err->text, sizeof(err->text), format, args) >= (int)sizeof(err->text))
         memcpy(err->text + sizeof(err->text) - 4, "...", 4);

@@ -21,7 +21,8 @@ enum { KNOWN = sizeof known / sizeof *known, LATER = sizeof later / sizeof *late
 
 /* --- faults --- */
 
-static void note_at(struct declare *d, unsigned line, const char *field, const char *format, va_list args)
+static void __attribute__((format(printf, 4, 0)))
+note_at(struct declare *d, unsigned line, const char *field, const char *format, va_list args)
 {
     struct buf words = {0};
     buf_addf(&words, "%s:%u: ", d->file, line);

@@ -23,9 +23,9 @@ struct script_error {
 int script_error_problem(lua_State *L, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /*
  * Raises words with the file and line of the nearest Lua function, however many C functions lie between (luaL_error
- * looks one level up only). format: as lua_pushfstring. Never returns.
+ * looks one level up only). Never returns.
  */
-int script_error_words(lua_State *L, const char *format, ...);
+int script_error_words(lua_State *L, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Reads the error value at the top of co's stack (which is dead); leaves the stack as it is. Never raises. */
 void script_error_read(lua_State *co, struct script_error *error_out);
 void script_error_free(struct script_error *e);
