@@ -184,8 +184,11 @@ bool http_response_has(const struct http_response *r, struct slice name)
     return false;
 }
 
-static void copy_headers(const struct http_response *r, h2o_req_t *req)
+void http_response_copy(const struct http_response *r, h2o_req_t *req)
 {
+    CHECK(r->status >= 200 && r->status <= 599);
+    req->res.status = r->status;
+    req->res.reason = http_response_reason(r->status);
     if (r->header_count == 0)
         return;
     char *at = h2o_mem_alloc_pool(&req->pool, r->bytes.len);
@@ -211,10 +214,7 @@ static void send_piece(h2o_generator_t *self, h2o_req_t *req)
 void http_response_send(struct http_response *r, h2o_req_t *req)
 {
     static h2o_generator_t whole; /* const in effect: no callbacks, all is sent at once */
-    CHECK(r->status >= 200 && r->status <= 599);
-    req->res.status = r->status;
-    req->res.reason = http_response_reason(r->status);
-    copy_headers(r, req);
+    http_response_copy(r, req);
     bool bodiless = r->status == 204 || r->status == 304;
     /* Always said but where RFC 9110 8.6 forbids it: without a length HTTP/1 would close the connection. */
     if (!bodiless)

@@ -42,6 +42,8 @@ int http_response_status(struct http_response *r, long status, struct error *err
 int http_response_add(struct http_response *r, struct slice name, struct slice value, struct error *err);
 /* Whether a header with this lower-case name is there. */
 bool http_response_has(const struct http_response *r, struct slice name);
+/* Puts status, reason and headers into libh2o's response, for one that is sent in another way (http/stream). */
+void http_response_copy(const struct http_response *r, struct st_h2o_req_t *req);
 /*
  * Sends it; libh2o's request is gone afterwards for the caller. HEAD, 204 and 304 get no body bytes (HEAD keeps the
  * length). Large bodies go in pieces. Does not free r.

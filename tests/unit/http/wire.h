@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/fd.h"
 #include "base/time.h"
+#include "io/loop.h"
 #include <h2o.h>
 #include <h2o/http1.h>
 #include <h2o/http2.h>
@@ -18,7 +19,7 @@ static struct {
     h2o_globalconf_t config;
     h2o_context_t context;
     h2o_accept_ctx_t accept;
-    h2o_evloop_t *loop;
+    struct loop *loop;
     int (*on_req)(h2o_req_t *req);
     bool closed;
 } wire;
@@ -38,8 +39,8 @@ static int wire_open(void **state)
     h2o_config_init(&wire.config);
     h2o_hostconf_t *host = h2o_config_register_host(&wire.config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     h2o_create_handler(h2o_config_register_path(host, "/", 0), sizeof(h2o_handler_t))->on_req = wire_on_req;
-    wire.loop = h2o_evloop_create();
-    h2o_context_init(&wire.context, wire.loop, &wire.config);
+    wire.loop = loop_new();
+    h2o_context_init(&wire.context, loop_evloop(wire.loop), &wire.config);
     wire.accept = (h2o_accept_ctx_t){.ctx = &wire.context, .hosts = wire.config.hosts};
     return 0;
 }
@@ -48,7 +49,7 @@ static int wire_close(void **state)
 {
     h2o_context_dispose(&wire.context);
     h2o_config_dispose(&wire.config);
-    h2o_evloop_destroy(wire.loop);
+    loop_free(&wire.loop);
     return 0;
 }
 
@@ -61,14 +62,15 @@ static char *wire_ask(const char *bytes, size_t len, int (*on_req)(h2o_req_t *re
     wire.closed = false;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
         abort();
-    h2o_socket_t *sock = h2o_evloop_socket_create(wire.loop, pair[0], H2O_SOCKET_FLAG_IS_ACCEPTED_CONNECTION);
+    h2o_socket_t *sock =
+        h2o_evloop_socket_create(loop_evloop(wire.loop), pair[0], H2O_SOCKET_FLAG_IS_ACCEPTED_CONNECTION);
     sock->on_close.cb = wire_on_close;
     h2o_accept(&wire.accept, sock);
     if (fd_write_all(pair[1], (struct slice){bytes, len}) != 0 || shutdown(pair[1], SHUT_WR) != 0)
         abort();
     for (mono_t until = mono_add(mono_now(), DUR_S(5)); mono_before(mono_now(), until);) {
         char room[65536];
-        h2o_evloop_run(wire.loop, 1);
+        loop_pass(wire.loop, DUR_MS(1));
         ssize_t n = recv(pair[1], room, sizeof(room), 0);
         if (n > 0)
             buf_add(&heard, room, (size_t)n);
@@ -76,7 +78,7 @@ static char *wire_ask(const char *bytes, size_t len, int (*on_req)(h2o_req_t *re
             break;
     }
     close(pair[1]);
-    h2o_evloop_run(wire.loop, 0);
+    loop_pass(wire.loop, DUR_MS(0));
     return heard.len > 0 ? buf_take(&heard) : strdup("");
 }
 
