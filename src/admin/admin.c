@@ -67,7 +67,7 @@ struct admin *admin_new(const struct admin_host *host)
     h2o_context_init(&a->context, loop_evloop(host->loop), &a->config);
     a->accept = (h2o_accept_ctx_t){.ctx = &a->context, .hosts = a->config.hosts};
     for (size_t i = 0; i < host->heritage->socket_count; i++)
-        if (host->heritage->sockets[i].listener == UINT32_MAX)
+        if (host->heritage->sockets[i].listener == HERITAGE_ADMIN)
             listen_on(a, &host->heritage->sockets[i]);
     return a;
 }

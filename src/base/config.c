@@ -177,13 +177,6 @@ void config_defaults(struct config *c)
     CHECK(config_parse_listen("127.0.0.1:8081", false, &c->admin, NULL) == 0);
 }
 
-void config_listen_free(struct config_listen *l)
-{
-    free(l->text);
-    free(l->host);
-    *l = (struct config_listen){0};
-}
-
 void config_free(struct config *c)
 {
     for (size_t i = 0; i < c->listen_count; i++)
@@ -199,61 +192,6 @@ void config_free(struct config *c)
     *c = (struct config){0};
 }
 
-/* What is wrong with host and port, or NULL. */
-static const char *split_address(struct slice text, struct slice *host_out, struct slice *port_out)
-{
-    size_t end;
-    if (text.len > 0 && text.at[0] == '[') {
-        end = slice_find(text, ']');
-        if (end == SIZE_MAX || end + 1 >= text.len || text.at[end + 1] != ':')
-            return "expected [v6]:port";
-        *host_out = (struct slice){text.at + 1, end - 1};
-        *port_out = slice_from(text, end + 2);
-        if (host_out->len == 0 || strspn(host_out->at, "0123456789abcdefABCDEF:.") < host_out->len)
-            return "expected an IPv6 address in [ ]";
-        return NULL;
-    }
-    end = slice_find(text, ':');
-    if (end == SIZE_MAX)
-        return "expected host:port";
-    *host_out = (struct slice){text.at, end};
-    *port_out = slice_from(text, end + 1);
-    if (slice_find(*port_out, ':') != SIZE_MAX)
-        return "an IPv6 address stands in [ ]: [::1]:8080";
-    if (host_out->len == 0)
-        return "no host: write 0.0.0.0:port or [::]:port for every address";
-    for (size_t i = 0; i < host_out->len; i++) {
-        unsigned char c = (unsigned char)host_out->at[i];
-        if (!(c == '.' || c == '-' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')))
-            return "expected host:port, [v6]:port, with http:// or https:// before it";
-    }
-    return NULL;
-}
-
-int config_parse_listen(const char *text, bool tls_default, struct config_listen *listen_out, struct error *err)
-{
-    struct slice rest = slice_of(text), host, port;
-    unsigned long long number;
-    bool tls = tls_default;
-    *listen_out = (struct config_listen){0};
-    if (slice_starts(rest, SLICE("unix:")))
-        return error_set(err, "\"%s\": unix: sockets are not in this version of crescent", text);
-    if (slice_starts(rest, SLICE("http://"))) {
-        tls = false;
-        rest = slice_from(rest, 7);
-    } else if (slice_starts(rest, SLICE("https://"))) {
-        tls = true;
-        rest = slice_from(rest, 8);
-    }
-    const char *fault = split_address(rest, &host, &port);
-    if (fault != NULL)
-        return error_set(err, "\"%s\": %s", text, fault);
-    if (!slice_to_u64(port, 65535, &number))
-        return error_set(err, "\"%s\": expected a port 0-65535, got \"%.*s\"", text, SLICE_ARG(port));
-    *listen_out = (struct config_listen){need_strdup(text), slice_dup(host), (uint16_t)number, tls};
-    return 0;
-}
-
 /* --- the text form --- */
 
 static void write_pair(struct buf *out, const char *name, const char *value)
@@ -265,7 +203,7 @@ static void write_pair(struct buf *out, const char *name, const char *value)
 static void write_listen(struct buf *out, const char *name, const struct config_listen *l)
 {
     struct buf value = {0};
-    buf_addf(&value, "%c%s", l->tls ? '1' : '0', l->text);
+    config_listen_write(l, &value);
     write_pair(out, name, buf_text(&value));
     buf_free(&value);
 }
@@ -300,16 +238,6 @@ static int read_scalar(struct config *c, size_t i, bool *seen, struct slice valu
     return 0;
 }
 
-static int read_listen(struct config_listen *l, struct slice value, struct error *err)
-{
-    if (value.len < 2 || (value.at[0] != '0' && value.at[0] != '1'))
-        return error_set(err, "malformed address");
-    char *text = slice_dup(slice_from(value, 1));
-    int done = config_parse_listen(text, value.at[0] == '1', l, err);
-    free(text);
-    return done;
-}
-
 static int read_pair(struct config *c, bool *seen, struct slice name, struct slice value, struct error *err)
 {
     for (size_t i = 0; i < config_setting_count; i++)
@@ -323,9 +251,9 @@ static int read_pair(struct config *c, bool *seen, struct slice name, struct sli
             return 0;
         }
     if (slice_equal(name, SLICE("admin")) && c->admin.text == NULL)
-        return read_listen(&c->admin, value, err);
+        return config_listen_read(value, &c->admin, err);
     if (slice_equal(name, SLICE("listen")) && c->listen_count < LISTENERS_MAX)
-        return read_listen(config_add_listen(c), value, err);
+        return config_listen_read(value, config_add_listen(c), err);
     return error_set(err, "unknown setting \"%.*s\"", name.len > 80 ? 80 : (int)name.len, name.len ? name.at : "");
 }
 

@@ -15,8 +15,9 @@
 #include <stdint.h>
 
 struct config_listen {
-    char *text; /* as given: "127.0.0.1:8080", "https://[::1]:8443" */
-    char *host; /* without brackets */
+    char *text; /* as given: "127.0.0.1:8080", "https://[::1]:8443", "unix:/run/x.sock" */
+    char *host; /* without brackets; NULL: a unix socket */
+    char *path; /* of a unix socket; absolute once finished */
     uint16_t port;
     bool tls;
 };
@@ -65,11 +66,18 @@ const char *config_expected(const struct config_setting *s, char room[128]);
 /* All defaults of config.def and of the design; strings where there is no default stay NULL. */
 void config_defaults(struct config *c);
 void config_free(struct config *c);
-/* "host:port", "[v6]:port", with http:// or https:// before it; tls_default: what a bare one speaks. */
+/* "host:port", "[v6]:port", "unix:path", with http:// or https:// before it; tls_default: what a bare one speaks. */
 int config_parse_listen(const char *text, bool tls_default, struct config_listen *listen_out, struct error *err);
+/* Takes `path` (absolute, malloc'ed) as the place of a unix socket; -1: longer than the kernel allows. */
+int config_listen_place(struct config_listen *l, char *path, struct error *err);
+/* Whether both mean the same place; two of port 0 never do. */
+bool config_listen_same(const struct config_listen *a, const struct config_listen *b);
 /* One more listener, empty; valid until the next. */
 struct config_listen *config_add_listen(struct config *c);
 void config_listen_free(struct config_listen *l);
+/* One listener in the text form, and back. */
+void config_listen_write(const struct config_listen *l, struct buf *out);
+int config_listen_read(struct slice text, struct config_listen *listen_out, struct error *err);
 /* The text form and back. What it does not know, or lacks, is an error. */
 void config_write(const struct config *c, struct buf *out);
 int config_read(struct slice text, struct config *c_out, struct error *err);

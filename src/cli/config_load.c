@@ -318,9 +318,12 @@ static int finish_tls(struct config_draft *d, struct error *err)
     return 0;
 }
 
-static bool same_address(const struct config_listen *a, const struct config_listen *b)
+/* As config_parse_listen, with the place of a unix socket. */
+static int parse_listen(const struct config *c, const char *text, bool tls, struct config_listen *l, struct error *err)
 {
-    return a->port != 0 && a->port == b->port && strcasecmp(a->host, b->host) == 0;
+    if (config_parse_listen(text, tls, l, err) != 0)
+        return -1;
+    return l->path == NULL ? 0 : config_listen_place(l, path_at(c->root, l->path), err);
 }
 
 static int finish_listen(struct config_draft *d, struct error *err)
@@ -334,13 +337,13 @@ static int finish_listen(struct config_draft *d, struct error *err)
             config_listen_free(&c->listen[--c->listen_count]);
     for (size_t i = 0; i < d->listen_count; i++) {
         struct config_listen *l = config_add_listen(c);
-        if (config_parse_listen(d->listen[i].text, tls, l, err) != 0)
+        if (parse_listen(c, d->listen[i].text, tls, l, err) != 0)
             return error_prefix(err, "%s", d->listen[i].where);
         if (l->tls && !tls)
             return error_set(err, "%s: \"%s\" needs a certificate: --tls-cert and --tls-key, or the setting tls",
                              d->listen[i].where, l->text);
         for (size_t k = 0; k + 1 < c->listen_count; k++)
-            if (same_address(&c->listen[k], l))
+            if (config_listen_same(&c->listen[k], l))
                 return error_set(err, "%s: \"%s\" stands twice", d->listen[i].where, l->text);
         if (i + 1 >= OPTIONS_LISTEN_MAX)
             return error_set(err, "%s: more than %d addresses", d->listen[i].where, OPTIONS_LISTEN_MAX);
@@ -348,9 +351,11 @@ static int finish_listen(struct config_draft *d, struct error *err)
     return 0;
 }
 
-static bool is_loopback(const char *host)
+/* From this machine only; to a unix socket its file's permissions let in who may. */
+static bool is_local(const struct config_listen *l)
 {
-    return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
+    const char *host = l->host;
+    return l->path != NULL || strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
            (strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == strlen(host));
 }
 
@@ -362,16 +367,16 @@ static int finish_admin(struct config_draft *d, struct error *err)
         config_listen_free(&c->admin);
         if (strcmp(d->admin.text, "off") == 0)
             return 0;
-        if (config_parse_listen(d->admin.text, false, &c->admin, err) != 0)
+        if (parse_listen(c, d->admin.text, false, &c->admin, err) != 0)
             return error_prefix(err, "%s", d->admin.where);
         if (c->admin.tls)
             return error_set(err, "%s: \"%s\": the admin listener speaks plain HTTP", d->admin.where, c->admin.text);
     }
-    if (!is_loopback(c->admin.host) && c->admin_token == NULL)
+    if (!is_local(&c->admin) && c->admin_token == NULL)
         return error_set(err, "%s: \"%s\" is not a loopback address: that needs admin_token (CRESCENT_ADMIN_TOKEN)",
                          d->admin.where, c->admin.text);
     for (size_t i = 0; i < c->listen_count; i++)
-        if (same_address(&c->listen[i], &c->admin))
+        if (config_listen_same(&c->listen[i], &c->admin))
             return error_set(err, "%s: \"%s\" is also where the server listens",
                              d->admin.where != NULL ? d->admin.where : "admin (the default)", c->admin.text);
     return 0;

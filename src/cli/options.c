@@ -10,7 +10,7 @@
 
 const struct options_flag options_flags[] = {
     {"--listen", "ADDR", "serve",
-     "address to serve on: host:port, [v6]:port, with http:// or https:// before it;\n"
+     "address to serve on: host:port, [v6]:port, unix:path, with http:// or https:// before it;\n"
      "may be repeated (default 127.0.0.1:8080)",
      MEMBER(listen)},
     {"--tls-cert", "FILE", "serve", "certificate chain, PEM; a listener without http:// then speaks TLS",

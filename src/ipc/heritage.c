@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
-#define HERITAGE_MAGIC 0x31746968u /* "hit1" */
+#define HERITAGE_MAGIC 0x32746968u /* "hit2" */
 #define SOCKETS_MAX 65536
 
 static void add_fd(struct buf *out, int fd)
@@ -38,6 +38,7 @@ void heritage_write(const struct heritage *h, struct buf *out)
         add_fd(out, h->sockets[i].fd);
         buf_add_u32(out, h->sockets[i].listener);
         buf_add_u32(out, h->sockets[i].member);
+        buf_add_u32(out, h->sockets[i].members);
     }
 }
 
@@ -57,7 +58,7 @@ static void take_sockets(struct slice *from, struct heritage *h, bool *bad)
 {
     uint32_t count = buf_take_u32(from, bad);
 
-    if (*bad || count > SOCKETS_MAX || count * 12u != from->len) {
+    if (*bad || count > SOCKETS_MAX || count * 16u != from->len) {
         *bad = true;
         return;
     }
@@ -69,6 +70,8 @@ static void take_sockets(struct slice *from, struct heritage *h, bool *bad)
         h->sockets[i].fd = take_fd(from, false, bad);
         h->sockets[i].listener = buf_take_u32(from, bad);
         h->sockets[i].member = buf_take_u32(from, bad);
+        h->sockets[i].members = buf_take_u32(from, bad);
+        *bad = *bad || h->sockets[i].members == 0;
     }
 }
 

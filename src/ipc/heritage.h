@@ -15,11 +15,26 @@ enum heritage_kind { HERITAGE_KEEPER, HERITAGE_WORKER, HERITAGE_TRIAL, HERITAGE_
 #define HERITAGE_FD 3
 #define HERITAGE_NO_FD (-1)
 
+#define HERITAGE_ADMIN UINT32_MAX
+#define HERITAGE_SHARED UINT32_MAX
+
 struct heritage_socket { /* one listening socket */
     int fd;
-    uint32_t listener; /* index in config's list; UINT32_MAX: the admin listener */
-    uint32_t member;   /* the worker whose member it is; UINT32_MAX: shared by all */
+    uint32_t listener; /* index in config's list, or HERITAGE_ADMIN */
+    uint32_t member;   /* which of its group it is; HERITAGE_SHARED: there is no group, all accept from it */
+    uint32_t members;  /* of the group: as many as there were workers when its address was bound; else 1 */
 };
+
+/*
+ * Whether worker number `worker` of `workers` accepts from it without being told to. Where a group has as many members
+ * as there are workers, each owns one; else members, or workers, are dealt out in turn, so that no member is nobody's.
+ */
+static inline bool heritage_owns(const struct heritage_socket *s, uint32_t worker, uint32_t workers)
+{
+    if (s->member == HERITAGE_SHARED)
+        return true;
+    return s->members >= workers ? s->member % workers == worker : s->member == worker % s->members;
+}
 
 struct heritage {
     enum heritage_kind kind;

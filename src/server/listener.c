@@ -10,7 +10,6 @@
 
 #define ACCEPT_AT_ONCE 16    /* then other descriptors have their turn */
 #define ACCEPT_AT_LAST 65536 /* more than a queue holds: only a bound */
-#define SHARED UINT32_MAX
 
 static void accept_some(h2o_socket_t *sock, const char *err);
 
@@ -45,10 +44,10 @@ static void pause_accepting(struct server *s, int why)
 static void count(struct listener *l, uint64_t accepted)
 {
     struct server *s = l->server;
-    if (accepted == 0 || l->member == SHARED)
+    if (accepted == 0 || l->from.member == HERITAGE_SHARED)
         return;
-    if (l->member == s->host.index)
-        atomic_fetch_add_explicit(&s->host.area->worker[l->member].accepts, accepted, memory_order_relaxed);
+    if (l->own)
+        atomic_fetch_add_explicit(&s->host.area->worker[s->host.index].accepts, accepted, memory_order_relaxed);
     else
         counters_add(s->counters, COUNTER_adopted, accepted);
 }
@@ -89,8 +88,8 @@ void listener_open(struct server *s)
             continue; /* the admin listener's */
         struct listener *l = &s->listeners[s->listener_count++];
         l->server = s;
-        l->member = from->member;
-        l->on = from->member == SHARED || from->member == s->host.index;
+        l->from = *from;
+        l->own = l->on = heritage_owns(from, s->host.index, config->workers);
         l->accept = config->listen[from->listener].tls ? &s->secure : &s->plain;
         l->sock = h2o_evloop_socket_create(loop_evloop(s->host.loop), from->fd, H2O_SOCKET_FLAG_DONT_READ);
         NEED(l->sock != NULL);
@@ -131,7 +130,7 @@ void listener_adopt(struct server *s, uint32_t member, bool on)
 {
     for (size_t i = 0; i < s->listener_count; i++) {
         struct listener *l = &s->listeners[i];
-        if (l->member == member && member != s->host.index && member != SHARED)
+        if (!l->own && heritage_owns(&l->from, member, s->host.config->workers))
             l->on = on;
     }
     update(s);

@@ -17,8 +17,9 @@ struct listener {
     struct server *server;
     h2o_socket_t *sock;
     h2o_accept_ctx_t *accept;
-    uint32_t member; /* whose it is; UINT32_MAX: shared */
-    bool on;         /* shall accept */
+    struct heritage_socket from; /* its descriptor is sock's */
+    bool own;                    /* one that this worker shall accept from, be it shared */
+    bool on;                     /* shall accept */
 };
 
 struct server {

@@ -51,8 +51,8 @@ static int spawn(struct supervisor *s, struct child *c, int channel_end, struct 
                          .config = s->config_text,
                          .snapshot = live.fd,
                          .extra = HERITAGE_NO_FD,
-                         .sockets = is_worker(c) ? s->sockets.tcp : s->sockets.admin,
-                         .socket_count = is_worker(c) ? s->sockets.tcp_count : s->sockets.admin_count};
+                         .sockets = is_worker(c) ? s->sockets.worker : s->sockets.keeper,
+                         .socket_count = is_worker(c) ? s->sockets.worker_count : s->sockets.keeper_count};
     char label[12];
 
     snprintf(label, sizeof(label), "%u", c->index);

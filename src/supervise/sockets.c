@@ -1,144 +1,160 @@
 /*
- * sockets.c: resolve, probe, bind. A taken port is found by one plain bind: with SO_REUSEPORT a second server of the
- * same user would join the group silently and take half of the connections.
- * Owns, runs in, fails: see sockets.h.
+ * sockets.c: the set: from a configuration's addresses to sockets, those of the set at hand again where the address is
+ * the same. Owns, runs in, fails: see sockets.h.
  */
-#include "supervise/sockets.h"
+#include "supervise/sockets_internal.h"
 
 #include "base/fd.h"
 #include "base/panic.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
-/* The children of a server that was killed hold its sockets for the moment they take to end. */
-#define PATIENCE DUR_MS(500)
-#define BACKLOG 4096 /* the kernel lowers it to net.core.somaxconn */
+/* Whoever may enter the folder of a server's socket may connect to it, as to a port; the operator's is his alone. */
+#define MODE_SERVER 0666
+#define MODE_ADMIN 0600
 
-/* One address while its sockets are opened; port 0 is replaced by the one that the first socket got. */
-struct address {
-    struct sockaddr_storage at;
-    socklen_t len;
-    mono_t patience; /* a taken port may become free until then */
+/* One listener while its sockets are opened. */
+struct opening {
+    struct sockets *s;
+    const struct sockets *have; /* may be NULL */
+    const struct config_listen *listen;
+    uint32_t listener; /* as in heritage_socket */
+    uint32_t members;  /* 0: not a group */
+    struct error *err;
 };
 
-static void set_port(struct address *a, in_port_t port)
+static bool for_keeper(uint32_t listener)
 {
-    if (a->at.ss_family == AF_INET6)
-        ((struct sockaddr_in6 *)&a->at)->sin6_port = port;
-    else
-        ((struct sockaddr_in *)&a->at)->sin_port = port;
+    return listener == HERITAGE_ADMIN;
 }
 
-static in_port_t port_of(const struct address *a)
+/* --- the set --- */
+
+struct sockets_place *sockets_add_place(struct sockets *s)
 {
-    return a->at.ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)&a->at)->sin6_port
-                                       : ((const struct sockaddr_in *)&a->at)->sin_port;
+    if (s->place_count == s->place_room) {
+        s->place_room = s->place_room == 0 ? 8 : s->place_room * 2;
+        s->places = need_realloc(s->places, s->place_room * sizeof(*s->places));
+    }
+    s->places[s->place_count] = (struct sockets_place){0};
+    return &s->places[s->place_count++];
 }
 
-/* A bound socket, or -1 with errno. */
-static int bound(const struct address *a, bool group)
+void sockets_add(struct sockets *s, struct sockets_place *place, struct heritage_socket one)
 {
-    int on = 1, kept;
-    int fd = socket(a->at.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
+    struct heritage_socket **all = place->keeper ? &s->keeper : &s->worker;
+    size_t *count = place->keeper ? &s->keeper_count : &s->worker_count;
+    size_t *room = place->keeper ? &s->keeper_room : &s->worker_room;
 
-    if (fd < 0)
-        return -1;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
-        (!group || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0) &&
-        (a->at.ss_family != AF_INET6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) == 0) &&
-        bind(fd, (const struct sockaddr *)&a->at, a->len) == 0)
-        return fd;
-    kept = errno;
-    close(fd);
-    errno = kept;
-    return -1;
-}
-
-/* As bound, but waits a little for a taken port. */
-static int bound_soon(const struct address *a)
-{
-    const struct timespec pause = {.tv_nsec = 10000000};
-    int fd;
-
-    while ((fd = bound(a, false)) < 0 && errno == EADDRINUSE && mono_before(mono_now(), a->patience))
-        nanosleep(&pause, NULL);
-    return fd;
-}
-
-static void add(struct heritage_socket **all, size_t *count, size_t *room, struct heritage_socket one)
-{
     if (*count == *room) {
         *room = *room == 0 ? 8 : *room * 2;
         *all = need_realloc(*all, *room * sizeof(**all));
     }
+    if (place->count++ == 0)
+        place->first = *count;
     (*all)[(*count)++] = one;
 }
 
-/* Binds and listens, learns the port. 0, or -1 with errno. */
-static int listen_on(struct address *a, bool group, int *fd_out)
+static struct heritage_socket *sockets_of(const struct sockets *s, const struct sockets_place *place)
 {
-    int fd = group ? bound(a, true) : bound_soon(a), kept;
+    return (place->keeper ? s->keeper : s->worker) + place->first;
+}
 
-    if (fd < 0)
-        return -1;
-    if (listen(fd, BACKLOG) == 0 && getsockname(fd, (struct sockaddr *)&a->at, &a->len) == 0) {
-        *fd_out = fd;
-        return 0;
+/* --- an address that stays --- */
+
+/* Its spelling, by which it is known again: without scheme, in small letters. */
+static char *address_of(const struct config_listen *l)
+{
+    struct buf text = {0};
+
+    if (l->path != NULL)
+        buf_addf(&text, "unix:%s", l->path);
+    else
+        buf_addf(&text, "%s:%u", l->host, (unsigned)l->port);
+    for (size_t i = 0; l->path == NULL && i < text.len; i++)
+        text.at[i] = (char)tolower((unsigned char)text.at[i]);
+    return buf_take(&text);
+}
+
+/* The place of the same address in the set at hand: of several (port 0), the one that as many stand before. */
+static const struct sockets_place *known(const struct opening *o, const char *address)
+{
+    size_t before = 0;
+
+    for (size_t i = 0; i < o->s->place_count; i++)
+        before += o->s->places[i].keeper == for_keeper(o->listener) && strcmp(o->s->places[i].address, address) == 0;
+    for (size_t i = 0; o->have != NULL && i < o->have->place_count; i++) {
+        const struct sockets_place *place = &o->have->places[i];
+
+        if (place->keeper == for_keeper(o->listener) && strcmp(place->address, address) == 0 && before-- == 0)
+            return place;
     }
-    kept = errno;
-    close(fd);
+    return NULL;
+}
+
+static int reuse(struct opening *o, struct sockets_place *place, const struct sockets_place *old)
+{
+    const struct heritage_socket *from = sockets_of(o->have, old);
+
+    if (old->path != NULL)
+        place->path = need_strdup(old->path);
+    place->device = old->device;
+    place->inode = old->inode;
+    for (size_t i = 0; i < old->count; i++) {
+        struct heritage_socket one = from[i];
+
+        one.listener = o->listener;
+        if ((one.fd = fcntl(from[i].fd, F_DUPFD_CLOEXEC, 0)) < 0)
+            return error_errno(o->err, "cannot listen on %s: descriptors", o->listen->text);
+        sockets_add(o->s, place, one);
+    }
+    return 0;
+}
+
+/* --- a new address --- */
+
+static int open_unix(struct opening *o, struct sockets_place *place)
+{
+    struct heritage_socket one = {.listener = o->listener, .member = HERITAGE_SHARED, .members = 1};
+    unsigned mode = o->listener == HERITAGE_ADMIN ? MODE_ADMIN : MODE_SERVER;
+
+    if (sockets_bind_unix(o->listen->path, mode, &one.fd, o->err) != 0)
+        return error_prefix(o->err, "cannot listen on unix:%s", o->listen->path);
+    sockets_add(o->s, place, one);
+    if (sockets_file(o->listen->path, &place->device, &place->inode))
+        place->path = need_strdup(o->listen->path);
+    return 0;
+}
+
+/* At one resolved address: the group, or the one socket. 0, or -1 with errno. */
+static int open_target(struct opening *o, struct sockets_place *place, struct sockets_target *t)
+{
+    int *fds = need_zero(o->members + 1, sizeof(*fds));
+    size_t count = 0;
+    int done = o->members > 0 ? sockets_bind_group(t, o->members, fds, &count) : sockets_bind_one(t, &fds[0]);
+    int kept = errno;
+
+    if (o->members == 0 && done == 0)
+        count = 1;
+    for (size_t i = 0; i < count; i++)
+        sockets_add(o->s, place,
+                    (struct heritage_socket){.fd = fds[i],
+                                             .listener = o->listener,
+                                             .member = o->members > 0 ? (uint32_t)i : HERITAGE_SHARED,
+                                             .members = o->members > 0 ? o->members : 1});
+    free(fds);
     errno = kept;
-    return -1;
-}
-
-/* One address's group of `members`. 0, or -1 with errno; what was opened before a failure is in s, closed with it. */
-static int open_group(struct sockets *s, struct address *a, uint32_t listener, uint32_t members)
-{
-    int probe = port_of(a) != 0 ? bound_soon(a) : -1;
-
-    if (probe < 0 && port_of(a) != 0)
-        return -1;
-    fd_close(&probe);
-    for (uint32_t i = 0; i < members; i++) {
-        struct heritage_socket one = {.listener = listener, .member = i};
-
-        if (listen_on(a, true, &one.fd) != 0)
-            return -1;
-        add(&s->tcp, &s->tcp_count, &s->tcp_room, one);
-    }
-    return 0;
-}
-
-static int open_admin(struct sockets *s, struct address *a)
-{
-    struct heritage_socket one = {.listener = UINT32_MAX, .member = UINT32_MAX};
-
-    if (listen_on(a, false, &one.fd) != 0)
-        return -1;
-    add(&s->admin, &s->admin_count, &s->admin_room, one);
-    return 0;
-}
-
-/* Appends "http://127.0.0.1:8080" with its quotes: numeric, so that nothing in it needs an escape. */
-static void add_url(struct buf *urls, const struct address *a, bool tls)
-{
-    char host[NI_MAXHOST] = "?", port[NI_MAXSERV] = "?";
-    bool v6 = a->at.ss_family == AF_INET6;
-
-    getnameinfo((const struct sockaddr *)&a->at, a->len, host, sizeof(host), port, sizeof(port),
-                NI_NUMERICHOST | NI_NUMERICSERV);
-    if (urls->len > 1)
-        buf_add_char(urls, ',');
-    buf_addf(urls, "\"%s://%s%s%s:%s\"", tls ? "https" : "http", v6 ? "[" : "", host, v6 ? "]" : "", port);
+    return done;
 }
 
 static int resolve(const struct config_listen *l, struct addrinfo **found_out, struct error *err)
@@ -148,7 +164,7 @@ static int resolve(const struct config_listen *l, struct addrinfo **found_out, s
     int code;
 
     snprintf(port, sizeof(port), "%u", (unsigned)l->port);
-    code = getaddrinfo(l->host[0] != '\0' ? l->host : NULL, port, &hints, found_out);
+    code = getaddrinfo(l->host, port, &hints, found_out);
     if (code == 0)
         return 0;
     return error_set(err, "cannot listen on %s: %s", l->text,
@@ -156,32 +172,28 @@ static int resolve(const struct config_listen *l, struct addrinfo **found_out, s
 }
 
 /*
- * Opens a listener on every address its name has. Where a name has several, one that this machine lacks (::1 of
- * localhost without IPv6) is passed over.
+ * Every address that the name has. Where it has several, one that this machine lacks (::1 of localhost without IPv6) is
+ * passed over.
  */
-static int open_listener(struct sockets *s, const struct config_listen *l, uint32_t listener, uint32_t members,
-                         struct error *err)
+static int open_tcp(struct opening *o, struct sockets_place *place)
 {
-    bool admin = listener == UINT32_MAX;
     struct addrinfo *found;
     in_port_t port = 0;
-    size_t opened = 0;
+    bool any = false;
 
-    if (resolve(l, &found, err) != 0)
+    if (resolve(o->listen, &found, o->err) != 0)
         return -1;
     for (struct addrinfo *i = found; i != NULL; i = i->ai_next) {
-        struct address a = {.len = i->ai_addrlen, .patience = mono_add(mono_now(), PATIENCE)};
+        struct sockets_target t = {.len = i->ai_addrlen};
 
-        memcpy(&a.at, i->ai_addr, i->ai_addrlen);
-        if (l->port == 0)
-            set_port(&a, port);
-        if ((admin ? open_admin(s, &a) : open_group(s, &a, listener, members)) == 0) {
-            port = port_of(&a);
-            opened++;
-            if (!admin || opened == 1)
-                add_url(admin ? &s->admin_urls : &s->listen_urls, &a, !admin && l->tls);
-        } else if ((errno != EADDRNOTAVAIL && errno != EAFNOSUPPORT) || (i->ai_next == NULL && opened == 0)) {
-            error_errno(err, "cannot listen on %s", l->text);
+        memcpy(&t.at, i->ai_addr, i->ai_addrlen);
+        if (o->listen->port == 0)
+            sockets_target_set_port(&t, port);
+        if (open_target(o, place, &t) == 0) {
+            port = sockets_target_port(&t);
+            any = true;
+        } else if ((errno != EADDRNOTAVAIL && errno != EAFNOSUPPORT) || (i->ai_next == NULL && !any)) {
+            error_errno(o->err, "cannot listen on %s", o->listen->text);
             freeaddrinfo(found);
             return -1;
         }
@@ -190,24 +202,116 @@ static int open_listener(struct sockets *s, const struct config_listen *l, uint3
     return 0;
 }
 
-int sockets_open(struct sockets *s, const struct config *config, struct error *err)
-{
-    int result = 0;
+/* --- what was bound, in words --- */
 
-    buf_add_char(&s->listen_urls, '[');
-    for (size_t i = 0; i < config->listen_count && result == 0; i++)
-        result = open_listener(s, &config->listen[i], (uint32_t)i, config->workers, err);
-    buf_add_char(&s->listen_urls, ']');
-    if (config->admin.text != NULL && result == 0)
-        result = open_listener(s, &config->admin, UINT32_MAX, 1, err);
-    else
-        buf_add_text(&s->admin_urls, "null");
-    if (result != 0)
-        sockets_close(s);
-    return result;
+/* "http://127.0.0.1:8080" in quotes: numeric, but for a path, which is written as JSON. */
+static void add_url(struct buf *urls, int fd, bool tls)
+{
+    struct sockaddr_storage at = {.ss_family = AF_UNSPEC};
+    socklen_t len = sizeof(at);
+    char host[NI_MAXHOST] = "?", port[NI_MAXSERV] = "?";
+    bool v6;
+
+    getsockname(fd, (struct sockaddr *)&at, &len);
+    buf_addf(urls, "\"%s://", tls ? "https" : "http");
+    if (at.ss_family == AF_UNIX) {
+        buf_add_text(urls, "unix:");
+        for (const char *c = ((struct sockaddr_un *)&at)->sun_path; *c != '\0'; c++)
+            buf_addf(urls, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c); /* a path has no control characters */
+    } else {
+        v6 = at.ss_family == AF_INET6;
+        getnameinfo((struct sockaddr *)&at, len, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV);
+        buf_addf(urls, "%s%s%s:%s", v6 ? "[" : "", host, v6 ? "]" : "", port);
+    }
+    buf_add_char(urls, '"');
 }
 
-void sockets_shut(const struct sockets *s)
+/* One for each address of the place: for each group, its first member. */
+static void add_urls(const struct sockets *s, const struct sockets_place *place, bool tls, struct buf *urls)
+{
+    const struct heritage_socket *all = sockets_of(s, place);
+
+    for (size_t i = 0; i < place->count && (i == 0 || !place->keeper); i++) {
+        if (all[i].member != 0 && all[i].member != HERITAGE_SHARED)
+            continue;
+        if (urls->len > 1)
+            buf_add_char(urls, ',');
+        add_url(urls, all[i].fd, tls);
+    }
+}
+
+/* --- all of it --- */
+
+static int open_listener(struct opening *o, struct buf *urls)
+{
+    char *address = address_of(o->listen);
+    const struct sockets_place *old = known(o, address);
+    struct sockets_place *place = sockets_add_place(o->s);
+    int done;
+
+    place->address = address;
+    place->keeper = for_keeper(o->listener);
+    if (old != NULL)
+        done = reuse(o, place, old);
+    else
+        done = o->listen->path != NULL ? open_unix(o, place) : open_tcp(o, place);
+    if (done == 0)
+        add_urls(o->s, place, !place->keeper && o->listen->tls, urls);
+    return done;
+}
+
+int sockets_open(struct sockets *s, const struct config *config, const struct sockets *have, struct error *err)
+{
+    struct opening o = {.s = s, .have = have, .members = config->workers, .err = err};
+    int done = 0;
+
+    buf_add_char(&s->listen_urls, '[');
+    for (size_t i = 0; i < config->listen_count && done == 0; i++) {
+        o.listen = &config->listen[i];
+        o.listener = (uint32_t)i;
+        done = open_listener(&o, &s->listen_urls);
+    }
+    buf_add_char(&s->listen_urls, ']');
+    o.members = 0;
+    o.listener = HERITAGE_ADMIN;
+    o.listen = &config->admin;
+    if (config->admin.text != NULL && done == 0)
+        done = open_listener(&o, &s->admin_urls);
+    else
+        buf_add_text(&s->admin_urls, "null");
+    if (done != 0)
+        sockets_close(s, have);
+    return done;
+}
+
+/* --- the end --- */
+
+/* Whether another set has a unix socket of the same file. */
+static bool kept(const struct sockets *keep, const struct sockets_place *place)
+{
+    for (size_t i = 0; keep != NULL && i < keep->place_count; i++) {
+        const struct sockets_place *other = &keep->places[i];
+
+        if (other->path != NULL && other->device == place->device && other->inode == place->inode)
+            return true;
+    }
+    return false;
+}
+
+/* As long as the socket is open, its inode is nobody else's: the same number is the same file. */
+static void remove_file(struct sockets_place *place)
+{
+    uint64_t device, inode;
+
+    if (place->path != NULL && sockets_file(place->path, &device, &inode) && device == place->device &&
+        inode == place->inode)
+        unlink(place->path);
+    free(place->path);
+    place->path = NULL;
+}
+
+void sockets_shut(struct sockets *s)
 {
     /* Of a TCP segment, which is what the filter sees: byte 13 has the flags. SYN is dropped, all else passes. */
     struct sock_filter code[] = {
@@ -218,32 +322,43 @@ void sockets_shut(const struct sockets *s)
     };
     const struct sock_fprog filter = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
 
-    for (size_t i = 0; i < s->tcp_count; i++)
-        setsockopt(s->tcp[i].fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter));
+    for (size_t i = 0; i < s->worker_count; i++)
+        if (s->worker[i].member != HERITAGE_SHARED)
+            setsockopt(s->worker[i].fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter));
+    for (size_t i = 0; i < s->place_count; i++)
+        if (!s->places[i].keeper)
+            remove_file(&s->places[i]);
 }
 
-void sockets_close(struct sockets *s)
+void sockets_close(struct sockets *s, const struct sockets *keep)
 {
-    for (size_t i = 0; i < s->tcp_count; i++)
-        fd_close(&s->tcp[i].fd);
-    for (size_t i = 0; i < s->admin_count; i++)
-        fd_close(&s->admin[i].fd);
-    free(s->tcp);
-    free(s->admin);
+    for (size_t i = 0; i < s->place_count; i++) {
+        if (!kept(keep, &s->places[i]))
+            remove_file(&s->places[i]);
+        free(s->places[i].path);
+        free(s->places[i].address);
+    }
+    for (size_t i = 0; i < s->worker_count; i++)
+        fd_close(&s->worker[i].fd);
+    for (size_t i = 0; i < s->keeper_count; i++)
+        fd_close(&s->keeper[i].fd);
+    free(s->worker);
+    free(s->keeper);
+    free(s->places);
     buf_free(&s->listen_urls);
     buf_free(&s->admin_urls);
     *s = (struct sockets){0};
 }
 
-bool sockets_waiting(const struct sockets *s, uint32_t member)
+bool sockets_waiting(const struct sockets *s, uint32_t worker, uint32_t workers)
 {
-    for (size_t i = 0; i < s->tcp_count; i++) {
+    for (size_t i = 0; i < s->worker_count; i++) {
         struct tcp_info info = {0};
         socklen_t len = sizeof(info);
 
         /* of a listening socket, tcpi_unacked is the length of its accept queue */
-        if (s->tcp[i].member == member && getsockopt(s->tcp[i].fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
-            info.tcpi_unacked > 0)
+        if (s->worker[i].member != HERITAGE_SHARED && heritage_owns(&s->worker[i], worker, workers) &&
+            getsockopt(s->worker[i].fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_unacked > 0)
             return true;
     }
     return false;

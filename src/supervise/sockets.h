@@ -1,8 +1,10 @@
 /*
- * sockets.h: the listening sockets: per TCP address a SO_REUSEPORT group with one member per worker, and one socket
- * for the admin listener. All are opened before any child starts, and none is closed while serving: connections that
- * wait in a member's queue would be lost with it.
- * Owns: the descriptors (non-blocking, close-on-exec). Runs in: the supervisor. Fails: at start, naming the address.
+ * sockets.h: the listening sockets: per TCP address a SO_REUSEPORT group with one member per worker, per unix socket
+ * one that all workers share, and those of the keeper (admin). All are opened before any child starts, and none is
+ * closed while serving: connections that wait in a member's queue would be lost with it. A new configuration gets a set
+ * of its own, in which an address that stays has the same sockets.
+ * Owns: the descriptors (non-blocking, close-on-exec), and the files of unix sockets that it has made.
+ * Runs in: the supervisor. Fails: naming the address.
  */
 #ifndef CRESCENT_SUPERVISE_SOCKETS_H
 #define CRESCENT_SUPERVISE_SOCKETS_H
@@ -11,25 +13,48 @@
 #include "base/config.h"
 #include "ipc/heritage.h"
 
-struct sockets {                 /* born as {0} */
-    struct heritage_socket *tcp; /* the groups' members */
-    size_t tcp_count, tcp_room;
-    struct heritage_socket *admin; /* one, or several where a name has several addresses */
-    size_t admin_count, admin_room;
+struct sockets_place;
+
+struct sockets {                    /* born as {0} */
+    struct heritage_socket *worker; /* what workers accept from: the groups' members, shared ones */
+    size_t worker_count, worker_room;
+    struct heritage_socket *keeper; /* the admin listener: one, or several where a name has several addresses */
+    size_t keeper_count, keeper_room;
+    struct sockets_place *places; /* the addresses that these are of */
+    size_t place_count, place_room;
     struct buf listen_urls, admin_urls; /* JSON array; JSON string or null: the addresses bound, ports chosen */
 };
 
-/* Opens all of config's listeners, or none. 0, or -1: "cannot listen on 127.0.0.1:8080: Address already in use". */
-int sockets_open(struct sockets *s, const struct config *config, struct error *err);
 /*
- * From now on the kernel answers nobody who knocks at the groups: whoever is in is in their queues, or gets there
- * within a round trip, and no more come. So the last to close can take up all of them, and nobody who got in is reset.
- * Who knocks is not told: he knocks again a second later, and is refused then. Where the kernel cannot, newcomers come
- * in until the last close.
+ * Opens all of config's listeners into the empty set s, or none: 0, or -1 and "cannot listen on 127.0.0.1:8080: Address
+ * already in use". have (may be NULL): the set of the configuration that serves now. An address that stands in both
+ * (the same spelling of host and port, also port 0; the same path) gets duplicates of its sockets, as many members as
+ * were opened first; others are bound. have stays as it is, whatever happens, and is closed by itself.
  */
-void sockets_shut(const struct sockets *s);
-void sockets_close(struct sockets *s);
-/* Whether a connection waits to be accepted on one of this worker's members. */
-bool sockets_waiting(const struct sockets *s, uint32_t member);
+int sockets_open(struct sockets *s, const struct config *config, const struct sockets *have, struct error *err);
+/*
+ * From now on nobody who knocks gets in: whoever is in is in the queues, or gets there within a round trip, and no more
+ * come. So the last to close can take up all of them, and nobody who got in is reset. At TCP the kernel answers no SYN:
+ * who knocks is not told, knocks again a second later, and is refused then (where the kernel cannot, newcomers come in
+ * until the last close). The file of a unix socket is removed: who comes then is refused at once.
+ */
+void sockets_shut(struct sockets *s);
+/*
+ * Closes the set, leaves it empty. The files of its unix sockets are removed, but those that `keep` (may be NULL) has
+ * too, and those that are no longer ours: another server's at the same path.
+ */
+void sockets_close(struct sockets *s, const struct sockets *keep);
+/* Whether a connection waits in a group's member that this worker of so many owns (heritage_owns). */
+bool sockets_waiting(const struct sockets *s, uint32_t worker, uint32_t workers);
+
+/*
+ * For an exec in place: the set as bytes, with the descriptors by number, and (in the program that comes) the set from
+ * them, descriptors taken. Before the exec the descriptors are made inheritable, after a failed one no more; read makes
+ * each close-on-exec. read: 0, or -1 with words: bytes of another version, a descriptor that is no listening socket;
+ * the set is empty then, and no descriptor was closed.
+ */
+void sockets_write(const struct sockets *s, struct buf *out);
+int sockets_read(struct slice bytes, struct sockets *s, struct error *err);
+int sockets_inheritable(const struct sockets *s, bool on);
 
 #endif

@@ -52,7 +52,7 @@ static int open_all(struct supervisor *s, struct error *err)
     snapshots_init(&s->snapshots);
     s->signals = s->area_fd = -1;
     raise_descriptors();
-    if (sockets_open(&s->sockets, s->config, err) != 0)
+    if (sockets_open(&s->sockets, s->config, NULL, err) != 0)
         return -1;
     if ((s->area = area_new(s->config->workers, &s->area_fd, err)) == NULL)
         return -1;
@@ -123,7 +123,7 @@ static void begin_drain(struct supervisor *s)
     s->deadline = mono_add(mono_now(), s->config->drain);
     trials_abandon(s);
     sockets_shut(&s->sockets);
-    sockets_close(&s->sockets); /* the workers do so too, once they have taken up who waits there */
+    sockets_close(&s->sockets, NULL); /* the workers do so too, once they have taken up who waits there */
     for (uint32_t i = 0; i < child_count(s); i++) {
         tell_drain(child_at(s, i), s->config->drain);
         if (i > 0)
@@ -279,7 +279,7 @@ static void close_all(struct supervisor *s)
     area_free(&s->area);
     fd_close(&s->area_fd);
     snapshots_close(&s->snapshots);
-    sockets_close(&s->sockets);
+    sockets_close(&s->sockets, NULL);
 }
 
 int supervise_run(const struct config *config, int config_text)

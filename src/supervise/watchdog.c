@@ -88,7 +88,9 @@ static void look_at_queue(struct supervisor *s, struct child *c, mono_t now)
 {
     uint64_t accepts = atomic_load_explicit(&s->area->worker[c->index].accepts, memory_order_relaxed);
 
-    members_orphan(s, c, watchdog_queue_stuck(&c->queue, sockets_waiting(&s->sockets, c->index), accepts, now));
+    bool waiting = sockets_waiting(&s->sockets, c->index, s->config->workers);
+
+    members_orphan(s, c, watchdog_queue_stuck(&c->queue, waiting, accepts, now));
 }
 
 static void look_at_pulse(struct child *c, mono_t now)

@@ -110,9 +110,9 @@ static void test_addresses(void **state)
                 {"http://localhost:80", "localhost", 80, true, false},
                 {"https://[::]:8443", "::", 8443, false, true},
                 {"a-b.example:65535", "a-b.example", 65535, false, false}};
-    static const char *const bad[] = {"",           "8080",   ":8080",       "localhost", "a:65536", "a:-1",
-                                      "a:",         "::1:80", "[::1]",       "[]:80",     "[x]:80",  "a b:80",
-                                      "ftp://a:80", "a:80/",  "unix:/tmp/x", "http://",   "[::1]80", "[::1"};
+    static const char *const bad[] = {"",           "8080",   ":8080", "localhost", "a:65536", "a:-1",
+                                      "a:",         "::1:80", "[::1]", "[]:80",     "[x]:80",  "a b:80",
+                                      "ftp://a:80", "a:80/",  "unix:", "http://",   "[::1]80", "[::1"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         struct config_listen l;
         assert_int_equal(config_parse_listen(good[i].text, good[i].tls_default, &l, NULL), 0);
@@ -130,9 +130,43 @@ static void test_addresses(void **state)
     }
 }
 
+static void test_unix_addresses(void **state)
+{
+    static const char *const bad[] = {"unix:", "http://unix:", "unix:@abstract", "unix:a\nb", "ftp://unix:/x"};
+    struct config c, back;
+    struct buf text = {0};
+    struct error err;
+    char path[128] = "/";
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct config_listen l;
+        if (config_parse_listen(bad[i], false, &l, &err) != -1)
+            fail_msg("%s was taken", bad[i]);
+    }
+    fill(&c);
+    struct config_listen *l = config_add_listen(&c);
+    assert_int_equal(config_parse_listen("https://unix:run/a.sock", false, l, NULL), 0);
+    assert_string_equal(l->path, "run/a.sock");
+    assert_true(l->tls && l->host == NULL);
+    assert_int_equal(config_listen_place(l, need_strdup("/srv/run/a.sock"), NULL), 0);
+    config_write(&c, &text);
+    assert_int_equal(config_read(buf_slice(&text), &back, NULL), 0);
+    assert_string_equal(back.listen[2].path, "/srv/run/a.sock");
+    assert_true(config_listen_same(&back.listen[2], &c.listen[2]) && back.listen[2].tls);
+    assert_false(config_listen_same(&back.listen[2], &back.listen[1]));
+    assert_false(config_listen_same(&back.admin, &back.listen[2]));
+    memset(path + 1, 'x', 106);
+    assert_int_equal(config_listen_place(l = &c.listen[2], need_strdup(path), &err), 0);
+    path[107] = 'x';
+    assert_int_equal(config_listen_place(l, need_strdup(path), &err), -1);
+    assert_non_null(strstr(err.text, "longer than a socket's may be (107 bytes)"));
+    buf_free(&text);
+    config_free(&back);
+    config_free(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_text_form), cmocka_unit_test(test_values),
-                                       cmocka_unit_test(test_addresses)};
+                                       cmocka_unit_test(test_addresses), cmocka_unit_test(test_unix_addresses)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,7 +66,7 @@ static int refuses(const struct buf *text, bool sealed)
 
 static int heritage_cases(void)
 {
-    struct heritage_socket socket = {.fd = 43, .listener = 0, .member = UINT32_MAX};
+    struct heritage_socket socket = {.fd = 43, .listener = 0, .member = UINT32_MAX, .members = 1};
     struct heritage h = {.kind = HERITAGE_WORKER,
                          .index = 2,
                          .incarnation = 9,

@@ -1,0 +1,130 @@
+/*
+ * config_listen.c: addresses to listen on: from their text, compared, in a configuration's text form. See config.h.
+ * Owns: the strings of a config_listen. Runs in: any process. Fails: with words.
+ */
+#include "base/config.h"
+#include "base/panic.h"
+#include <stdlib.h>
+#include <sys/un.h>
+
+void config_listen_free(struct config_listen *l)
+{
+    free(l->text);
+    free(l->host);
+    free(l->path);
+    *l = (struct config_listen){0};
+}
+
+/* What is wrong with host and port, or NULL. */
+static const char *split_address(struct slice text, struct slice *host_out, struct slice *port_out)
+{
+    size_t end;
+    if (text.len > 0 && text.at[0] == '[') {
+        end = slice_find(text, ']');
+        if (end == SIZE_MAX || end + 1 >= text.len || text.at[end + 1] != ':')
+            return "expected [v6]:port";
+        *host_out = (struct slice){text.at + 1, end - 1};
+        *port_out = slice_from(text, end + 2);
+        if (host_out->len == 0 || strspn(host_out->at, "0123456789abcdefABCDEF:.") < host_out->len)
+            return "expected an IPv6 address in [ ]";
+        return NULL;
+    }
+    end = slice_find(text, ':');
+    if (end == SIZE_MAX)
+        return "expected host:port";
+    *host_out = (struct slice){text.at, end};
+    *port_out = slice_from(text, end + 1);
+    if (slice_find(*port_out, ':') != SIZE_MAX)
+        return "an IPv6 address stands in [ ]: [::1]:8080";
+    if (host_out->len == 0)
+        return "no host: write 0.0.0.0:port or [::]:port for every address";
+    for (size_t i = 0; i < host_out->len; i++) {
+        unsigned char c = (unsigned char)host_out->at[i];
+        if (!(c == '.' || c == '-' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')))
+            return "expected host:port, [v6]:port or unix:path, with http:// or https:// before it";
+    }
+    return NULL;
+}
+
+static int parse_unix(const char *text, struct slice path, bool tls, struct config_listen *listen_out,
+                      struct error *err)
+{
+    if (path.len == 0)
+        return error_set(err, "\"%s\": expected a path after unix:", text);
+    for (size_t i = 0; i < path.len; i++)
+        if ((unsigned char)path.at[i] < ' ')
+            return error_set(err, "unix: a control character in the path");
+    if (path.at[0] == '@')
+        return error_set(err, "\"%s\": abstract sockets are not supported: no permission guards their names", text);
+    *listen_out = (struct config_listen){.text = need_strdup(text), .path = slice_dup(path), .tls = tls};
+    return 0;
+}
+
+int config_parse_listen(const char *text, bool tls_default, struct config_listen *listen_out, struct error *err)
+{
+    struct slice rest = slice_of(text), host, port;
+    unsigned long long number;
+    bool tls = tls_default;
+    *listen_out = (struct config_listen){0};
+    if (slice_starts(rest, SLICE("http://"))) {
+        tls = false;
+        rest = slice_from(rest, 7);
+    } else if (slice_starts(rest, SLICE("https://"))) {
+        tls = true;
+        rest = slice_from(rest, 8);
+    }
+    if (slice_starts(rest, SLICE("unix:")))
+        return parse_unix(text, slice_from(rest, 5), tls, listen_out, err);
+    const char *fault = split_address(rest, &host, &port);
+    if (fault != NULL)
+        return error_set(err, "\"%s\": %s", text, fault);
+    if (!slice_to_u64(port, 65535, &number))
+        return error_set(err, "\"%s\": expected a port 0-65535, got \"%.*s\"", text, SLICE_ARG(port));
+    *listen_out = (struct config_listen){
+        .text = need_strdup(text), .host = slice_dup(host), .port = (uint16_t)number, .tls = tls};
+    return 0;
+}
+
+int config_listen_place(struct config_listen *l, char *path, struct error *err)
+{
+    const size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+    CHECK(l->path != NULL);
+    free(l->path);
+    l->path = path;
+    if (strlen(path) > most)
+        return error_set(err, "\"%s\": the path %s is longer than a socket's may be (%zu bytes)", l->text, path, most);
+    return 0;
+}
+
+bool config_listen_same(const struct config_listen *a, const struct config_listen *b)
+{
+    if (a->path != NULL || b->path != NULL)
+        return a->path != NULL && b->path != NULL && strcmp(a->path, b->path) == 0;
+    return a->host != NULL && b->host != NULL && a->port != 0 && a->port == b->port &&
+           strcasecmp(a->host, b->host) == 0;
+}
+
+/* Whether it speaks TLS, its text, and the whole path of a unix socket. */
+void config_listen_write(const struct config_listen *l, struct buf *out)
+{
+    buf_addf(out, "%c%s\n%s", l->tls ? '1' : '0', l->text, l->path != NULL ? l->path : "");
+}
+
+int config_listen_read(struct slice text, struct config_listen *listen_out, struct error *err)
+{
+    size_t end = slice_find(text, '\n');
+    *listen_out = (struct config_listen){0};
+    if (end == SIZE_MAX || end < 2 || (text.at[0] != '0' && text.at[0] != '1') || slice_find(text, '\0') != SIZE_MAX)
+        return error_set(err, "malformed address");
+    char *given = slice_dup((struct slice){text.at + 1, end - 1});
+    struct slice path = slice_from(text, end + 1);
+    int done = config_parse_listen(given, text.at[0] == '1', listen_out, err);
+    free(given);
+    if (done == 0 && (path.len > 0) != (listen_out->path != NULL))
+        done = error_set(err, "malformed address");
+    else if (done == 0 && path.len > 0)
+        done = config_listen_place(listen_out, slice_dup(path), err);
+    if (done != 0)
+        config_listen_free(listen_out);
+    return done;
+}
