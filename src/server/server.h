@@ -32,7 +32,5 @@ struct server *server_new(const struct server_host *host, struct error *err);
 void server_listen(struct server *s);
 /* Accepts on the members of worker `member` too (its owner is dead or stuck), or no more. */
 void server_adopt(struct server *s, uint32_t member, bool on);
-/* Stops accepting; answers what is under way; calls drained when no connection is left or the deadline has passed. */
-void server_drain(struct server *s, mono_t deadline, void (*drained)(void *cookie), void *cookie);
 
 #endif

@@ -3,6 +3,7 @@
  */
 #include "worker/drain.h"
 #include "base/log.h"
+#include "server/drain.h"
 
 static void on_drained(void *cookie)
 {
