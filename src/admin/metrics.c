@@ -23,7 +23,7 @@ _Static_assert(REASON_COUNT <= COUNTERS_REASONS, "a slot of counters has no room
 static uint64_t sum_counter(const struct area *area, enum counter which)
 {
     uint64_t sum = counters_get(&area->keeper, which);
-    for (uint32_t i = 0; i < area->workers; i++)
+    for (uint32_t i = 0; i < area_used(area); i++)
         sum += counters_get(&area->worker[i].counters, which);
     return sum;
 }
@@ -31,7 +31,7 @@ static uint64_t sum_counter(const struct area *area, enum counter which)
 static uint64_t sum_refused(const struct area *area, size_t reason)
 {
     uint64_t sum = 0;
-    for (uint32_t i = 0; i < area->workers; i++)
+    for (uint32_t i = 0; i < area_used(area); i++)
         sum += atomic_load_explicit(&area->worker[i].counters.refused[reason], memory_order_relaxed);
     return sum;
 }
@@ -71,7 +71,7 @@ static void write_gauge(struct buf *out, const char *metric, uint64_t value, con
 uint32_t admin_metrics_serving(const struct area *area)
 {
     uint32_t serving = 0;
-    for (uint32_t i = 0; i < area->workers; i++)
+    for (uint32_t i = 0; i < area_used(area); i++)
         serving += atomic_load(&area->worker[i].state) == AREA_SERVING;
     return serving;
 }
@@ -83,9 +83,10 @@ void admin_metrics_write(const struct area *area, const struct reload *reload, s
         broken += reload_script_at(reload, i).error != NULL;
     write_counters(area, out);
     write_refusals(area, out);
-    write_gauge(out, "crescent_workers", area->workers, "Workers configured");
+    write_gauge(out, "crescent_workers", atomic_load(&area->workers), "Workers configured");
     write_gauge(out, "crescent_workers_serving", admin_metrics_serving(area), "Workers that accept connections");
     write_gauge(out, "crescent_scripts", scripts, "Scripts in the hooks folder");
     write_gauge(out, "crescent_scripts_broken", broken, "Scripts whose newest text does not load");
-    write_gauge(out, "crescent_generation", atomic_load(&area->generation), "Generation of scripts that is live");
+    write_gauge(out, "crescent_generation", atomic_load(area_generation((struct area *)area)),
+                "Generation of scripts that is live");
 }

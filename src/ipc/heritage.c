@@ -25,8 +25,10 @@ void heritage_write(const struct heritage *h, struct buf *out)
 {
     buf_add_u32(out, HERITAGE_MAGIC);
     buf_add_u32(out, (uint32_t)h->kind);
-    buf_add_u32(out, h->index);
+    buf_add_u32(out, h->slot);
+    buf_add_u32(out, h->member);
     buf_add_u32(out, h->incarnation);
+    buf_add_u32(out, h->edition);
     buf_add_u64(out, h->generation);
     add_fd(out, h->supervisor);
     add_fd(out, h->area);
@@ -81,8 +83,10 @@ static int parse(struct slice bytes, struct heritage *h)
     uint32_t kind = buf_take_u32(&bytes, &bad);
 
     h->kind = (enum heritage_kind)kind;
-    h->index = buf_take_u32(&bytes, &bad);
+    h->slot = buf_take_u32(&bytes, &bad);
+    h->member = buf_take_u32(&bytes, &bad);
     h->incarnation = buf_take_u32(&bytes, &bad);
+    h->edition = buf_take_u32(&bytes, &bad);
     h->generation = buf_take_u64(&bytes, &bad);
     h->supervisor = take_fd(&bytes, true, &bad);
     h->area = take_fd(&bytes, true, &bad);

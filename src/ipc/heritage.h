@@ -38,13 +38,16 @@ static inline bool heritage_owns(const struct heritage_socket *s, uint32_t worke
 
 struct heritage {
     enum heritage_kind kind;
-    uint32_t index, incarnation; /* which worker, and its how-manieth life */
-    uint64_t generation;         /* of the snapshot below; 0 = none */
-    int supervisor;              /* channel to the supervisor */
-    int area;                    /* shared memory; NO_FD for trial, config */
-    int config;                  /* sealed text of struct config (base/config.h) */
-    int snapshot;                /* worker, keeper: the live snapshot; trial: the candidate; or NO_FD */
-    int extra;                   /* trial: its channel to the keeper */
+    uint32_t slot;        /* worker: its place in shared memory */
+    uint32_t member;      /* worker: its number; the listening sockets of that member are its own, if there are */
+    uint32_t incarnation; /* its place's how-manieth life */
+    uint32_t edition;     /* of configuration and binary; see area_set_edition */
+    uint64_t generation;  /* of the snapshot below; 0 = none */
+    int supervisor;       /* channel to the supervisor */
+    int area;             /* shared memory; NO_FD for trial, config */
+    int config;           /* sealed text of struct config (base/config.h) */
+    int snapshot;         /* worker, keeper: the live snapshot; trial: the candidate; or NO_FD */
+    int extra;            /* trial: its channel to the keeper */
     struct heritage_socket *sockets;
     size_t socket_count;
 };

@@ -54,31 +54,31 @@ static size_t count_workers(void *cookie)
 
 struct addressee {
     struct keeper *keeper;
-    uint32_t index;
+    uint32_t slot;
 };
 
 static void to_one(void *cookie, const struct message *m)
 {
     struct addressee *to = cookie;
-    roster_send(to->keeper->roster, to->index, m);
+    roster_send(to->keeper->roster, to->slot, m);
 }
 
-static void on_joined(void *cookie, uint32_t index, uint32_t incarnation, uint64_t generation)
+static void on_joined(void *cookie, uint32_t slot, uint32_t incarnation, uint64_t generation)
 {
-    struct addressee to = {cookie, index};
-    reload_worker_joined(to.keeper->reload, index, incarnation, generation, to_one, &to);
+    struct addressee to = {cookie, slot};
+    reload_worker_joined(to.keeper->reload, slot, incarnation, generation, to_one, &to);
 }
 
-static void on_left(void *cookie, uint32_t index)
-{
-    struct keeper *k = cookie;
-    reload_worker_left(k->reload, index);
-}
-
-static void on_prepared(void *cookie, uint32_t index, const struct message_prepared *m)
+static void on_left(void *cookie, uint32_t slot)
 {
     struct keeper *k = cookie;
-    reload_prepared(k->reload, index, m);
+    reload_worker_left(k->reload, slot);
+}
+
+static void on_prepared(void *cookie, uint32_t slot, const struct message_prepared *m)
+{
+    struct keeper *k = cookie;
+    reload_prepared(k->reload, slot, m);
 }
 
 /* --- the supervisor ----------------------------------------------------------------------------------------------- */
@@ -108,7 +108,7 @@ static void on_drain(struct link *l, const struct message *m, void *cookie)
 static void on_died(struct link *l, const struct message *m, void *cookie)
 {
     struct keeper *k = cookie;
-    reload_worker_died(k->reload, m->died.index, &m->died);
+    reload_worker_died(k->reload, m->died.slot, &m->died);
 }
 
 static void on_trial(struct link *l, const struct message *m, void *cookie)
@@ -161,14 +161,17 @@ static int take_heritage(struct keeper *k, struct error *err)
         return -1;
     k->area = area_map(k->heritage.area, err);
     fd_close(&k->heritage.area);
-    return k->area != NULL ? 0 : -1;
+    if (k->area == NULL)
+        return -1;
+    area_set_edition(k->area, k->heritage.edition);
+    return 0;
 }
 
 static void make_reload(struct keeper *k)
 {
     const struct roster_host roster = {
         .loop = k->loop,
-        .places = k->area->workers,
+        .places = AREA_SLOTS,
         .joined = on_joined,
         .left = on_left,
         .prepared = on_prepared,

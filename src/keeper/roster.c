@@ -11,7 +11,7 @@
 
 struct place {
     struct roster *roster;
-    uint32_t index, incarnation;
+    uint32_t slot, incarnation;
     struct link *link; /* NULL: nobody here */
     bool joined;       /* its hello has come */
 };
@@ -36,7 +36,7 @@ struct roster *roster_new(const struct roster_host *host)
     r->host = *host;
     r->places = need_zero(host->places + 1, sizeof(*r->places));
     for (uint32_t i = 0; i < host->places; i++)
-        r->places[i] = (struct place){.roster = r, .index = i};
+        r->places[i] = (struct place){.roster = r, .slot = i};
     return r;
 }
 
@@ -58,18 +58,18 @@ static void leave(struct place *p)
     p->joined = false;
     link_free(&p->link);
     if (was)
-        p->roster->host.left(p->roster->host.cookie, p->index);
+        p->roster->host.left(p->roster->host.cookie, p->slot);
 }
 
 void roster_peer(struct roster *r, const struct message_peer *m)
 {
     int socket = m->socket;
-    if (m->index >= r->host.places) {
-        log_at(LOG_ERROR, "a worker beyond the number configured", LOG_INT("index", m->index));
+    if (m->slot >= r->host.places) {
+        log_at(LOG_ERROR, "a worker in a slot that is not there", LOG_INT("slot", m->slot));
         fd_close(&socket);
         return;
     }
-    struct place *p = &r->places[m->index];
+    struct place *p = &r->places[m->slot];
     leave(p);
     p->incarnation = m->incarnation;
     p->link = link_new(r->host.loop, socket, &handlers, p);
@@ -79,28 +79,28 @@ static void on_hello(struct link *l, const struct message *m, void *cookie)
 {
     struct place *p = cookie;
     const struct message_hello *hello = &m->hello;
-    if (p->joined || hello->version != MESSAGES_VERSION || hello->index != p->index ||
+    if (p->joined || hello->version != MESSAGES_VERSION || hello->slot != p->slot ||
         hello->incarnation != p->incarnation) {
-        log_at(LOG_ERROR, "a worker's greeting is not what was announced", LOG_INT("worker", p->index),
+        log_at(LOG_ERROR, "a worker's greeting is not what was announced", LOG_INT("slot", p->slot),
                LOG_INT("version", hello->version));
         leave(p);
         return;
     }
     p->joined = true;
-    p->roster->host.joined(p->roster->host.cookie, p->index, p->incarnation, hello->generation);
+    p->roster->host.joined(p->roster->host.cookie, p->slot, p->incarnation, hello->generation);
 }
 
 static void on_prepared(struct link *l, const struct message *m, void *cookie)
 {
     struct place *p = cookie;
     if (p->joined)
-        p->roster->host.prepared(p->roster->host.cookie, p->index, &m->prepared);
+        p->roster->host.prepared(p->roster->host.cookie, p->slot, &m->prepared);
 }
 
 static void on_ended(struct link *l, const char *why, void *cookie)
 {
     struct place *p = cookie;
-    log_at(LOG_DEBUG, "a worker's link ended", LOG_INT("worker", p->index), LOG_STR("why", why));
+    log_at(LOG_DEBUG, "a worker's link ended", LOG_INT("slot", p->slot), LOG_STR("why", why));
     leave(p);
 }
 
@@ -113,7 +113,7 @@ void roster_send_all(struct roster *r, const struct message *m)
         if (m->type == MESSAGE_prepare) {
             copy.prepare.snapshot = fcntl(m->prepare.snapshot, F_DUPFD_CLOEXEC, 0);
             if (copy.prepare.snapshot == -1) { /* without it the worker cannot follow: a new link tries again */
-                log_at(LOG_ERROR, "no descriptor left for a worker's snapshot", LOG_INT("worker", i));
+                log_at(LOG_ERROR, "no descriptor left for a worker's snapshot", LOG_INT("slot", i));
                 continue;
             }
         }
@@ -121,11 +121,11 @@ void roster_send_all(struct roster *r, const struct message *m)
     }
 }
 
-void roster_send(struct roster *r, uint32_t index, const struct message *m)
+void roster_send(struct roster *r, uint32_t slot, const struct message *m)
 {
     struct message unwanted = *m;
-    if (index < r->host.places && r->places[index].joined)
-        link_send(r->places[index].link, m);
+    if (slot < r->host.places && r->places[slot].joined)
+        link_send(r->places[slot].link, m);
     else
         messages_close(&unwanted);
 }

@@ -13,10 +13,10 @@ struct roster;
 
 struct roster_host {
     struct loop *loop;
-    uint32_t places; /* workers there are at most */
-    void (*joined)(void *cookie, uint32_t index, uint32_t incarnation, uint64_t generation);
-    void (*left)(void *cookie, uint32_t index); /* only of one that joined */
-    void (*prepared)(void *cookie, uint32_t index, const struct message_prepared *m);
+    uint32_t places; /* slots that there are */
+    void (*joined)(void *cookie, uint32_t slot, uint32_t incarnation, uint64_t generation);
+    void (*left)(void *cookie, uint32_t slot); /* only of one that joined */
+    void (*prepared)(void *cookie, uint32_t slot, const struct message_prepared *m);
     void *cookie;
 };
 
@@ -27,7 +27,7 @@ void roster_peer(struct roster *r, const struct message_peer *m);
 /* The snapshot's descriptor in m is duplicated for each; m keeps its own. */
 void roster_send_all(struct roster *r, const struct message *m);
 /* Takes the descriptors in m. */
-void roster_send(struct roster *r, uint32_t index, const struct message *m);
+void roster_send(struct roster *r, uint32_t slot, const struct message *m);
 size_t roster_count(const struct roster *r);
 
 #endif

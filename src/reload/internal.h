@@ -48,7 +48,7 @@ struct reload {
 
     uint64_t generation, next_generation; /* live, and on its way (or last used) */
     int snapshot, next_snapshot;          /* their descriptors, -1: none */
-    struct reload_worker *workers;        /* area->workers of them */
+    struct reload_worker *workers;        /* AREA_SLOTS of them */
     mono_t prepare_began;
     bool desperate; /* what is live kills workers as they start: none may be left to prepare the next */
     struct timeout tick, retry;

@@ -76,7 +76,7 @@ void publish_kept(struct reload *r, uint64_t generation)
         return;
     r->state = RELOAD_PREPARING;
     r->prepare_began = mono_now();
-    for (uint32_t i = 0; i < r->host.area->workers; i++) {
+    for (uint32_t i = 0; i < AREA_SLOTS; i++) {
         r->workers[i].prepared = false;
         r->workers[i].moved = r->prepare_began;
     }
@@ -105,12 +105,12 @@ void publish_welcome(struct reload *r, uint64_t has, void (*send)(void *cookie, 
 /* --- flip --------------------------------------------------------------------------------------------------------- */
 
 /* A worker whose progress word stands still, or that took too long in all, holds nobody up. */
-static bool holds_up(struct reload *r, uint32_t index, mono_t now)
+static bool holds_up(struct reload *r, uint32_t slot, mono_t now)
 {
-    struct reload_worker *w = &r->workers[index];
+    struct reload_worker *w = &r->workers[slot];
     if (!w->linked || w->prepared)
         return false;
-    uint64_t sequence = atomic_load_explicit(&r->host.area->worker[index].progress.sequence, memory_order_relaxed);
+    uint64_t sequence = atomic_load_explicit(&r->host.area->worker[slot].progress.sequence, memory_order_relaxed);
     if (sequence != w->sequence) {
         w->sequence = sequence;
         w->moved = now;
@@ -152,7 +152,7 @@ static void flip(struct reload *r)
     fd_close(&r->snapshot);
     r->snapshot = r->next_snapshot;
     r->next_snapshot = -1;
-    atomic_store_explicit(&r->host.area->generation, r->generation, memory_order_release);
+    atomic_store_explicit(area_generation(r->host.area), r->generation, memory_order_release);
     const struct message m = {.type = MESSAGE_flip, .flip = {.generation = r->generation}};
     r->host.to_workers(r->host.cookie, &m);
     counters_add(&r->host.area->keeper, COUNTER_reloads, 1);
@@ -171,7 +171,7 @@ void publish_check(struct reload *r)
         return;
     mono_t now = mono_now();
     bool ready = false, held = false;
-    for (uint32_t i = 0; i < r->host.area->workers; i++) {
+    for (uint32_t i = 0; i < AREA_SLOTS; i++) {
         ready = ready || (r->workers[i].linked && r->workers[i].prepared);
         held = holds_up(r, i, now) || held;
     }

@@ -67,7 +67,7 @@ struct reload *reload_new(const struct reload_host *host, int snapshot, uint64_t
     r->next_generation = generation;
     r->catalog.next_version = 1;
     r->patience = MONO_NEVER;
-    r->workers = need_zero(host->area->workers + 1, sizeof(*r->workers));
+    r->workers = need_zero(AREA_SLOTS, sizeof(*r->workers));
     r->changed = generation == 0; /* the first generation goes out even when the folder is empty */
     if (snapshot != -1)
         restore(r, snapshot, generation);
@@ -225,7 +225,7 @@ static void republish(struct reload *r)
         publish_begin(r); /* else the round under way publishes it */
 }
 
-void reload_worker_died(struct reload *r, uint32_t index, const struct message_died *m)
+void reload_worker_died(struct reload *r, uint32_t slot, const struct message_died *m)
 {
     char *name = slice_dup(m->script);
     struct catalog_script *s = catalog_find(&r->catalog, name, NULL);
@@ -244,20 +244,20 @@ void reload_worker_died(struct reload *r, uint32_t index, const struct message_d
 
 /* --- from the workers --------------------------------------------------------------------------------------------- */
 
-void reload_worker_joined(struct reload *r, uint32_t index, uint32_t incarnation, uint64_t generation,
+void reload_worker_joined(struct reload *r, uint32_t slot, uint32_t incarnation, uint64_t generation,
                           void (*send)(void *cookie, const struct message *m), void *cookie)
 {
-    if (index >= r->host.area->workers)
+    if (slot >= AREA_SLOTS)
         return;
-    r->workers[index] = (struct reload_worker){.linked = true, .incarnation = incarnation, .moved = mono_now()};
+    r->workers[slot] = (struct reload_worker){.linked = true, .incarnation = incarnation, .moved = mono_now()};
     publish_welcome(r, generation, send, cookie);
 }
 
-void reload_worker_left(struct reload *r, uint32_t index)
+void reload_worker_left(struct reload *r, uint32_t slot)
 {
-    if (index >= r->host.area->workers)
+    if (slot >= AREA_SLOTS)
         return;
-    r->workers[index].linked = false;
+    r->workers[slot].linked = false;
     publish_check(r);
 }
 
@@ -282,9 +282,9 @@ static bool take_broken(struct reload *r, uint64_t generation, struct slice brok
     return any;
 }
 
-void reload_prepared(struct reload *r, uint32_t index, const struct message_prepared *m)
+void reload_prepared(struct reload *r, uint32_t slot, const struct message_prepared *m)
 {
-    if (index >= r->host.area->workers || r->workers[index].incarnation != m->incarnation)
+    if (slot >= AREA_SLOTS || r->workers[slot].incarnation != m->incarnation)
         return;
     bool on_its_way = r->state == RELOAD_PREPARING && m->generation == r->next_generation;
     if (!on_its_way && m->generation != r->generation)
@@ -294,7 +294,7 @@ void reload_prepared(struct reload *r, uint32_t index, const struct message_prep
         return;
     }
     if (on_its_way)
-        r->workers[index].prepared = true;
+        r->workers[slot].prepared = true;
     publish_check(r);
 }
 

@@ -33,12 +33,12 @@ void reload_free(struct reload **r);
 void reload_trial_started(struct reload *r, uint32_t id, int socket);
 void reload_trial_ended(struct reload *r, uint32_t id, uint32_t status);
 void reload_snapshot_kept(struct reload *r, uint64_t generation);
-void reload_worker_died(struct reload *r, uint32_t index, const struct message_died *m);
+void reload_worker_died(struct reload *r, uint32_t slot, const struct message_died *m);
 /* From the workers. */
-void reload_worker_joined(struct reload *r, uint32_t index, uint32_t incarnation, uint64_t generation,
+void reload_worker_joined(struct reload *r, uint32_t slot, uint32_t incarnation, uint64_t generation,
                           void (*send)(void *cookie, const struct message *m), void *cookie);
-void reload_worker_left(struct reload *r, uint32_t index);
-void reload_prepared(struct reload *r, uint32_t index, const struct message_prepared *m);
+void reload_worker_left(struct reload *r, uint32_t slot);
+void reload_prepared(struct reload *r, uint32_t slot, const struct message_prepared *m);
 
 /* For admin and the log: how many scripts, how many with errors; and each one. */
 struct reload_script {

@@ -47,7 +47,7 @@ static void count(struct listener *l, uint64_t accepted)
     if (accepted == 0 || l->from.member == HERITAGE_SHARED)
         return;
     if (l->own)
-        atomic_fetch_add_explicit(&s->host.area->worker[s->host.index].accepts, accepted, memory_order_relaxed);
+        atomic_fetch_add_explicit(&s->host.area->worker[s->host.slot].accepts, accepted, memory_order_relaxed);
     else
         counters_add(s->counters, COUNTER_adopted, accepted);
 }
@@ -89,7 +89,7 @@ void listener_open(struct server *s)
         struct listener *l = &s->listeners[s->listener_count++];
         l->server = s;
         l->from = *from;
-        l->own = l->on = heritage_owns(from, s->host.index, config->workers);
+        l->own = l->on = heritage_owns(from, s->host.member, config->workers);
         l->accept = config->listen[from->listener].tls ? &s->secure : &s->plain;
         l->sock = h2o_evloop_socket_create(loop_evloop(s->host.loop), from->fd, H2O_SOCKET_FLAG_DONT_READ);
         NEED(l->sock != NULL);

@@ -96,7 +96,7 @@ struct server *server_new(const struct server_host *host, struct error *err)
 {
     struct server *s = need_zero(1, sizeof(*s));
     s->host = *host;
-    s->counters = &host->area->worker[host->index].counters;
+    s->counters = &host->area->worker[host->slot].counters;
     list_init(&s->waiting);
     list_init(&s->answering);
     http_response_init(&s->response);

@@ -20,7 +20,7 @@ struct server_host { /* what the worker gives it */
     struct state *state;
     const struct config *config;
     struct area *area;
-    uint32_t index;                  /* this worker's slot */
+    uint32_t slot, member;           /* this worker's */
     const struct heritage *heritage; /* listening sockets */
     /* The live generation now, or NULL (then 503): looks at the generation word, prepares what is owed. Borrowed. */
     struct generation *(*generation)(void *cookie);

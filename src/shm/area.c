@@ -1,7 +1,7 @@
 /*
- * area.c: the shared mapping. Its size and number of slots are also kept on a private page just before the mapping:
- * what this process relies on is never read back from memory that a broken worker may have written.
- * Owns: the mapping, its private page. Runs in: the supervisor (new, reset), its children (map). Fails: with words.
+ * area.c: the shared mapping. A private page just before it keeps what is this process's own: what it relies on is
+ * never read back from memory that a broken worker may have written. Owns: the mapping, its private page. Runs in: the
+ * supervisor (new, reset), its children (map). Fails: with words.
  */
 #include "shm/area.h"
 
@@ -15,13 +15,12 @@
 #include <unistd.h>
 
 #define AREA_MAGIC 0x746e656373657243ULL /* "Crescent" */
-#define AREA_VERSION 1
+#define AREA_VERSION 2
 /* The children trust that the file keeps its size: a shorter one would end them by SIGBUS. */
 #define AREA_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 struct own { /* on the private page */
-    size_t size;
-    uint32_t workers;
+    uint32_t edition;
 };
 
 static size_t page_size(void)
@@ -29,19 +28,14 @@ static size_t page_size(void)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-static size_t area_size(uint32_t workers)
-{
-    return sizeof(struct area) + workers * sizeof(struct area_worker);
-}
-
 static struct own *own_of(const struct area *a)
 {
     return (struct own *)((char *)a - page_size());
 }
 
-static struct area *map(int fd, uint32_t workers, struct error *err)
+static struct area *map(int fd, struct error *err)
 {
-    size_t page = page_size(), size = area_size(workers);
+    size_t page = page_size(), size = sizeof(struct area);
     char *room = mmap(NULL, page + size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     struct area *a;
 
@@ -55,63 +49,48 @@ static struct area *map(int fd, uint32_t workers, struct error *err)
         munmap(room, page + size);
         return NULL;
     }
-    *own_of(a) = (struct own){.size = size, .workers = workers};
     return a;
 }
 
-struct area *area_new(uint32_t workers, int *fd_out, struct error *err)
+struct area *area_new(int *fd_out, struct error *err)
 {
     struct area *a;
     int fd = memfd_create("crescent-area", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-    CHECK(workers > 0 && workers <= AREA_WORKERS_MAX);
     if (fd < 0) {
         error_errno(err, "shared memory: memfd_create");
         return NULL;
     }
-    if (ftruncate(fd, (off_t)area_size(workers)) != 0 || fcntl(fd, F_ADD_SEALS, AREA_SEALS) != 0) {
-        error_errno(err, "shared memory of %zu bytes", area_size(workers));
+    if (ftruncate(fd, (off_t)sizeof(struct area)) != 0 || fcntl(fd, F_ADD_SEALS, AREA_SEALS) != 0) {
+        error_errno(err, "shared memory of %zu bytes", sizeof(struct area));
         close(fd);
         return NULL;
     }
-    a = map(fd, workers, err);
+    a = map(fd, err);
     if (a == NULL) {
         close(fd);
         return NULL;
     }
     a->magic = AREA_MAGIC;
     a->version = AREA_VERSION;
-    a->workers = workers;
     *fd_out = fd;
     return a;
 }
 
-/* The number of slots by the file's size, or 0. */
-static uint32_t slots_of(int fd, struct error *err)
+struct area *area_map(int fd, struct error *err)
 {
+    struct area *a;
     struct stat st;
-    size_t size;
 
     if (fstat(fd, &st) != 0 || (fcntl(fd, F_GET_SEALS) & AREA_SEALS) != AREA_SEALS) {
         error_set(err, "shared memory: descriptor %d is not ours", fd);
-        return 0;
-    }
-    size = (size_t)st.st_size;
-    for (uint32_t workers = 1; workers <= AREA_WORKERS_MAX; workers++)
-        if (area_size(workers) == size)
-            return workers;
-    error_set(err, "shared memory: %zu bytes is no size of ours", size);
-    return 0;
-}
-
-struct area *area_map(int fd, struct error *err)
-{
-    uint32_t workers = slots_of(fd, err);
-    struct area *a = workers > 0 ? map(fd, workers, err) : NULL;
-
-    if (a == NULL)
         return NULL;
-    if (a->magic == AREA_MAGIC && a->version == AREA_VERSION && a->workers == workers)
+    }
+    if (st.st_size != (off_t)sizeof(struct area)) {
+        error_set(err, "shared memory: %lld bytes is no size of ours", (long long)st.st_size);
+        return NULL;
+    }
+    if ((a = map(fd, err)) == NULL || (a->magic == AREA_MAGIC && a->version == AREA_VERSION))
         return a;
     error_set(err, "shared memory: made by another version");
     area_free(&a);
@@ -121,19 +100,52 @@ struct area *area_map(int fd, struct error *err)
 void area_free(struct area **a)
 {
     if (*a != NULL)
-        munmap(own_of(*a), page_size() + own_of(*a)->size);
+        munmap(own_of(*a), page_size() + sizeof(struct area));
     *a = NULL;
 }
 
-static struct area_worker *slot(const struct area *a, uint32_t index)
+uint32_t area_version(void)
 {
-    CHECK(index < own_of(a)->workers);
-    return (struct area_worker *)&a->worker[index];
+    return AREA_VERSION;
 }
 
-void area_reset_worker(struct area *a, uint32_t index)
+void area_set_edition(struct area *a, uint32_t edition)
 {
-    struct area_worker *w = slot(a, index);
+    own_of(a)->edition = edition;
+}
+
+_Atomic uint64_t *area_generation(struct area *a)
+{
+    return area_generation_of(a, own_of(a)->edition);
+}
+
+_Atomic uint64_t *area_generation_of(struct area *a, uint32_t edition)
+{
+    return &a->generation[edition % AREA_EDITIONS];
+}
+
+uint32_t area_used(const struct area *a)
+{
+    uint32_t used = atomic_load(&a->used);
+
+    return used < AREA_SLOTS ? used : AREA_SLOTS;
+}
+
+void area_use(struct area *a, uint32_t number)
+{
+    if (number >= area_used(a))
+        atomic_store(&a->used, number + 1);
+}
+
+static struct area_worker *slot(const struct area *a, uint32_t number)
+{
+    CHECK(number < AREA_SLOTS);
+    return (struct area_worker *)&a->worker[number];
+}
+
+void area_reset_worker(struct area *a, uint32_t number)
+{
+    struct area_worker *w = slot(a, number);
 
     atomic_store(&w->progress.sequence, 0);
     atomic_store(&w->progress.preparing, 0);
@@ -157,9 +169,9 @@ static ssize_t capture(void *cookie, const char *bytes, size_t len)
     return (ssize_t)len;
 }
 
-void area_capture_stderr(struct area *a, uint32_t index)
+void area_capture_stderr(struct area *a, uint32_t number)
 {
-    FILE *stream = fopencookie(slot(a, index), "w", (cookie_io_functions_t){.write = capture});
+    FILE *stream = fopencookie(slot(a, number), "w", (cookie_io_functions_t){.write = capture});
 
     NEED(stream != NULL);
     /* Without a buffer of its own, what was printed last before a crash is in the ring. */
@@ -167,9 +179,9 @@ void area_capture_stderr(struct area *a, uint32_t index)
     stderr = stream;
 }
 
-size_t area_last_words(const struct area *a, uint32_t index, char *room)
+size_t area_last_words(const struct area *a, uint32_t number, char *room)
 {
-    const struct area_worker *w = slot(a, index);
+    const struct area_worker *w = slot(a, number);
     uint64_t end = atomic_load_explicit(&w->words_end, memory_order_acquire);
     size_t len = end < AREA_WORDS ? (size_t)end : AREA_WORDS;
 

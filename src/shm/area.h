@@ -13,8 +13,9 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define AREA_WORKERS_MAX 128
-#define AREA_WORDS 4096 /* last words of a process: what it wrote to its stderr stream, a ring */
+#define AREA_SLOTS 256   /* twice the most workers: in an upgrade old and new ones live side by side */
+#define AREA_EDITIONS 16 /* generation words; an edition that comes round again finds nobody of 16 upgrades ago */
+#define AREA_WORDS 4096  /* last words of a process: what it wrote to its stderr stream, a ring */
 
 enum area_state { AREA_DEAD, AREA_STARTING, AREA_SERVING, AREA_DRAINING };
 
@@ -29,24 +30,38 @@ struct area_worker {
 
 struct area {
     uint64_t magic;
-    uint32_t version, workers;
-    _Alignas(64) _Atomic uint64_t
-        generation;                      /* the generation word: live scripts; 0 = none yet; written by the keeper */
+    uint32_t version;
+    _Atomic uint32_t workers; /* as configured; written by the supervisor */
+    _Atomic uint32_t used;    /* slots that ever had a worker are below it; written by the supervisor */
+    /* The generation words: live scripts; 0 = none yet. One for each edition of configuration and binary (modulo their
+     * number), so that in an upgrade old workers stay on what they can load; written by that edition's keeper. */
+    _Alignas(64) _Atomic uint64_t generation[AREA_EDITIONS];
     _Alignas(64) struct counters keeper; /* the keeper's own counters */
-    struct area_worker worker[];         /* `workers` of them */
+    struct area_worker worker[AREA_SLOTS];
 };
 
-/* Supervisor: a new area for so many workers; the descriptor (cloexec) is for its children. */
-struct area *area_new(uint32_t workers, int *fd_out, struct error *err);
-/* A child: maps what it inherited; checks magic, version and size. */
+/* Supervisor: a new area; the descriptor (cloexec) is for its children. Slots that nobody uses take no memory. */
+struct area *area_new(int *fd_out, struct error *err);
+/* A child, and a supervisor that took over: maps what it inherited; checks magic, version and size. */
 struct area *area_map(int fd, struct error *err);
 void area_free(struct area **a);
+/* Of which version such a mapping is: only equal ones fit together. */
+uint32_t area_version(void);
+/* The edition that this process belongs to; 0 until it is said. */
+void area_set_edition(struct area *a, uint32_t edition);
+/* The generation word of this process's edition; of another one. */
+_Atomic uint64_t *area_generation(struct area *a);
+_Atomic uint64_t *area_generation_of(struct area *a, uint32_t edition);
+/* How many slots, from 0, have ever had a worker: what a sum has to look at. */
+uint32_t area_used(const struct area *a);
+/* Supervisor: a worker will use this slot. */
+void area_use(struct area *a, uint32_t slot);
 /* Supervisor, after a worker's death: everything of its slot but its counters back to zero. */
-void area_reset_worker(struct area *a, uint32_t index);
-/* Makes this process's stderr stream (not descriptor 2) write into the words ring of slot `index`, without a system
+void area_reset_worker(struct area *a, uint32_t slot);
+/* Makes this process's stderr stream (not descriptor 2) write into the words ring of this slot, without a system
  * call: libh2o prints a line for each unknown frame a peer sends. */
-void area_capture_stderr(struct area *a, uint32_t index);
+void area_capture_stderr(struct area *a, uint32_t slot);
 /* The last words as text, oldest first, into room (AREA_WORDS + 1), unprintable bytes as '?'. Returns the length. */
-size_t area_last_words(const struct area *a, uint32_t index, char *room);
+size_t area_last_words(const struct area *a, uint32_t slot, char *room);
 
 #endif

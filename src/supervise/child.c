@@ -17,10 +17,11 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
-void child_init(struct child *c, enum heritage_kind kind, uint32_t index)
+void child_init(struct child *c, enum heritage_kind kind, uint32_t slot, uint32_t member)
 {
     *c = (struct child){.kind = kind,
-                        .index = index,
+                        .slot = slot,
+                        .member = member,
                         .start_at = {0},
                         .silent_since = MONO_NEVER,
                         .died = MONO_NEVER,
@@ -28,7 +29,7 @@ void child_init(struct child *c, enum heritage_kind kind, uint32_t index)
     if (kind == HERITAGE_KEEPER)
         snprintf(c->name, sizeof(c->name), "keeper");
     else
-        snprintf(c->name, sizeof(c->name), "worker %u", index);
+        snprintf(c->name, sizeof(c->name), "worker %u", member);
 }
 
 static bool is_worker(const struct child *c)
@@ -41,9 +42,10 @@ static bool is_worker(const struct child *c)
 /* Forks; channel_end is the child's. */
 static int spawn(struct supervisor *s, struct child *c, int channel_end, struct error *err)
 {
-    struct snapshot_held live = snapshots_live(&s->snapshots, atomic_load(&s->area->generation));
+    struct snapshot_held live = snapshots_live(&s->snapshots, atomic_load(area_generation(s->area)));
     struct heritage h = {.kind = c->kind,
-                         .index = c->index,
+                         .slot = c->slot,
+                         .member = c->member,
                          .incarnation = c->incarnation,
                          .generation = live.generation,
                          .supervisor = channel_end,
@@ -55,7 +57,7 @@ static int spawn(struct supervisor *s, struct child *c, int channel_end, struct 
                          .socket_count = is_worker(c) ? s->sockets.worker_count : s->sockets.keeper_count};
     char label[12];
 
-    snprintf(label, sizeof(label), "%u", c->index);
+    snprintf(label, sizeof(label), "%u", c->member);
     return spawn_self(&h, is_worker(c) ? label : NULL, &c->pid, NULL, err);
 }
 
@@ -87,10 +89,9 @@ static void link_pair(struct supervisor *s, struct child *worker)
         child_kill(worker, "no descriptors left for its link to the keeper");
         return;
     }
-    child_send(
-        &s->keeper,
-        &(struct message){.type = MESSAGE_peer,
-                          .peer = {.index = worker->index, .incarnation = worker->incarnation, .socket = ends[0]}});
+    child_send(&s->keeper, &(struct message){
+                               .type = MESSAGE_peer,
+                               .peer = {.slot = worker->slot, .incarnation = worker->incarnation, .socket = ends[0]}});
     child_send(worker, &(struct message){.type = MESSAGE_peer,
                                          .peer = {.incarnation = s->keeper.incarnation, .socket = ends[1]}});
 }
@@ -120,7 +121,8 @@ void child_start(struct supervisor *s, struct child *c, mono_t now)
         return;
     }
     if (is_worker(c)) {
-        atomic_store(&s->area->worker[c->index].state, AREA_STARTING);
+        area_use(s->area, c->slot);
+        atomic_store(&s->area->worker[c->slot].state, AREA_STARTING);
         link_pair(s, c);
         return;
     }
@@ -185,7 +187,7 @@ static void log_death(const struct child *c, pid_t pid, int status, const struct
 
 static void tell_keeper(struct supervisor *s, const struct child *c, const struct progress_view *p)
 {
-    struct message m = {.type = MESSAGE_died, .died = {.index = c->index, .incarnation = c->incarnation}};
+    struct message m = {.type = MESSAGE_died, .died = {.slot = c->slot, .incarnation = c->incarnation}};
 
     if (p->inside) {
         m.died.script_version = p->version;
@@ -198,9 +200,9 @@ static void tell_keeper(struct supervisor *s, const struct child *c, const struc
 static void bury(struct supervisor *s, struct child *c, struct remains *r)
 {
     if (is_worker(c)) {
-        progress_read(&s->area->worker[c->index].progress, &r->progress);
-        area_last_words(s->area, c->index, r->words);
-        area_reset_worker(s->area, c->index);
+        progress_read(&s->area->worker[c->slot].progress, &r->progress);
+        area_last_words(s->area, c->slot, r->words);
+        area_reset_worker(s->area, c->slot);
     } else {
         desk_read(s, c); /* a snapshot that it handed over last is kept */
         trials_abandon(s);

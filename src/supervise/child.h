@@ -7,8 +7,8 @@
 
 #include "supervise/supervisor.h"
 
-/* index: the worker's; 0 for the keeper. It may start at once. */
-void child_init(struct child *c, enum heritage_kind kind, uint32_t index);
+/* slot, member: the worker's; 0 for the keeper. It may start at once. */
+void child_init(struct child *c, enum heritage_kind kind, uint32_t slot, uint32_t member);
 /* Starts it, and links it with its peers: each pair of keeper and worker has a channel of its own. */
 void child_start(struct supervisor *s, struct child *c, mono_t now);
 /* Sends, if it runs. Descriptors in m are taken. */

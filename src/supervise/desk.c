@@ -38,7 +38,7 @@ static bool on_ready(struct supervisor *s, struct child *c, const struct message
     tell_back(c);
     if (c->kind != HERITAGE_WORKER || s->state >= SUPERVISOR_DRAINING)
         return true;
-    atomic_store(&s->area->worker[c->index].state, AREA_SERVING);
+    atomic_store(&s->area->worker[c->slot].state, AREA_SERVING);
     members_orphan(s, c, false);
     members_welcome(s, c);
     return true;
@@ -64,7 +64,7 @@ static bool on_snapshot(struct supervisor *s, struct child *c, const struct mess
         fd_close(&fd);
         return false;
     }
-    snapshots_keep(&s->snapshots, atomic_load(&s->area->generation), generation, fd);
+    snapshots_keep(&s->snapshots, atomic_load(area_generation(s->area)), generation, fd);
     child_send(c, &(struct message){.type = MESSAGE_snapshot_kept, .snapshot_kept = {.generation = generation}});
     return true;
 }

@@ -21,7 +21,7 @@ void members_orphan(struct supervisor *s, struct child *c, bool orphaned)
     c->orphaned = orphaned;
     for (uint32_t i = 0; i < s->config->workers; i++)
         if (&s->workers[i] != c && s->workers[i].ready)
-            tell(&s->workers[i], c->index, orphaned);
+            tell(&s->workers[i], c->member, orphaned);
 }
 
 void members_welcome(struct supervisor *s, struct child *c)

@@ -54,14 +54,15 @@ static int open_all(struct supervisor *s, struct error *err)
     raise_descriptors();
     if (sockets_open(&s->sockets, s->config, NULL, err) != 0)
         return -1;
-    if ((s->area = area_new(s->config->workers, &s->area_fd, err)) == NULL)
+    if ((s->area = area_new(&s->area_fd, err)) == NULL)
         return -1;
+    atomic_store(&s->area->workers, s->config->workers);
     if ((s->signals = signals_open(err)) < 0)
         return -1;
-    child_init(&s->keeper, HERITAGE_KEEPER, 0);
+    child_init(&s->keeper, HERITAGE_KEEPER, 0, 0);
     s->workers = need_zero(s->config->workers, sizeof(*s->workers));
     for (uint32_t i = 0; i < s->config->workers; i++)
-        child_init(&s->workers[i], HERITAGE_WORKER, i);
+        child_init(&s->workers[i], HERITAGE_WORKER, i, i);
     return 0;
 }
 
@@ -106,7 +107,7 @@ static void check_start(struct supervisor *s)
     s->state = SUPERVISOR_RUNNING;
     log_at(LOG_INFO, "serving", LOG_JSON("listen", buf_slice(&s->sockets.listen_urls)),
            LOG_JSON("admin", buf_slice(&s->sockets.admin_urls)), LOG_STR("hooks", s->config->hooks),
-           LOG_INT("workers", s->config->workers), LOG_INT("generation", atomic_load(&s->area->generation)));
+           LOG_INT("workers", s->config->workers), LOG_INT("generation", atomic_load(area_generation(s->area))));
 }
 
 /* --- leaving --- */

@@ -21,7 +21,9 @@
 
 struct child { /* the keeper, or a worker; its place outlives its processes */
     enum heritage_kind kind;
-    uint32_t index, incarnation;
+    uint32_t slot;   /* worker: its place in shared memory */
+    uint32_t member; /* worker: its number, and the listening sockets that are its own */
+    uint32_t incarnation;
     char name[24]; /* "worker 1" */
     pid_t pid;     /* 0: not running, nothing may be killed */
     struct channel *channel;

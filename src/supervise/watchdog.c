@@ -69,7 +69,7 @@ static bool cpu_of(pid_t pid, dur_t *cpu_out)
 
 static void look_at_stretch(struct supervisor *s, struct child *c)
 {
-    const struct progress *p = &s->area->worker[c->index].progress;
+    const struct progress *p = &s->area->worker[c->slot].progress;
     dur_t limit = {s->config->limits.max_run.ns + WATCHDOG_GRACE.ns}, cpu;
     struct progress_view view;
     char why[PROGRESS_NAME + 32];
@@ -86,9 +86,9 @@ static void look_at_stretch(struct supervisor *s, struct child *c)
 
 static void look_at_queue(struct supervisor *s, struct child *c, mono_t now)
 {
-    uint64_t accepts = atomic_load_explicit(&s->area->worker[c->index].accepts, memory_order_relaxed);
+    uint64_t accepts = atomic_load_explicit(&s->area->worker[c->slot].accepts, memory_order_relaxed);
 
-    bool waiting = sockets_waiting(&s->sockets, c->index, s->config->workers);
+    bool waiting = sockets_waiting(&s->sockets, c->member, s->config->workers);
 
     members_orphan(s, c, watchdog_queue_stuck(&c->queue, waiting, accepts, now));
 }

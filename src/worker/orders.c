@@ -80,7 +80,7 @@ static void on_peer(struct link *l, const struct message *m, void *cookie)
     w->keeper = link_new(w->loop, m->peer.socket, &keeper_handlers, w);
     link_send(w->keeper, &(struct message){.type = MESSAGE_hello,
                                            .hello = {.version = MESSAGES_VERSION,
-                                                     .index = w->heritage.index,
+                                                     .slot = w->heritage.slot,
                                                      .incarnation = w->heritage.incarnation,
                                                      .generation = generation}});
     prepare_confess(w->prepare);

@@ -78,7 +78,7 @@ static struct endpoint *have(struct prepare *p, struct slice name, const uint64_
 static struct endpoint *load_one(struct prepare *p, size_t at)
 {
     const struct snapshot_script *script = &p->snapshot.scripts[at];
-    struct progress *progress = &p->host.area->worker[p->host.index].progress;
+    struct progress *progress = &p->host.area->worker[p->host.slot].progress;
     struct buf errors = {0};
     char *name = slice_dup(script->name);
     progress_begin(progress, name, script->version, true);
@@ -189,7 +189,7 @@ static void on_step(struct loop_later *later)
 
 static uint64_t word(const struct prepare *p)
 {
-    return atomic_load_explicit(&p->host.area->generation, memory_order_acquire);
+    return atomic_load_explicit(area_generation(p->host.area), memory_order_acquire);
 }
 
 int prepare_inherited(struct prepare *p, uint64_t generation, int snapshot, struct error *err)

@@ -22,7 +22,7 @@ struct prepare_host {
     struct loop *loop;
     struct load *load;
     struct area *area;
-    uint32_t index, incarnation;
+    uint32_t slot, incarnation;
     void (*tell)(void *cookie, const struct message *m); /* the keeper; nothing when it is away */
     void (*hear)(void *cookie);                          /* handles what the keeper has sent by now */
     void (*live)(void *cookie);                          /* there is a live generation (once) */

@@ -30,9 +30,10 @@ static int take_heritage(struct worker *w, struct error *err)
     fd_close(&w->heritage.area);
     if (w->area == NULL)
         return -1;
-    if (w->heritage.index >= w->area->workers)
-        return error_set(err, "there is no worker %u", w->heritage.index);
-    snprintf(w->name, sizeof(w->name), "worker %u", w->heritage.index);
+    if (w->heritage.slot >= AREA_SLOTS)
+        return error_set(err, "there is no slot %u", w->heritage.slot);
+    area_set_edition(w->area, w->heritage.edition);
+    snprintf(w->name, sizeof(w->name), "worker %u", w->heritage.member);
     log_open(STDERR_FILENO, w->config.log_level, w->name, isatty(STDERR_FILENO) == 1);
     panic_process(w->name);
     return 0;
@@ -63,7 +64,7 @@ static struct generation *live_generation(void *cookie)
 
 static int make_state(struct worker *w, struct error *err)
 {
-    struct area_worker *slot = &w->area->worker[w->heritage.index];
+    struct area_worker *slot = &w->area->worker[w->heritage.slot];
     w->script_host = (struct script_host){
         .loop = w->loop,
         .progress = &slot->progress,
@@ -80,7 +81,7 @@ static int make_state(struct worker *w, struct error *err)
         .loop = w->loop,
         .load = w->load,
         .area = w->area,
-        .index = w->heritage.index,
+        .slot = w->heritage.slot,
         .incarnation = w->heritage.incarnation,
         .tell = tell_keeper,
         .hear = hear_keeper,
@@ -109,7 +110,8 @@ static int make_server(struct worker *w, struct error *err)
         .state = w->state,
         .config = &w->config,
         .area = w->area,
-        .index = w->heritage.index,
+        .slot = w->heritage.slot,
+        .member = w->heritage.member,
         .heritage = &w->heritage,
         .generation = live_generation,
         .cookie = w,
@@ -122,7 +124,7 @@ static int start(struct worker *w, struct error *err)
 {
     if (take_heritage(w, err) != 0)
         return -1;
-    area_capture_stderr(w->area, w->heritage.index);
+    area_capture_stderr(w->area, w->heritage.slot);
     w->loop = loop_new();
     if (make_state(w, err) != 0 || take_scripts(w, err) != 0 || make_server(w, err) != 0)
         return -1;

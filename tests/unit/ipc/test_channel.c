@@ -66,7 +66,7 @@ static struct message a_died(struct slice script)
 {
     return (struct message){
         .type = MESSAGE_died,
-        .died = {.index = 1, .incarnation = 2, .script_version = 1ull << 60, .preparing = 1, .script = script}};
+        .died = {.slot = 1, .incarnation = 2, .script_version = 1ull << 60, .preparing = 1, .script = script}};
 }
 
 static void the_wire_form_is_little_endian_and_in_order(void **state)
@@ -112,7 +112,7 @@ static void messages_and_descriptors_arrive_in_order(void **state)
     a = channel_new(ends[0]);
     b = channel_new(ends[1]);
     channel_send(a, &(struct message){.type = MESSAGE_ping, .ping = {.sequence = 7}});
-    channel_queue(a, &(struct message){.type = MESSAGE_peer, .peer = {.index = 3, .socket = memory_file("one")}});
+    channel_queue(a, &(struct message){.type = MESSAGE_peer, .peer = {.slot = 3, .socket = memory_file("one")}});
     channel_queue(a, &(struct message){.type = MESSAGE_ping, .ping = {.sequence = 8}});
     channel_queue(a, &(struct message){.type = MESSAGE_tried, .tried = {.index = 4, .result = memory_file("two")}});
     assert_true(channel_wants_write(a));
@@ -204,7 +204,7 @@ static void a_frame_cut_at_any_byte_is_whole_again(void **state)
         raw(ends[0], peer_frame + cut, PEER_LEN - cut, NULL, 0);
         assert_int_equal(channel_read(c), 0);
         assert_int_equal(channel_next(c, &m), 1);
-        assert_int_equal(m.peer.index, 5);
+        assert_int_equal(m.peer.slot, 5);
         assert_int_equal(m.peer.incarnation, 6);
         assert_holds(m.peer.socket, "cut");
         messages_close(&m);
@@ -348,7 +348,7 @@ static void a_long_stream_arrives_byte_for_byte(void **state)
         struct message out = a_died((struct slice){text, i * 1499 % 300000});
 
         channel_queue(c, &out);
-        channel_send(c, &(struct message){.type = MESSAGE_peer, .peer = {.index = i, .socket = memory_file("s")}});
+        channel_send(c, &(struct message){.type = MESSAGE_peer, .peer = {.slot = i, .socket = memory_file("s")}});
         if (i % 16 == 0)
             channel_flush(c);
     }
@@ -359,7 +359,7 @@ static void a_long_stream_arrives_byte_for_byte(void **state)
         assert_int_equal(m.died.script.len, i * 1499 % 300000);
         assert_memory_equal(m.died.script.at, text, m.died.script.len);
         assert_int_equal(channel_wait(c, &m), 1);
-        assert_int_equal(m.peer.index, i);
+        assert_int_equal(m.peer.slot, i);
         assert_holds(m.peer.socket, "s");
         messages_close(&m);
     }

@@ -43,7 +43,8 @@ static int read_back(const struct buf *text)
     take_over(text, true);
     if (heritage_read(&h, &err) != 0 || fcntl(HERITAGE_FD, F_GETFD) >= 0)
         return 1;
-    if (h.kind != HERITAGE_WORKER || h.index != 2 || h.incarnation != 9 || h.generation != 77 || h.supervisor != 40)
+    if (h.kind != HERITAGE_WORKER || h.slot != 2 || h.member != 5 || h.edition != 3 || h.incarnation != 9 ||
+        h.generation != 77 || h.supervisor != 40)
         return 2;
     if (h.area != 41 || h.config != 42 || h.snapshot != HERITAGE_NO_FD || h.extra != HERITAGE_NO_FD)
         return 3;
@@ -68,7 +69,9 @@ static int heritage_cases(void)
 {
     struct heritage_socket socket = {.fd = 43, .listener = 0, .member = UINT32_MAX, .members = 1};
     struct heritage h = {.kind = HERITAGE_WORKER,
-                         .index = 2,
+                         .slot = 2,
+                         .member = 5,
+                         .edition = 3,
                          .incarnation = 9,
                          .generation = 77,
                          .supervisor = 40,

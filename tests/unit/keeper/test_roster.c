@@ -17,37 +17,37 @@ struct seen {
     struct roster *roster;
     struct channel *worker; /* its end */
     unsigned joined, left, prepared;
-    uint32_t index;
+    uint32_t slot;
     uint64_t generation;
 };
 
-static void on_joined(void *cookie, uint32_t index, uint32_t incarnation, uint64_t generation)
+static void on_joined(void *cookie, uint32_t slot, uint32_t incarnation, uint64_t generation)
 {
     struct seen *s = cookie;
     s->joined++;
-    s->index = index;
+    s->slot = slot;
     s->generation = generation;
 }
 
-static void on_left(void *cookie, uint32_t index)
+static void on_left(void *cookie, uint32_t slot)
 {
     ((struct seen *)cookie)->left++;
 }
 
-static void on_prepared(void *cookie, uint32_t index, const struct message_prepared *m)
+static void on_prepared(void *cookie, uint32_t slot, const struct message_prepared *m)
 {
     struct seen *s = cookie;
     s->prepared++;
-    s->index = index;
+    s->slot = slot;
 }
 
-static void announce(struct seen *s, uint32_t index, uint32_t incarnation)
+static void announce(struct seen *s, uint32_t slot, uint32_t incarnation)
 {
     int ends[2];
     assert_int_equal(channel_pair(ends), 0);
     channel_free(&s->worker);
     s->worker = channel_new(ends[1]);
-    roster_peer(s->roster, &(struct message_peer){.index = index, .incarnation = incarnation, .socket = ends[0]});
+    roster_peer(s->roster, &(struct message_peer){.slot = slot, .incarnation = incarnation, .socket = ends[0]});
 }
 
 static void begin(struct seen *s)
@@ -74,9 +74,9 @@ static void say(struct seen *s, const struct message *m)
         loop_pass(s->loop, DUR_MS(2));
 }
 
-static void greet(struct seen *s, uint32_t version, uint32_t index, uint32_t incarnation)
+static void greet(struct seen *s, uint32_t version, uint32_t slot, uint32_t incarnation)
 {
-    say(s, &(struct message){.type = MESSAGE_hello, .hello = {version, index, incarnation, 42}});
+    say(s, &(struct message){.type = MESSAGE_hello, .hello = {version, slot, incarnation, 42}});
 }
 
 static void a_greeting_makes_a_worker(void **state)
@@ -86,7 +86,7 @@ static void a_greeting_makes_a_worker(void **state)
     assert_int_equal(roster_count(s.roster), 0);
     greet(&s, MESSAGES_VERSION, 1, 5);
     assert_int_equal(s.joined, 1);
-    assert_int_equal(s.index, 1);
+    assert_int_equal(s.slot, 1);
     assert_int_equal(s.generation, 42);
     assert_int_equal(roster_count(s.roster), 1);
     channel_free(&s.worker);
@@ -120,7 +120,7 @@ static void before_its_greeting_nothing_is_heard(void **state)
     greet(&s, MESSAGES_VERSION, 1, 5);
     say(&s, &(struct message){.type = MESSAGE_prepared, .prepared = {.generation = 1, .incarnation = 5}});
     assert_int_equal(s.prepared, 1);
-    assert_int_equal(s.index, 1);
+    assert_int_equal(s.slot, 1);
     end(&s);
 }
 

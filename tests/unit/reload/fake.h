@@ -301,7 +301,8 @@ static inline int fake_setup(void **state)
     f->env_value = "one";
     f->snapshot_fd = -1;
     f->loop = loop_new();
-    f->area = area_new(FAKE_WORKERS, &f->area_fd, &err);
+    f->area = area_new(&f->area_fd, &err);
+    area_use(f->area, FAKE_WORKERS - 1);
     assert_non_null(f->area);
     *state = f;
     return 0;

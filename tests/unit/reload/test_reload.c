@@ -13,7 +13,7 @@ static void a_folder_goes_live(void **state)
     assert_false(reload_is_live(f->reload));
     assert_true(fake_flip(f));
     assert_true(reload_is_live(f->reload));
-    assert_int_equal(atomic_load(&f->area->generation), f->flipped);
+    assert_int_equal(atomic_load(area_generation(f->area)), f->flipped);
     assert_int_equal(f->snapshot.script_count, 2);
     fake_expect_text(f, "a", "first");
     fake_expect_text(f, "b", "second");
@@ -240,7 +240,7 @@ static void a_worker_killed_in_prepare_breaks_the_script_for_all(void **state)
     unsigned prepares = f->prepares;
     while (f->prepares == prepares)
         loop_pass(f->loop, DUR_MS(2));
-    const struct message_died died = {.index = 0,
+    const struct message_died died = {.slot = 0,
                                       .incarnation = 1,
                                       .preparing = 1,
                                       .script = SLICE("a"),
@@ -263,7 +263,7 @@ static void a_live_script_that_kills_workers_as_they_start_goes_back(void **stat
     assert_true(fake_flip(f));
     f->deaf = true;
     for (uint32_t w = 0; w < FAKE_WORKERS; w++) {
-        const struct message_died died = {.index = w,
+        const struct message_died died = {.slot = w,
                                           .incarnation = 1,
                                           .preparing = 1,
                                           .script = SLICE("a"),

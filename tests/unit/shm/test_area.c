@@ -24,10 +24,13 @@ static void two_mappings_share_every_word(void **unused)
 {
     struct error err;
     int fd;
-    struct area *a = area_new(3, &fd, &err), *b = area_map(fd, &err);
+    struct area *a = area_new(&fd, &err), *b = area_map(fd, &err);
 
     assert_non_null(b);
-    assert_int_equal(b->workers, 3);
+    assert_int_equal(area_used(b), 0);
+    area_use(a, 2);
+    area_use(a, 0);
+    assert_int_equal(area_used(b), 3);
     counters_add(&a->worker[2].counters, COUNTER_requests_2xx, 5);
     counters_refused(&a->worker[2].counters, 9);
     counters_refused(&a->worker[2].counters, 1u << 30); /* no such reason: nowhere */
@@ -44,7 +47,7 @@ static void a_file_that_is_no_area_is_refused_with_words(void **unused)
 {
     struct error err = {""};
     int fd = memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING), area_fd;
-    struct area *a = area_new(1, &area_fd, &err);
+    struct area *a = area_new(&area_fd, &err);
 
     assert_null(area_map(fd, &err));
     assert_string_not_equal(err.text, "");
@@ -64,9 +67,10 @@ static void a_broken_header_harms_nobody_who_has_mapped_it(void **unused)
 {
     char room[AREA_WORDS + 1];
     int fd;
-    struct area *a = area_new(2, &fd, NULL);
+    struct area *a = area_new(&fd, NULL);
 
-    a->workers = UINT32_MAX;
+    atomic_store(&a->used, UINT32_MAX);
+    assert_int_equal(area_used(a), AREA_SLOTS);
     a->magic = 0;
     atomic_store(&a->worker[1].words_end, UINT64_MAX);
     memset(a->worker[1].words, 0xff, AREA_WORDS);
@@ -83,7 +87,7 @@ static void a_reset_keeps_the_counters_and_nothing_else(void **unused)
 {
     struct progress_view v;
     int fd;
-    struct area *a = area_new(1, &fd, NULL);
+    struct area *a = area_new(&fd, NULL);
 
     counters_add(&a->worker[0].counters, COUNTER_connections, 3);
     progress_begin(&a->worker[0].progress, "x", 4, true);
@@ -101,12 +105,30 @@ static void a_reset_keeps_the_counters_and_nothing_else(void **unused)
     close(fd);
 }
 
+/* In an upgrade old and new workers share the mapping, and not what is live. */
+static void each_edition_has_a_generation_word_of_its_own(void **unused)
+{
+    int fd;
+    struct area *a = area_new(&fd, NULL), *b = area_map(fd, NULL);
+
+    area_set_edition(b, 1);
+    atomic_store(area_generation(b), 7);
+    assert_int_equal(atomic_load(area_generation(a)), 0);
+    assert_int_equal(atomic_load(area_generation_of(a, 1)), 7);
+    area_set_edition(a, UINT32_MAX); /* any number has a word */
+    atomic_store(area_generation(a), 9);
+    assert_int_equal(atomic_load(area_generation_of(b, UINT32_MAX)), 9);
+    area_free(&a);
+    area_free(&b);
+    close(fd);
+}
+
 /* In a process of its own: it dies as a worker would. */
 static void last_words_survive_their_writer(void **unused)
 {
     char room[AREA_WORDS + 1], want[32];
     int fd, status;
-    struct area *a = area_new(1, &fd, NULL);
+    struct area *a = area_new(&fd, NULL);
     pid_t pid = fork();
 
     if (pid == 0) {
@@ -199,6 +221,7 @@ int main(void)
         cmocka_unit_test(a_file_that_is_no_area_is_refused_with_words),
         cmocka_unit_test(a_broken_header_harms_nobody_who_has_mapped_it),
         cmocka_unit_test(a_reset_keeps_the_counters_and_nothing_else),
+        cmocka_unit_test(each_edition_has_a_generation_word_of_its_own),
         cmocka_unit_test(last_words_survive_their_writer),
         cmocka_unit_test(the_name_is_bounded_and_clean),
         cmocka_unit_test(a_reader_never_mixes_two_stretches),

@@ -71,7 +71,7 @@ static void fake_keeper_hears(struct fake *f, const struct message *m)
 {
     switch (m->type) {
     case MESSAGE_died:
-        report(f, "told died %u/%u script=%.*s version=%llu preparing=%u", m->died.index, m->died.incarnation,
+        report(f, "told died %u/%u script=%.*s version=%llu preparing=%u", m->died.slot, m->died.incarnation,
                SLICE_ARG(m->died.script), (unsigned long long)m->died.script_version, m->died.preparing);
         break;
     case MESSAGE_trial:
@@ -86,7 +86,7 @@ static void fake_keeper_hears(struct fake *f, const struct message *m)
         report(f, "told snapshot_kept %llu", (unsigned long long)m->snapshot_kept.generation);
         break;
     case MESSAGE_peer:
-        report(f, "told peer %u/%u", m->peer.index, m->peer.incarnation);
+        report(f, "told peer %u/%u", m->peer.slot, m->peer.incarnation);
         close(m->peer.socket);
         break;
     default:
@@ -116,7 +116,7 @@ static void fake_hears(struct fake *f, const struct message *m)
 
 static void be_stuck(struct fake *f)
 {
-    progress_begin(&f->area->worker[f->h.index].progress, "bad/loop", 7, true);
+    progress_begin(&f->area->worker[f->h.slot].progress, "bad/loop", 7, true);
     fputs("last words\n", stderr);
     for (;;)
         __asm__ volatile("");
@@ -138,7 +138,7 @@ static void fake_obeys(struct fake *f)
     if (number == SIGALRM) { /* keeper: generation 1 goes live */
         fd = memfd_create("snapshot", MFD_CLOEXEC);
         fake_tell(f, (struct message){.type = MESSAGE_snapshot, .snapshot = {.generation = 1, .snapshot = fd}});
-        atomic_store(&f->area->generation, 1);
+        atomic_store(area_generation(f->area), 1);
     }
     if (number == SIGWINCH) /* worker: what only a keeper may say */
         fake_tell(f, (struct message){.type = MESSAGE_flip, .flip = {.generation = 9}});
@@ -205,7 +205,7 @@ static inline int fake_main(const char *kind, const char *label)
     if ((f.area = area_map(f.h.area, &err)) == NULL)
         return 9;
     if (f.h.kind == HERITAGE_WORKER)
-        area_capture_stderr(f.area, f.h.index);
+        area_capture_stderr(f.area, f.h.slot);
     fake_tell(&f, (struct message){.type = MESSAGE_ready, .ready = {.incarnation = f.h.incarnation}});
     fake_serve(&f);
     return 0;

@@ -65,7 +65,7 @@ static int begin(void **state)
     struct error err;
     *w = (struct world){.loop = loop_new(), .owed = -1};
     log_open(STDERR_FILENO, LOG_OFF, "test", false);
-    w->area = area_new(1, &w->area_fd, &err);
+    w->area = area_new(&w->area_fd, &err);
     config_defaults(&w->config);
     w->script_host = (struct script_host){
         .loop = w->loop, .progress = &w->area->worker[0].progress, .memory = 64 << 20, .sandbox = true, .jit = true};
@@ -128,7 +128,7 @@ static int snapshot_of(uint64_t generation, const struct text *texts, size_t cou
 
 static void word(struct world *w, uint64_t generation)
 {
-    atomic_store(&w->area->generation, generation);
+    atomic_store(area_generation(w->area), generation);
 }
 
 static void pass(struct world *w)
