@@ -34,6 +34,7 @@ static const struct {
 } texts[] = {
     {"root", offsetof(struct config, root), true},
     {"hooks", offsetof(struct config, hooks), true},
+    {"files", offsetof(struct config, files), true},
     {"env_file", offsetof(struct config, env_file), true},
     {"admin_token", offsetof(struct config, admin_token), false},
     {"tls.cert", offsetof(struct config, tls_cert), false},

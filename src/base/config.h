@@ -25,6 +25,7 @@ struct config_listen {
 struct config {
     char *root;     /* the folder relative paths start at; absolute */
     char *hooks;    /* absolute */
+    char *files;    /* absolute; where scripts save and read, there or not */
     char *env_file; /* absolute path of .env, there or not */
     struct config_listen *listen;
     size_t listen_count;

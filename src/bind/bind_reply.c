@@ -8,6 +8,7 @@
 #include "bind/bind_json.h"
 #include "bind/bind_reply_internal.h"
 #include "http/problem.h"
+#include "script/failure.h"
 #include <lauxlib.h>
 
 /* One reading: the response being made, and the words when it cannot be. */
@@ -191,6 +192,9 @@ static int refuse_nil(lua_State *L, int count, struct reading *r)
     for (int i = 2; i <= count; i++) {
         if (lua_isnil(L, i))
             continue;
+        struct slice words;
+        if (failure_words(L, i, &words))
+            return error_set(r->err, "handle returned nil, %.*s", (int)(words.len < 200 ? words.len : 200), words.at);
         if (lua_type(L, i) == LUA_TSTRING || lua_type(L, i) == LUA_TNUMBER) {
             lua_pushvalue(L, i);
             return error_set(r->err, "handle returned nil, %.200s", lua_tostring(L, -1));

@@ -6,6 +6,7 @@
 #include "bind/bind_req.h"
 #include "base/panic.h"
 #include "bind/bind_body.h"
+#include "bind/bind_save.h"
 #include "script/error.h"
 #include <lauxlib.h>
 
@@ -99,6 +100,15 @@ struct bind_req *bind_req_check(lua_State *L, int index)
     if (o->req == NULL)
         luaL_error(L, "the request has ended: req cannot be used after handle has returned");
     return o->req;
+}
+
+bool bind_req_bytes(void *object, struct slice *bytes_out)
+{
+    const struct object *o = object;
+    if (o->req == NULL)
+        return false;
+    *bytes_out = o->req->http->body;
+    return true;
 }
 
 /* --- fields --- */
@@ -266,6 +276,13 @@ static int push_field(lua_State *L, struct object *o, enum field which)
 
 /* --- methods --- */
 
+/* req:save(path [, { overwrite, mkdir }]) → path; or nil and why */
+static int save(lua_State *L)
+{
+    bind_req_check(L, 1);
+    return bind_save(L, "req:save", bind_req_bytes);
+}
+
 /* req:all_headers(name) → every value of it, in the order sent */
 static int all_headers(lua_State *L)
 {
@@ -283,14 +300,19 @@ static int all_headers(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    {"all_headers", all_headers}, {"json", bind_body_json}, {"pick", bind_body_pick},
-    {"form", bind_body_form},     {"data", bind_body_data}, {NULL, NULL},
+    {"all_headers", all_headers},
+    {"json", bind_body_json},
+    {"pick", bind_body_pick},
+    {"form", bind_body_form},
+    {"data", bind_body_data},
+    {"save", save},
+    {NULL, NULL},
 };
 
 static int unknown_field(lua_State *L)
 {
-    static const char *const later[] = {"files", "xml", "save", "keep", "stream"};
-    static const char *const callable[] = {"all_headers", "json", "pick", "form", "data"};
+    static const char *const later[] = {"files", "xml", "keep", "stream"};
+    static const char *const callable[] = {"all_headers", "json", "pick", "form", "data", "save"};
     struct slice name;
     name.at = luaL_checklstring(L, 2, &name.len);
     for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)

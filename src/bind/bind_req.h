@@ -27,5 +27,10 @@ void bind_req_push(lua_State *L, struct bind_req *r);
 void bind_req_end(struct bind_req *r);
 /* The request behind argument `index`, or a Lua error. */
 struct bind_req *bind_req_check(lua_State *L, int index);
+/*
+ * The body of the request behind the object that bind_req_check has passed, and false when the request has ended. For
+ * what goes on over waits: the object must be anchored meanwhile, the bytes are good until the next wait.
+ */
+bool bind_req_bytes(void *object, struct slice *bytes_out);
 
 #endif

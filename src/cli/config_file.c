@@ -26,7 +26,6 @@ static const char *const later[] = {"trusted_proxies",
                                     "rate_limit",
                                     "exec",
                                     "http_private",
-                                    "files",
                                     "user",
                                     "smtp",
                                     "modules",
@@ -44,8 +43,8 @@ static const char *const later[] = {"trusted_proxies",
                                     "limits.max_run",
                                     "tls.client_ca"};
 enum { LATER = sizeof later / sizeof *later };
-static const char *const special[] = {"hooks", "listen", "store",  "admin",    "admin_token",
-                                      "tls",   "log",    "limits", "tls.cert", "tls.key"};
+static const char *const special[] = {"hooks", "files", "listen", "store",    "admin",  "admin_token",
+                                      "tls",   "log",   "limits", "tls.cert", "tls.key"};
 enum { SPECIAL = sizeof special / sizeof *special };
 
 const char *config_file_later(size_t i)
@@ -301,6 +300,8 @@ static void read_setting(struct file *f, const char *name)
         read_scalar(f, name, s);
     else if (strcmp(name, "hooks") == 0)
         read_text(f, name, &f->draft->hooks);
+    else if (strcmp(name, "files") == 0)
+        read_text(f, name, &f->draft->files);
     else if (strcmp(name, "store") == 0)
         read_text(f, name, &f->draft->store);
     else if (strcmp(name, "admin_token") == 0)

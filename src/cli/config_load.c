@@ -54,6 +54,7 @@ static void draft_free(struct config_draft *d)
 {
     config_load_no_listen(d);
     text_free(&d->hooks);
+    text_free(&d->files);
     text_free(&d->store);
     text_free(&d->admin);
     text_free(&d->admin_token);
@@ -85,9 +86,13 @@ static struct config_text *environment_text(struct config_draft *d, const char *
     const struct {
         const char *name;
         struct config_text *text;
-    } texts[] = {{"CRESCENT_HOOKS", &d->hooks},       {"CRESCENT_STORE", &d->store},
-                 {"CRESCENT_ADMIN", &d->admin},       {"CRESCENT_ADMIN_TOKEN", &d->admin_token},
-                 {"CRESCENT_TLS_CERT", &d->tls_cert}, {"CRESCENT_TLS_KEY", &d->tls_key}};
+    } texts[] = {{"CRESCENT_HOOKS", &d->hooks},
+                 {"CRESCENT_FILES", &d->files},
+                 {"CRESCENT_STORE", &d->store},
+                 {"CRESCENT_ADMIN", &d->admin},
+                 {"CRESCENT_ADMIN_TOKEN", &d->admin_token},
+                 {"CRESCENT_TLS_CERT", &d->tls_cert},
+                 {"CRESCENT_TLS_KEY", &d->tls_key}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (strcmp(texts[i].name, name) == 0)
             return texts[i].text;
@@ -104,9 +109,9 @@ static bool environment_foreign(const char *name)
 
 static int environment_unknown(const char *name, struct error *err)
 {
-    static const char *const texts[] = {"CRESCENT_HOOKS",       "CRESCENT_STORE",    "CRESCENT_ADMIN",
-                                        "CRESCENT_ADMIN_TOKEN", "CRESCENT_TLS_CERT", "CRESCENT_TLS_KEY",
-                                        "CRESCENT_LISTEN",      "CRESCENT_CONFIG"};
+    static const char *const texts[] = {"CRESCENT_HOOKS",   "CRESCENT_FILES",       "CRESCENT_STORE",
+                                        "CRESCENT_ADMIN",   "CRESCENT_ADMIN_TOKEN", "CRESCENT_TLS_CERT",
+                                        "CRESCENT_TLS_KEY", "CRESCENT_LISTEN",      "CRESCENT_CONFIG"};
     enum { TEXTS = sizeof texts / sizeof *texts, MOST = 64 };
     char rooms[MOST][64];
     const char *known[TEXTS + MOST];
@@ -278,6 +283,10 @@ static int finish_paths(struct config_draft *d, const char *here, struct error *
         return error_set(err, "hooks folder %s (%s): not a folder", c->hooks, where);
     if (access(c->hooks, R_OK | X_OK) != 0)
         return error_errno(err, "hooks folder %s (%s)", c->hooks, where);
+    c->files = path_at(c->root, d->files.text != NULL ? d->files.text : "files");
+    if (stat(c->files, &st) == 0 && !S_ISDIR(st.st_mode))
+        return error_set(err, "files folder %s (%s): not a folder", c->files,
+                         d->files.where != NULL ? d->files.where : "the default");
     if (d->store.text != NULL)
         c->store = need_strdup(d->store.text);
     if (d->admin_token.text != NULL)

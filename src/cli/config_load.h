@@ -18,7 +18,7 @@ struct config_text {
 
 struct config_draft {
     struct config *config;
-    struct config_text hooks, store, admin, admin_token, tls_cert, tls_key;
+    struct config_text hooks, files, store, admin, admin_token, tls_cert, tls_key;
     struct config_text *listen;
     size_t listen_count;
 };

@@ -14,11 +14,14 @@
 struct loop;
 struct progress;
 struct counters;
+struct pool;
 
 struct script_host {
     struct loop *loop;         /* NULL: nothing may wait */
     struct progress *progress; /* NULL: nobody watches */
     struct counters *counters; /* NULL: not counted */
+    struct pool *pool;         /* NULL: no files */
+    const char *files;         /* the folder of req:save; NULL with pool */
     size_t memory;             /* ceiling of the state, bytes */
     bool sandbox;              /* false: Lua's own libraries whole */
     bool jit;                  /* false while loading: then a stuck top level can be interrupted anywhere */

@@ -5,6 +5,7 @@
 #define CRESCENT_WORKER_INTERNAL_H
 
 #include "base/config.h"
+#include "io/pool.h"
 #include "io/timeout.h"
 #include "ipc/heritage.h"
 #include "ipc/link.h"
@@ -19,6 +20,7 @@ struct worker {
     struct config config;
     struct area *area;
     struct loop *loop;
+    struct pool *pool;
     struct script_host script_host; /* of the state, which keeps the pointer */
     struct state *state;
     struct load *load;

@@ -67,6 +67,8 @@ static int make_state(struct worker *w, struct error *err)
     struct area_worker *slot = &w->area->worker[w->heritage.slot];
     w->script_host = (struct script_host){
         .loop = w->loop,
+        .pool = w->pool,
+        .files = w->config.files,
         .progress = &slot->progress,
         .counters = &slot->counters,
         .memory = w->config.limits.lua_memory,
@@ -126,6 +128,7 @@ static int start(struct worker *w, struct error *err)
         return -1;
     area_capture_stderr(w->area, w->heritage.slot);
     w->loop = loop_new();
+    w->pool = pool_new(w->loop);
     if (make_state(w, err) != 0 || take_scripts(w, err) != 0 || make_server(w, err) != 0)
         return -1;
     orders_open(w);

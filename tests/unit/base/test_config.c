@@ -16,6 +16,7 @@ static void fill(struct config *c)
     config_defaults(c);
     c->root = need_strdup("/srv");
     c->hooks = need_strdup("/srv/hooks");
+    c->files = need_strdup("/srv/files");
     c->env_file = need_strdup("/srv/.env");
     c->admin_token = need_strdup("t\xc3\xb6ken\nwith line");
     c->limits.body = 5 << 20;
@@ -41,6 +42,7 @@ static void test_text_form(void **state)
     assert_true(back.listen[1].tls);
     assert_string_equal(back.listen[1].host, "::1");
     assert_string_equal(back.admin.text, "127.0.0.1:8081");
+    assert_string_equal(back.files, "/srv/files");
     assert_null(back.tls_cert);
     config_write(&back, &again);
     assert_true(slice_equal(buf_slice(&text), buf_slice(&again)));

@@ -96,6 +96,8 @@ static void test_defaults(void **state)
     assert_string_equal(config.hooks, path);
     snprintf(path, sizeof path, "%s/.env", folder);
     assert_string_equal(config.env_file, path);
+    snprintf(path, sizeof path, "%s/files", folder);
+    assert_string_equal(config.files, path); /* there or not: the first save makes it */
     assert_string_equal(config.listen[0].text, "127.0.0.1:8080");
     assert_string_equal(config.admin.text, "127.0.0.1:8081");
     assert_int_equal(config.limits.max_run.ns, 250000000);
@@ -138,7 +140,7 @@ static void test_precedence(void **state)
 
 static void test_paths(void **state)
 {
-    char path[PATH_MAX + 32];
+    char path[PATH_MAX + 96];
     write_file("other/crescent.lua", "return { hooks = './hooks/' }");
     accept("--config other/crescent.lua");
     snprintf(path, sizeof path, "%s/other/hooks", folder);
@@ -146,6 +148,20 @@ static void test_paths(void **state)
     snprintf(path, sizeof path, "%s/other/.env", folder);
     assert_string_equal(config.env_file, path);
     config_free(&config);
+    write_file("other/crescent.lua", "return { hooks = './hooks/', files = 'kept/' }");
+    accept("--config other/crescent.lua");
+    snprintf(path, sizeof path, "%s/other/kept", folder);
+    assert_string_equal(config.files, path);
+    config_free(&config);
+    setenv("CRESCENT_FILES", "/srv/kept", 1);
+    accept("--config other/crescent.lua");
+    assert_string_equal(config.files, "/srv/kept");
+    config_free(&config);
+    unsetenv("CRESCENT_FILES");
+    write_file("other/kept", "");
+    snprintf(path, sizeof path, "files folder %s/other/kept (other/crescent.lua:1: files): not a folder", folder);
+    refuse("--config other/crescent.lua", CLI_FAILED, path);
+    unlink("other/kept");
     accept("hooks --config other/crescent.lua"); /* typed in the working directory */
     snprintf(path, sizeof path, "%s/hooks", folder);
     assert_string_equal(config.hooks, path);

@@ -1,0 +1,92 @@
+/*
+ * failure.c: a table with code and words, and a metatable that makes it words wherever a script uses it as text.
+ * See failure.h. Owns nothing. Runs in: the state's thread.
+ */
+#include "script/failure.h"
+#include <lauxlib.h>
+
+static const char meta; /* registry key: its address */
+
+enum { WORDS = 1 }; /* position in the table; `code` stands by its name */
+
+static int to_string(lua_State *L)
+{
+    struct slice words;
+    if (!failure_words(L, 1, &words))
+        return luaL_argerror(L, 1, "expected an error value");
+    lua_pushlstring(L, words.at, words.len);
+    return 1;
+}
+
+/* "could not save: " .. err */
+static int concat(lua_State *L)
+{
+    struct slice words;
+    for (int i = 1; i <= 2; i++) {
+        if (failure_words(L, i, &words))
+            lua_pushlstring(L, words.at, words.len);
+        else if (lua_type(L, i) == LUA_TSTRING || lua_type(L, i) == LUA_TNUMBER)
+            lua_pushvalue(L, i);
+        else
+            return luaL_error(L, "attempt to concatenate a %s value", luaL_typename(L, i));
+    }
+    lua_concat(L, 2);
+    return 1;
+}
+
+static int no_field(lua_State *L)
+{
+    if (lua_type(L, 2) == LUA_TSTRING)
+        return luaL_error(L, "an error has no field '%s': it has code, and its words by tostring", lua_tostring(L, 2));
+    return 0;
+}
+
+static void push_meta(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"__tostring", to_string}, {"__concat", concat}, {"__index", no_field}, {NULL, NULL}};
+    lua_pushlightuserdata(L, (void *)&meta);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    if (!lua_isnil(L, -1))
+        return;
+    lua_pop(L, 1);
+    lua_createtable(L, 0, 4);
+    luaL_setfuncs(L, methods, 0);
+    lua_pushliteral(L, "error");
+    lua_setfield(L, -2, "__metatable");
+    lua_pushlightuserdata(L, (void *)&meta);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+int failure_push(lua_State *L, const char *code, const char *words)
+{
+    luaL_checkstack(L, 6, "error");
+    lua_pushnil(L);
+    lua_createtable(L, 1, 1);
+    lua_pushstring(L, words);
+    lua_rawseti(L, -2, WORDS);
+    lua_pushstring(L, code);
+    lua_setfield(L, -2, "code");
+    push_meta(L);
+    lua_setmetatable(L, -2);
+    return 2;
+}
+
+bool failure_words(lua_State *L, int index, struct slice *words_out)
+{
+    if (!lua_istable(L, index) || !lua_getmetatable(L, index))
+        return false;
+    lua_pushlightuserdata(L, (void *)&meta);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    bool ours = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    if (!ours)
+        return false;
+    lua_rawgeti(L, index, WORDS);
+    bool text = lua_type(L, -1) == LUA_TSTRING; /* a script may have overwritten it */
+    if (text)
+        words_out->at = lua_tolstring(L, -1, &words_out->len);
+    lua_pop(L, 1);
+    return text;
+}
