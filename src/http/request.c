@@ -184,7 +184,7 @@ static struct slice address_text(h2o_mem_pool_t *pool, h2o_conn_t *conn)
     if (peer.ss_family == AF_INET)
         return v4_text((const unsigned char *)&((struct sockaddr_in *)&peer)->sin_addr, text);
     if (peer.ss_family != AF_INET6)
-        return SLICE("unix");
+        return SLICE("unix:"); /* as nginx names it: its peer has no address */
     const struct in6_addr *v6 = &((struct sockaddr_in6 *)&peer)->sin6_addr;
     if (IN6_IS_ADDR_V4MAPPED(v6)) /* an IPv4 client of a listener for both */
         return v4_text(&v6->s6_addr[12], text);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define ACCEPT_AT_ONCE 16    /* then other descriptors have their turn */
+#define SHARED_AT_ONCE 1     /* the other workers wait at it too: what one takes at once stays with it */
 #define ACCEPT_AT_LAST 65536 /* more than a queue holds: only a bound */
 
 static void accept_some(h2o_socket_t *sock, const char *err);
@@ -67,12 +68,12 @@ static bool accept_one(struct listener *l)
 static void accept_some(h2o_socket_t *sock, const char *err)
 {
     struct listener *l = sock->data;
-    uint64_t accepted = 0;
+    uint64_t accepted = 0, most = l->from.member == HERITAGE_SHARED ? SHARED_AT_ONCE : ACCEPT_AT_ONCE;
     if (err != NULL)
         return;
-    while (accepted < ACCEPT_AT_ONCE && accept_one(l))
+    while (accepted < most && accept_one(l))
         accepted++;
-    if (accepted < ACCEPT_AT_ONCE && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+    if (accepted < most && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
         pause_accepting(l->server, errno);
     count(l, accepted);
 }

@@ -6,11 +6,7 @@
 #include "base/panic.h"
 #include "server/cancel.h"
 #include "server/exchange.h"
-#include <linux/tcp.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-
-enum { TCP_STATE_CLOSE = 7, TCP_STATE_CLOSE_WAIT = 8 }; /* linux/tcp_states.h */
+#include "server/peer.h"
 
 struct look { /* one sweep */
     struct server *server;
@@ -98,24 +94,16 @@ static void look_at_connections(struct look *look)
 
 /* --- answers that are taken in ---------------------------------------------------------------------------------- */
 
-static bool tcp_info(const struct connection *c, struct tcp_info *info_out)
-{
-    socklen_t len = sizeof(*info_out);
-    memset(info_out, 0, sizeof(*info_out));
-    return c != NULL && c->sock != NULL &&
-           getsockopt(h2o_socket_get_fd(c->sock), IPPROTO_TCP, TCP_INFO, info_out, &len) == 0;
-}
-
 /*
- * How far the delivery has come: on HTTP/1 what the peer has acknowledged; on HTTP/2, where a stream may be starved
- * on a living connection, what its windows have let through.
+ * How far the delivery has come: on HTTP/1 what the peer has taken in; on HTTP/2, where a stream may be starved on a
+ * living connection, what its windows have let through.
  */
 static uint64_t delivered(const struct exchange *ex)
 {
-    struct tcp_info info;
-    if (ex->req->version >= 0x200 || !tcp_info(ex->connection, &info))
+    const struct connection *c = ex->connection;
+    if (ex->req->version >= 0x200 || c->sock == NULL)
         return ex->req->bytes_sent;
-    return info.tcpi_bytes_acked;
+    return peer_progress(h2o_socket_get_fd(c->sock), c->sock->bytes_written);
 }
 
 static void look_at_answers(struct look *look)
@@ -139,20 +127,21 @@ static void look_at_answers(struct look *look)
 /* --- clients that have gone ------------------------------------------------------------------------------------- */
 
 /*
- * A waiting HTTP/1 request is not polled by libh2o. CLOSE is certain; CLOSE_WAIT may be a client that has only said
- * all it had to say, so it counts where the endpoint wants to be cancelled.
+ * A waiting HTTP/1 request is not polled by libh2o. Who has said all it had to say may wait for the answer still, so
+ * that counts where the endpoint wants to be cancelled.
  */
 static void look_at_waiting(struct look *look)
 {
     struct list *all = &look->server->waiting;
     for (struct list *l = all->next, *next; l != all; l = next) {
         struct exchange *ex = CONTAINER_OF(l, struct exchange, link);
-        struct tcp_info info;
+        const struct connection *c = ex->connection;
         next = l->next;
         CHECK(ex->magic == EXCHANGE_MAGIC);
-        if (ex->req == NULL || ex->gone || ex->req->version >= 0x200 || !tcp_info(ex->connection, &info))
+        if (ex->req == NULL || ex->gone || ex->req->version >= 0x200 || c == NULL || c->sock == NULL)
             continue;
-        if (info.tcpi_state == TCP_STATE_CLOSE || (info.tcpi_state == TCP_STATE_CLOSE_WAIT && cancel_wanted(ex)))
+        enum peer peer = peer_look(h2o_socket_get_fd(c->sock));
+        if (peer == PEER_GONE || (peer == PEER_SAID_ALL && cancel_wanted(ex)))
             cancel_gone(ex);
     }
 }
