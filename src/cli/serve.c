@@ -155,19 +155,24 @@ int cmd_serve(int argc, char **argv)
 {
     struct options options;
     struct config config;
+    struct supervise_given given;
     struct error err;
     int text = -1;
     if (options_parse(argc, argv, &options, &err) != 0)
         return print_usage("serve", err.text);
     if (options.help)
         return cmd_help(2, (char *[]){(char *)"help", argv[0], NULL});
+    if (notify_open(&given.notify, &err) != 0)
+        return print_fail(CLI_FAILED, "%s", err.text);
     int code = read_config(argc, argv, &config, &text);
-    if (code != CLI_DONE)
+    if (code != CLI_DONE) {
+        notify_close(&given.notify);
         return code;
+    }
     log_open(STDERR_FILENO, config.log_level, "supervisor", isatty(STDERR_FILENO) == 1);
     if (config.store != NULL)
         log_at(LOG_WARN, "no store in this version: --store is not used yet", LOG_STR("store", config.store));
-    code = supervise_run(&config, text);
+    code = supervise_run(&config, text, &given);
     fd_close(&text);
     config_free(&config);
     return code;

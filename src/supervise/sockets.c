@@ -322,12 +322,17 @@ void sockets_shut(struct sockets *s)
     };
     const struct sock_fprog filter = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
 
-    for (size_t i = 0; i < s->worker_count; i++)
+    for (size_t i = 0; i < s->place_count; i++)
+        if (!s->places[i].keeper) {
+            remove_file(&s->places[i]); /* while its socket is open: see there */
+            s->places[i].count = 0;
+        }
+    for (size_t i = 0; i < s->worker_count; i++) {
         if (s->worker[i].member != HERITAGE_SHARED)
             setsockopt(s->worker[i].fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter));
-    for (size_t i = 0; i < s->place_count; i++)
-        if (!s->places[i].keeper)
-            remove_file(&s->places[i]);
+        fd_close(&s->worker[i].fd);
+    }
+    s->worker_count = 0;
 }
 
 void sockets_close(struct sockets *s, const struct sockets *keep)

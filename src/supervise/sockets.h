@@ -33,10 +33,11 @@ struct sockets {                    /* born as {0} */
  */
 int sockets_open(struct sockets *s, const struct config *config, const struct sockets *have, struct error *err);
 /*
- * From now on nobody who knocks gets in: whoever is in is in the queues, or gets there within a round trip, and no more
- * come. So the last to close can take up all of them, and nobody who got in is reset. At TCP the kernel answers no SYN:
- * who knocks is not told, knocks again a second later, and is refused then (where the kernel cannot, newcomers come in
- * until the last close). The file of a unix socket is removed: who comes then is refused at once.
+ * Lets go of what workers accept from, for a drain. From now on nobody who knocks gets in: whoever is in is in the
+ * queues, or gets there within a round trip, and no more come. So the last to close can take up all of them, and nobody
+ * who got in is reset. At TCP the kernel answers no SYN: who knocks is not told, knocks again a second later, and is
+ * refused then (where the kernel cannot, newcomers come in until the last close). The file of a unix socket is removed:
+ * who comes then is refused at once. The keeper's stay as they are.
  */
 void sockets_shut(struct sockets *s);
 /*

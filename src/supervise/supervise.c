@@ -108,6 +108,16 @@ static void check_start(struct supervisor *s)
     log_at(LOG_INFO, "serving", LOG_JSON("listen", buf_slice(&s->sockets.listen_urls)),
            LOG_JSON("admin", buf_slice(&s->sockets.admin_urls)), LOG_STR("hooks", s->config->hooks),
            LOG_INT("workers", s->config->workers), LOG_INT("generation", atomic_load(area_generation(s->area))));
+    notify_ready(&s->notify, "serving");
+}
+
+/* What the service manager's watchdog hears of: this loop runs, and at least one worker takes requests up. */
+static bool any_serves(const struct supervisor *s)
+{
+    for (uint32_t i = 0; i < s->config->workers; i++)
+        if (s->workers[i].pid != 0 && s->workers[i].ready && !s->workers[i].orphaned)
+            return true;
+    return false;
 }
 
 /* --- leaving --- */
@@ -123,8 +133,8 @@ static void begin_drain(struct supervisor *s)
     s->state = SUPERVISOR_DRAINING;
     s->deadline = mono_add(mono_now(), s->config->drain);
     trials_abandon(s);
-    sockets_shut(&s->sockets);
-    sockets_close(&s->sockets, NULL); /* the workers do so too, once they have taken up who waits there */
+    notify_stopping(&s->notify, s->config->drain);
+    sockets_shut(&s->sockets); /* the workers close theirs, too, once they have taken up who waits there */
     for (uint32_t i = 0; i < child_count(s); i++) {
         tell_drain(child_at(s, i), s->config->drain);
         if (i > 0)
@@ -255,6 +265,7 @@ static void run(struct supervisor *s)
             s->next_tick = mono_add(now, WATCHDOG_TICK);
             watchdog_tick(s, now);
             trials_tick(s, now);
+            notify_tick(&s->notify, now, any_serves(s));
         }
     }
     free(fds);
@@ -281,13 +292,15 @@ static void close_all(struct supervisor *s)
     fd_close(&s->area_fd);
     snapshots_close(&s->snapshots);
     sockets_close(&s->sockets, NULL);
+    notify_close(&s->notify);
 }
 
-int supervise_run(const struct config *config, int config_text)
+int supervise_run(const struct config *config, int config_text, struct supervise_given *given)
 {
-    struct supervisor s = {.config = config, .config_text = config_text};
+    struct supervisor s = {.config = config, .config_text = config_text, .notify = given->notify};
     struct error err;
 
+    given->notify = (struct notify){.socket = -1};
     if (open_all(&s, &err) == 0) {
         run(&s);
         kill_all(&s);

@@ -5,9 +5,15 @@
 #define CRESCENT_SUPERVISE_SUPERVISE_H
 
 #include "base/config.h"
+#include "supervise/notify.h"
 
-/* Serves until TERM or INT. config_text: the sealed file of `config` for the children. Returns the exit code: 0 after a
- * drain, 1 when it could not start (one line on stderr said why; nothing is left running). */
-int supervise_run(const struct config *config, int config_text);
+struct supervise_given { /* by whoever has started the server; it was taken from the environment */
+    struct notify notify;
+};
+
+/* Serves until TERM or INT. config_text: the sealed file of `config` for the children. given: taken, and left empty.
+ * Returns the exit code: 0 after a drain, 1 when it could not start (one line on stderr said why; nothing is left
+ * running). */
+int supervise_run(const struct config *config, int config_text, struct supervise_given *given);
 
 #endif

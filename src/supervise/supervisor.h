@@ -9,6 +9,7 @@
 #include "ipc/channel.h"
 #include "ipc/heritage.h"
 #include "shm/area.h"
+#include "supervise/notify.h"
 #include "supervise/restart.h"
 #include "supervise/snapshots.h"
 #include "supervise/sockets.h"
@@ -60,6 +61,7 @@ struct supervisor {
     struct area *area;
     int area_fd;
     struct sockets sockets;
+    struct notify notify;
     struct snapshots snapshots;
     struct child keeper;
     struct child *workers; /* config->workers */

@@ -98,6 +98,7 @@ static inline bool reported(struct stage *t, const char *what)
 
 static inline int run_supervisor(struct stage *t, uint32_t workers, const char *listen)
 {
+    struct supervise_given given;
     struct config c;
     struct buf text = {0};
     int fd = open(t->log, O_WRONLY | O_CREAT | O_APPEND, 0600), sealed;
@@ -117,7 +118,8 @@ static inline int run_supervisor(struct stage *t, uint32_t workers, const char *
     NEED(config_parse_listen("127.0.0.1:0", false, &c.admin, NULL) == 0);
     config_write(&c, &text);
     sealed = fd_sealed("config", buf_slice(&text), NULL);
-    return supervise_run(&c, sealed);
+    NEED(notify_open(&given.notify, NULL) == 0);
+    return supervise_run(&c, sealed, &given);
 }
 
 static inline void raise_curtain(struct stage *t, uint32_t workers, const char *listen)
