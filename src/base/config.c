@@ -37,10 +37,6 @@ static const struct {
     {"files", offsetof(struct config, files), true},
     {"env_file", offsetof(struct config, env_file), true},
     {"admin_token", offsetof(struct config, admin_token), false},
-    {"tls.cert", offsetof(struct config, tls_cert), false},
-    {"tls.key", offsetof(struct config, tls_key), false},
-    {"tls.cert_pem", offsetof(struct config, tls_cert_pem), false},
-    {"tls.key_pem", offsetof(struct config, tls_key_pem), false},
     {"store", offsetof(struct config, store), false},
 };
 enum { TEXT_COUNT = sizeof texts / sizeof *texts };
@@ -187,9 +183,12 @@ void config_free(struct config *c)
     for (size_t i = 0; i < TEXT_COUNT; i++) {
         char *text = *text_at(c, i);
         if (text != NULL)
-            explicit_bzero(text, strlen(text)); /* among them are the private key and the token */
+            explicit_bzero(text, strlen(text)); /* the token is among them */
         free(text);
     }
+    for (size_t i = 0; i < c->tls_count; i++)
+        config_tls_free(&c->tls[i]);
+    free(c->tls);
     *c = (struct config){0};
 }
 
@@ -224,6 +223,8 @@ void config_write(const struct config *c, struct buf *out)
         write_listen(out, "listen", &c->listen[i]);
     if (c->admin.text != NULL)
         write_listen(out, "admin", &c->admin);
+    for (size_t i = 0; i < c->tls_count; i++)
+        config_tls_write(&c->tls[i], out);
 }
 
 static int read_scalar(struct config *c, size_t i, bool *seen, struct slice value, struct error *err)
@@ -255,6 +256,10 @@ static int read_pair(struct config *c, bool *seen, struct slice name, struct sli
         return config_listen_read(value, &c->admin, err);
     if (slice_equal(name, SLICE("listen")) && c->listen_count < LISTENERS_MAX)
         return config_listen_read(value, config_add_listen(c), err);
+    if (slice_equal(name, SLICE("tls")))
+        config_add_tls(c);
+    if (config_tls_knows(name) && c->tls_count > 0)
+        return config_tls_read(&c->tls[c->tls_count - 1], name, value, err);
     return error_set(err, "unknown setting \"%.*s\"", name.len > 80 ? 80 : (int)name.len, name.len ? name.at : "");
 }
 
@@ -263,6 +268,13 @@ struct config_listen *config_add_listen(struct config *c)
     c->listen = need_realloc(c->listen, (c->listen_count + 1) * sizeof *c->listen);
     c->listen[c->listen_count] = (struct config_listen){0};
     return &c->listen[c->listen_count++];
+}
+
+struct config_tls *config_add_tls(struct config *c)
+{
+    c->tls = need_realloc(c->tls, (c->tls_count + 1) * sizeof *c->tls);
+    c->tls[c->tls_count] = (struct config_tls){0};
+    return &c->tls[c->tls_count++];
 }
 
 static int read_all(struct slice text, struct config *c, struct error *err)

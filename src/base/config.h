@@ -8,6 +8,7 @@
 #define CRESCENT_BASE_CONFIG_H
 
 #include "base/buf.h"
+#include "base/config_tls.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/time.h"
@@ -31,8 +32,8 @@ struct config {
     size_t listen_count;
     struct config_listen admin; /* text == NULL: off */
     char *admin_token;          /* NULL: none */
-    char *tls_cert, *tls_key;   /* paths; NULL: no TLS */
-    char *tls_cert_pem, *tls_key_pem;
+    struct config_tls *tls;     /* the first is for unknown names; none: no TLS */
+    size_t tls_count;
     char *store; /* as given; NULL: not given */
     uint32_t workers;
     bool require_verify, sandbox;
@@ -79,6 +80,8 @@ void config_listen_free(struct config_listen *l);
 /* One listener in the text form, and back. */
 void config_listen_write(const struct config_listen *l, struct buf *out);
 int config_listen_read(struct slice text, struct config_listen *listen_out, struct error *err);
+/* One more TLS entry, empty; valid until the next. */
+struct config_tls *config_add_tls(struct config *c);
 /* The text form and back. What it does not know, or lacks, is an error. */
 void config_write(const struct config *c, struct buf *out);
 int config_read(struct slice text, struct config *c_out, struct error *err);

@@ -40,11 +40,11 @@ static const char *const later[] = {"trusted_proxies",
                                     "limits.connections",
                                     "limits.connections_per_ip",
                                     "limits.requests",
-                                    "limits.max_run",
-                                    "tls.client_ca"};
+                                    "limits.max_run"};
 enum { LATER = sizeof later / sizeof *later };
-static const char *const special[] = {"hooks", "files", "listen", "store",    "admin",  "admin_token",
-                                      "tls",   "log",   "limits", "tls.cert", "tls.key"};
+static const char *const special[] = {"hooks",       "files",         "listen",     "store",   "admin",
+                                      "admin_token", "tls",           "log",        "limits",  "tls.cert",
+                                      "tls.key",     "tls.client_ca", "tls.client", "tls.ocsp"};
 enum { SPECIAL = sizeof special / sizeof *special };
 
 const char *config_file_later(size_t i)
@@ -262,33 +262,57 @@ static void read_admin(struct file *f)
         read_text(f, "admin", &f->draft->admin);
 }
 
-/* { cert = F, key = F }, or a list with one such. */
-static void read_tls(struct file *f)
+/* { cert = F, key = F, … } at the top of the stack. */
+static void read_tls_entry(struct file *f)
 {
     lua_State *L = f->L;
-    int top = lua_gettop(L);
-    if (lua_type(L, -1) == LUA_TTABLE && lua_objlen(L, -1) > 0) {
-        if (lua_objlen(L, -1) > 1)
-            note(f, "tls", "tls: more than one certificate is not in this version of crescent");
-        lua_rawgeti(L, -1, 1);
-    }
+    char where[600];
+    where_of(f, "tls", where);
     if (lua_type(L, -1) != LUA_TTABLE) {
         note(f, "tls", "tls: expected { cert = FILE, key = FILE }, got a %s", luaL_typename(L, -1));
-        lua_settop(L, top);
         return;
     }
+    struct config_draft_tls *t = config_load_tls(f->draft, where);
+    const struct {
+        const char *name;
+        struct config_text *text;
+    } fields[] = {{"tls.cert", &t->cert},
+                  {"tls.key", &t->key},
+                  {"tls.client_ca", &t->client_ca},
+                  {"tls.client", &t->client},
+                  {"tls.ocsp", &t->ocsp}};
     for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
-        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
         char name[64];
-        snprintf(name, sizeof name, "tls.%.40s", key);
-        if (strcmp(key, "cert") == 0)
-            read_text(f, name, &f->draft->tls_cert);
-        else if (strcmp(key, "key") == 0)
-            read_text(f, name, &f->draft->tls_key);
+        size_t i = 0;
+        snprintf(name, sizeof name, "tls.%.40s", lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "");
+        while (i < sizeof fields / sizeof *fields && strcmp(fields[i].name, name) != 0)
+            i++;
+        if (i < sizeof fields / sizeof *fields)
+            read_text(f, name, fields[i].text);
         else
             note_unknown(f, name);
     }
-    lua_settop(L, top);
+}
+
+/* An entry, or a list of them. */
+static void read_tls(struct file *f)
+{
+    lua_State *L = f->L;
+    size_t count = lua_type(L, -1) == LUA_TTABLE ? lua_objlen(L, -1) : 0;
+    if (count == 0) {
+        read_tls_entry(f);
+        return;
+    }
+    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
+        lua_Number at = lua_type(L, -2) == LUA_TNUMBER ? lua_tonumber(L, -2) : 0;
+        if (at < 1 || at > (lua_Number)count || at != floor(at))
+            note(f, "tls", "tls: expected an entry or a list of entries, got a mixture");
+    }
+    for (size_t i = 1; i <= count; i++) {
+        lua_rawgeti(L, -1, (int)i);
+        read_tls_entry(f);
+        lua_pop(L, 1);
+    }
 }
 
 static void read_table(struct file *f, const char *prefix);

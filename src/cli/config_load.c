@@ -8,15 +8,13 @@
 #include "base/fd.h"
 #include "base/panic.h"
 #include "cli/cli.h"
-#include "crypto/certificate.h"
+#include "cli/config_tls_files.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define PEM_MAX (1u << 20)
 
 /* --- the draft --- */
 
@@ -50,9 +48,25 @@ void config_load_listen(struct config_draft *d, const char *text, const char *wh
     config_load_text(&d->listen[d->listen_count++], text, where, false);
 }
 
+struct config_draft_tls *config_load_tls(struct config_draft *d, const char *where)
+{
+    d->tls = need_realloc(d->tls, (d->tls_count + 1) * sizeof *d->tls);
+    d->tls[d->tls_count] = (struct config_draft_tls){.where = need_strdup(where)};
+    return &d->tls[d->tls_count++];
+}
+
 static void draft_free(struct config_draft *d)
 {
     config_load_no_listen(d);
+    for (size_t i = 0; i < d->tls_count; i++) {
+        text_free(&d->tls[i].cert);
+        text_free(&d->tls[i].key);
+        text_free(&d->tls[i].client_ca);
+        text_free(&d->tls[i].client);
+        text_free(&d->tls[i].ocsp);
+        free(d->tls[i].where);
+    }
+    free(d->tls);
     text_free(&d->hooks);
     text_free(&d->files);
     text_free(&d->store);
@@ -225,8 +239,7 @@ static int read_flags(struct config_draft *d, const struct options *o, struct er
 
 /* --- the file, and where paths begin --- */
 
-/* base/path, or path where it is absolute; without "." parts and doubled or trailing slashes. malloc'ed. */
-static char *path_at(const char *base, const char *path)
+char *config_load_path(const char *base, const char *path)
 {
     struct buf joined = {0}, clean = {0};
     if (path[0] != '/')
@@ -255,7 +268,7 @@ static int read_file(struct config_draft *d, const struct options *o, const char
     const char *named = o->config != NULL ? o->config : getenv("CRESCENT_CONFIG");
     if (named != NULL && named[0] == '\0')
         return error_set(err, "CRESCENT_CONFIG: empty value (unset it for the default)");
-    char *path = path_at(here, named != NULL ? named : "crescent.lua");
+    char *path = config_load_path(here, named != NULL ? named : "crescent.lua");
     int done = 0;
     if (named == NULL && access(path, F_OK) != 0 && errno == ENOENT) {
         d->config->root = need_strdup(here);
@@ -274,8 +287,8 @@ static int finish_paths(struct config_draft *d, const char *here, struct error *
 {
     struct config *c = d->config;
     struct stat st;
-    c->env_file = path_at(c->root, ".env");
-    c->hooks = path_at(d->hooks.shell ? here : c->root, d->hooks.text != NULL ? d->hooks.text : "hooks");
+    c->env_file = config_load_path(c->root, ".env");
+    c->hooks = config_load_path(d->hooks.shell ? here : c->root, d->hooks.text != NULL ? d->hooks.text : "hooks");
     const char *where = d->hooks.where != NULL ? d->hooks.where : "the default";
     if (stat(c->hooks, &st) != 0)
         return error_errno(err, "hooks folder %s (%s)", c->hooks, where);
@@ -283,7 +296,7 @@ static int finish_paths(struct config_draft *d, const char *here, struct error *
         return error_set(err, "hooks folder %s (%s): not a folder", c->hooks, where);
     if (access(c->hooks, R_OK | X_OK) != 0)
         return error_errno(err, "hooks folder %s (%s)", c->hooks, where);
-    c->files = path_at(c->root, d->files.text != NULL ? d->files.text : "files");
+    c->files = config_load_path(c->root, d->files.text != NULL ? d->files.text : "files");
     if (stat(c->files, &st) == 0 && !S_ISDIR(st.st_mode))
         return error_set(err, "files folder %s (%s): not a folder", c->files,
                          d->files.where != NULL ? d->files.where : "the default");
@@ -294,51 +307,18 @@ static int finish_paths(struct config_draft *d, const char *here, struct error *
     return 0;
 }
 
-static int read_pem(const struct config_text *t, const char *root, char **path_out, char **pem_out, struct error *err)
-{
-    struct buf pem = {0};
-    *path_out = path_at(root, t->text);
-    if (fd_read_file(*path_out, PEM_MAX, &pem, err) != 0) {
-        buf_free(&pem);
-        return error_prefix(err, "%s", t->where);
-    }
-    if (pem.len > 0 && memchr(pem.at, '\0', pem.len) != NULL) {
-        buf_free(&pem);
-        return error_set(err, "%s: %s: not PEM", t->where, *path_out);
-    }
-    *pem_out = buf_take(&pem);
-    return 0;
-}
-
-static int finish_tls(struct config_draft *d, struct error *err)
-{
-    struct config *c = d->config;
-    const struct config_text *cert = &d->tls_cert, *key = &d->tls_key;
-    if (cert->text == NULL && key->text == NULL)
-        return 0;
-    if (cert->text == NULL || key->text == NULL)
-        return error_set(err, "%s: a certificate and a key belong together: the %s is missing",
-                         cert->text != NULL ? cert->where : key->where, cert->text != NULL ? "key" : "certificate");
-    if (read_pem(cert, c->root, &c->tls_cert, &c->tls_cert_pem, err) != 0 ||
-        read_pem(key, c->root, &c->tls_key, &c->tls_key_pem, err) != 0)
-        return -1;
-    if (certificate_check(slice_of(c->tls_cert_pem), slice_of(c->tls_key_pem), err) != 0)
-        return error_prefix(err, "%s and %s", c->tls_cert, c->tls_key);
-    return 0;
-}
-
 /* As config_parse_listen, with the place of a unix socket. */
 static int parse_listen(const struct config *c, const char *text, bool tls, struct config_listen *l, struct error *err)
 {
     if (config_parse_listen(text, tls, l, err) != 0)
         return -1;
-    return l->path == NULL ? 0 : config_listen_place(l, path_at(c->root, l->path), err);
+    return l->path == NULL ? 0 : config_listen_place(l, config_load_path(c->root, l->path), err);
 }
 
 static int finish_listen(struct config_draft *d, struct error *err)
 {
     struct config *c = d->config;
-    bool tls = c->tls_cert != NULL;
+    bool tls = c->tls_count > 0;
     if (d->listen_count == 0)
         c->listen[0].tls = tls;
     else
@@ -405,7 +385,7 @@ static int load(struct config_draft *d, const struct options *o, bool serving, c
         return -1;
     if (!serving)
         return 0;
-    if (finish_tls(d, err) != 0 || finish_listen(d, err) != 0 || finish_admin(d, err) != 0)
+    if (config_tls_files_finish(d, err) != 0 || finish_listen(d, err) != 0 || finish_admin(d, err) != 0)
         return -1;
     return 0;
 }

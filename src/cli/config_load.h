@@ -16,17 +16,30 @@ struct config_text {
     bool shell; /* typed or exported by somebody in the working directory */
 };
 
+struct config_draft_tls { /* one entry of the setting `tls` */
+    struct config_text cert, key, client_ca, client, ocsp;
+    char *where; /* "crescent.lua:4: tls" */
+};
+
 struct config_draft {
     struct config *config;
-    struct config_text hooks, files, store, admin, admin_token, tls_cert, tls_key;
+    struct config_text hooks, files, store, admin, admin_token;
+    struct config_text tls_cert, tls_key; /* of environment and flags */
     struct config_text *listen;
     size_t listen_count;
+    struct config_draft_tls *tls;
+    size_t tls_count;
 };
 
 /* Sets a text of the draft, in place of what a weaker source gave. */
 void config_load_text(struct config_text *t, const char *text, const char *where, bool shell);
 void config_load_no_listen(struct config_draft *d);
+/* One more TLS entry, empty; valid until the next. */
+struct config_draft_tls *config_load_tls(struct config_draft *d, const char *where);
 void config_load_listen(struct config_draft *d, const char *text, const char *where);
+
+/* base/path, or path where it is absolute; without "." parts and doubled or trailing slashes. malloc'ed. */
+char *config_load_path(const char *base, const char *path);
 
 /* The setting of config.def, or NULL. */
 const struct config_setting *config_load_setting(const char *name);

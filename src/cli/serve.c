@@ -9,6 +9,7 @@
 #include "base/panic.h"
 #include "cli/cli.h"
 #include "cli/config_load.h"
+#include "cli/config_tls_files.h"
 #include "cli/print.h"
 #include "ipc/heritage.h"
 #include "load/limit.h"
@@ -57,6 +58,8 @@ static int answer(int argc, char **argv, int out)
         config_write(&config, &text);
         if (fd_write_all(out, buf_slice(&text)) != 0)
             code = print_fail(CLI_FAILED, "config: %s", strerror(errno));
+        log_open(STDERR_FILENO, config.log_level, "config", isatty(STDERR_FILENO) == 1);
+        config_tls_files_warn(&config);
     } else {
         print_fail(code, "%s", err.text);
     }

@@ -47,6 +47,7 @@ static void on_close(void *data)
     if (!c->http2 && c->sock->bytes_written - c->accounted >= LIBRARY_ANSWER)
         counters_add(counters, COUNTER_library_errors, 1);
     c->sock = NULL;
+    c->ssl = NULL; /* it went just before */
     forget_if_over(c);
 }
 

@@ -22,13 +22,15 @@ struct connections {
 struct connection {
     struct list link;
     struct connections *owner;
-    h2o_socket_t *sock; /* NULL: closed */
-    uint64_t requests;  /* dispatched so far */
-    unsigned live;      /* dispatched and not disposed */
-    mono_t since;       /* accepted, or the end of its last request: idle since then */
-    mono_t resets;      /* the reset budget: a point that runs ahead of the clock with each reset */
-    uint64_t receiving; /* the number of the sweep that last saw a request arriving on it */
-    size_t accounted;   /* HTTP/1: bytes written up to the end of its last request */
+    h2o_socket_t *sock;              /* NULL: closed */
+    uint64_t requests;               /* dispatched so far */
+    unsigned live;                   /* dispatched and not disposed */
+    mono_t since;                    /* accepted, or the end of its last request: idle since then */
+    mono_t resets;                   /* the reset budget: a point that runs ahead of the clock with each reset */
+    uint64_t receiving;              /* the number of the sweep that last saw a request arriving on it */
+    size_t accounted;                /* HTTP/1: bytes written up to the end of its last request */
+    struct tls_handshake *handshake; /* NULL: there is none, or it is over */
+    struct ssl_st *ssl;              /* after the handshake, while sock is; NULL: in clear */
     bool http2;
     bool cut; /* shut down by us: what was read before that is refused without work */
 };

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "server/server_internal.h"
+#include "server/tls_handshake.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -60,8 +61,11 @@ static bool accept_one(struct listener *l)
     h2o_socket_t *client = h2o_evloop_socket_accept(l->sock);
     if (client == NULL)
         return false;
-    connections_add(&l->server->connections, client);
-    h2o_accept(l->accept, client);
+    struct connection *c = connections_add(&l->server->connections, client);
+    if (l->accept->ssl_ctx != NULL)
+        tls_handshake_begin(l->server, c);
+    else
+        h2o_accept(l->accept, client);
     return true;
 }
 

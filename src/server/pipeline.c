@@ -12,8 +12,9 @@ static const struct {
     const char *name;
     enum step_result (*run)(struct exchange *ex);
 } path[] = {
-    {"view", steps_view}, {"limits", steps_limits}, {"route", steps_route},   {"method", steps_method},
-    {"size", steps_size}, {"verify", steps_verify}, {"events", steps_events}, {"handle", steps_handle},
+    {"view", steps_view},     {"limits", steps_limits}, {"site", steps_site},
+    {"route", steps_route},   {"method", steps_method}, {"size", steps_size},
+    {"verify", steps_verify}, {"events", steps_events}, {"handle", steps_handle},
 };
 
 #define STEPS (sizeof(path) / sizeof(path[0]))

@@ -13,6 +13,7 @@
 #include "server/steps.h"
 #include "server/sweep.h"
 #include "server/tls.h"
+#include "server/tls_handshake.h"
 #include <h2o/http1.h>
 #include <h2o/http2.h>
 #include <signal.h>
@@ -86,10 +87,14 @@ static int open_tls(struct server *s, struct error *err)
         wanted |= config->listen[i].tls;
     if (!wanted)
         return 0;
-    if (config->tls_cert_pem == NULL || config->tls_key_pem == NULL)
+    if (config->tls_count == 0)
         return error_set(err, "a listener speaks TLS, but there is no certificate");
-    s->secure.ssl_ctx = tls_new(slice_of(config->tls_cert_pem), slice_of(config->tls_key_pem), s->http2, err);
-    return s->secure.ssl_ctx != NULL ? 0 : -1;
+    const struct tls_host host = {.http2 = s->http2, .tickets = &s->host.area->tickets, .info = tls_handshake_info};
+    s->tls = tls_new(config, &host, err);
+    if (s->tls == NULL)
+        return -1;
+    s->secure.ssl_ctx = tls_context(s->tls);
+    return 0;
 }
 
 struct server *server_new(const struct server_host *host, struct error *err)

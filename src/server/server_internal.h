@@ -12,6 +12,7 @@
 
 struct exchange;
 struct json_reader;
+struct tls;
 
 struct listener {
     struct server *server;
@@ -30,6 +31,7 @@ struct server {
     h2o_globalconf_t config;
     h2o_context_t context;
     h2o_accept_ctx_t plain, secure;
+    struct tls *tls; /* NULL: no listener speaks it */
 
     struct listener *listeners;
     size_t listener_count;

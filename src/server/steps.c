@@ -10,6 +10,7 @@
 #include "policy/event_type.h"
 #include "route/generation.h"
 #include "server/access.h"
+#include "server/tls.h"
 #include <lauxlib.h>
 #include <stdio.h>
 
@@ -84,6 +85,24 @@ enum step_result steps_limits(struct exchange *ex)
         return STEP_DONE;
     }
     return STEP_NEXT;
+}
+
+/*
+ * A connection may carry requests for any host, whatever name its handshake was for: one that asks for client
+ * certificates is served to who has met that (RFC 9110 7.4, 15.5.20).
+ */
+enum step_result steps_site(struct exchange *ex)
+{
+    const struct server *s = ex->server;
+    const struct connection *c = ex->connection;
+    if (s->tls == NULL)
+        return STEP_NEXT;
+    const struct tls_site *met = c != NULL && c->ssl != NULL ? tls_site_of(c->ssl) : NULL;
+    if (tls_site_may(tls_site_named(s->tls, ex->view.host), met))
+        return STEP_NEXT;
+    exchange_response(ex);
+    exchange_refuse(ex, REASON_misdirected, "this host wants a connection of its own, with a client certificate");
+    return STEP_DONE;
 }
 
 static enum step_result not_now(struct exchange *ex, const char *detail)

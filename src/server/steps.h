@@ -14,6 +14,8 @@ int steps_open(struct server *s, struct error *err);
 enum step_result steps_view(struct exchange *ex);
 /* Server-wide bounds on target and header fields: 414, 431. */
 enum step_result steps_limits(struct exchange *ex);
+/* A host that asks for client certificates, over a connection that has not met that: 421. */
+enum step_result steps_site(struct exchange *ex);
 /* The live generation, held from here on, and in it the endpoint: 503, 404. */
 enum step_result steps_route(struct exchange *ex);
 /* The handler of the method: 405, and the answer to OPTIONS. */

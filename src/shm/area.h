@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "shm/counters.h"
 #include "shm/progress.h"
+#include "shm/tickets.h"
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -37,6 +38,7 @@ struct area {
      * number), so that in an upgrade old workers stay on what they can load; written by that edition's keeper. */
     _Alignas(64) _Atomic uint64_t generation[AREA_EDITIONS];
     _Alignas(64) struct counters keeper; /* the keeper's own counters */
+    _Alignas(64) struct tickets tickets; /* written by the supervisor */
     struct area_worker worker[AREA_SLOTS];
 };
 

@@ -57,6 +57,7 @@ static int open_all(struct supervisor *s, struct error *err)
     if ((s->area = area_new(&s->area_fd, err)) == NULL)
         return -1;
     atomic_store(&s->area->workers, s->config->workers);
+    tickets_rotate(&s->area->tickets, mono_now());
     if ((s->signals = signals_open(err)) < 0)
         return -1;
     child_init(&s->keeper, HERITAGE_KEEPER, 0, 0);
@@ -264,6 +265,7 @@ static void run(struct supervisor *s)
         if (!mono_before(now, s->next_tick)) { /* a drain, too, is not to wait for what is stuck */
             s->next_tick = mono_add(now, WATCHDOG_TICK);
             watchdog_tick(s, now);
+            tickets_rotate(&s->area->tickets, now);
             trials_tick(s, now);
             notify_tick(&s->notify, now, any_serves(s));
         }

@@ -22,6 +22,15 @@ static void fill(struct config *c)
     c->limits.body = 5 << 20;
     c->require_verify = true;
     c->drain = DUR_MS(1500);
+    struct config_tls *one = config_add_tls(c);
+    config_tls_set(&one->cert, SLICE("/srv/a.pem"), SLICE("cert"));
+    config_tls_set(&one->key, SLICE("/srv/a.key"), SLICE("key"));
+    config_tls_set(&one->ocsp, SLICE("/srv/a.der"), SLICE("\0der\0"));
+    struct config_tls *two = config_add_tls(c);
+    config_tls_set(&two->cert, SLICE("/srv/b.pem"), SLICE(""));
+    config_tls_set(&two->key, SLICE("/srv/b.key"), SLICE("key"));
+    config_tls_set(&two->client_ca, SLICE("/srv/ca.pem"), SLICE("ca"));
+    two->client_optional = true;
     assert_int_equal(config_parse_listen("[::1]:8443", true, config_add_listen(c), NULL), 0);
 }
 
@@ -43,7 +52,14 @@ static void test_text_form(void **state)
     assert_string_equal(back.listen[1].host, "::1");
     assert_string_equal(back.admin.text, "127.0.0.1:8081");
     assert_string_equal(back.files, "/srv/files");
-    assert_null(back.tls_cert);
+    assert_int_equal(back.tls_count, 2);
+    assert_string_equal(back.tls[0].cert.path, "/srv/a.pem");
+    assert_string_equal(back.tls[0].key.bytes, "key");
+    assert_null(back.tls[0].client_ca.path);
+    assert_false(back.tls[0].client_optional);
+    assert_true(slice_equal(config_tls_bytes(&back.tls[0].ocsp), SLICE("\0der\0")));
+    assert_true(back.tls[1].client_optional);
+    assert_string_equal(back.tls[1].client_ca.bytes, "ca");
     config_write(&back, &again);
     assert_true(slice_equal(buf_slice(&text), buf_slice(&again)));
     config_free(&back);

@@ -213,8 +213,15 @@ static void test_file(void **state)
     refuse_file("return { exec = true }", "crescent.lua:1: setting 'exec' is not in this version of crescent");
     refuse_file("return { limits = {\n  max_run = '1s' } }",
                 "crescent.lua:2: setting 'limits.max_run' is not in this version of crescent");
-    refuse_file("return { tls = { { cert = 'a', key = 'b' }, { cert = 'c', key = 'd' } } }",
-                "crescent.lua:1: tls: more than one certificate is not in this version of crescent");
+    refuse_file("return {\n tls = { { cert = 'a', key = 'b' }, 'c' } }",
+                "crescent.lua:2: tls: expected { cert = FILE, key = FILE }, got a string");
+    refuse_file("return { tls = { { cert = 'a', key = 'b' }, x = 1 } }",
+                "crescent.lua:1: tls: expected an entry or a list of entries, got a mixture");
+    refuse_file("return { tls = { cert = 'a', key = 'b', cleint_ca = 'c' } }",
+                "crescent.lua:1: unknown setting 'tls.cleint_ca' (did you mean 'tls.client_ca'?)");
+    refuse_file("return { tls = { cert = 'a', key = true } }",
+                "crescent.lua:1: tls.key: expected a string, got a boolean");
+    refuse_file("return { tls = {} }", "crescent.lua:1: tls: an entry without cert and key");
     refuse_file("return { tls = { cert = 'a' } }",
                 "crescent.lua:1: tls.cert: a certificate and a key belong together: the key is missing");
     refuse_file("return { listen = 'https://127.0.0.1:1' }",
