@@ -41,13 +41,20 @@ static void write_head(struct buf *out, const char *metric, const char *kind, co
     buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", metric, help, metric, kind);
 }
 
+/* The ones that only grow are named so. */
+static bool is_total(const char *metric)
+{
+    size_t len = strlen(metric);
+    return len > 6 && strcmp(metric + len - 6, "_total") == 0;
+}
+
 static void write_counters(const struct area *area, struct buf *out)
 {
     const char *metric = "";
     for (unsigned i = 0; i < COUNTER_COUNT; i++) {
         bool labelled = counters[i].labels[0] != '\0';
         if (strcmp(metric, counters[i].metric) != 0)
-            write_head(out, counters[i].metric, "counter", counters[i].help);
+            write_head(out, counters[i].metric, is_total(counters[i].metric) ? "counter" : "gauge", counters[i].help);
         metric = counters[i].metric;
         buf_addf(out, "%s%s%s%s %llu\n", metric, labelled ? "{" : "", counters[i].labels, labelled ? "}" : "",
                  (unsigned long long)sum_counter(area, i));

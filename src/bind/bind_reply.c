@@ -15,6 +15,7 @@
 struct reading {
     const struct uuid *id;
     struct http_response *response;
+    struct bind_reply_plan *plan;
     struct buf *room;
     struct error *err;
     bool failed;
@@ -138,6 +139,8 @@ static int take_reply_body(lua_State *L, int reply, int kind, struct reading *r)
     }
     if (kind == REPLY_KIND_JSON)
         return take_json(L, body, r);
+    if (kind == REPLY_KIND_STREAM || kind == REPLY_KIND_SSE)
+        return bind_reply_plan_read(L, reply, r->response, r->plan, r->err);
     if (kind == REPLY_KIND_REDIRECT)
         return lua_type(L, body) == LUA_TSTRING ? add(r, "location", text_at(L, body))
                                                 : error_set(r->err, "reply.redirect without its URL");
@@ -266,10 +269,11 @@ static int read_protected(lua_State *L)
     return 0;
 }
 
-int bind_reply_read(lua_State *co, int count, const struct uuid *id, struct http_response *r, struct buf *room,
-                    struct error *err)
+int bind_reply_read(lua_State *co, int count, const struct uuid *id, struct http_response *r,
+                    struct bind_reply_plan *plan, struct buf *room, struct error *err)
 {
-    struct reading reading = {.id = id, .response = r, .room = room, .err = err};
+    struct reading reading = {.id = id, .response = r, .plan = plan, .room = room, .err = err};
+    *plan = (struct bind_reply_plan){0};
     if (count > 8) { /* more than any form has; and the stack shall not grow here */
         lua_settop(co, 8);
         count = 8;
@@ -278,9 +282,11 @@ int bind_reply_read(lua_State *co, int count, const struct uuid *id, struct http
     lua_rawget(co, LUA_REGISTRYINDEX);
     lua_insert(co, 1);
     lua_pushlightuserdata(co, &reading);
-    if (lua_pcall(co, count + 1, 1, 0) != 0)
+    if (lua_pcall(co, count + 1, 1, 0) != 0) {
+        bind_reply_plan_drop(co, plan);
         return error_set(err, "the answer could not be read: %s",
                          lua_type(co, -1) == LUA_TSTRING ? lua_tostring(co, -1) : "error");
+    }
     return reading.failed ? -1 : 0;
 }
 

@@ -5,16 +5,27 @@
 #ifndef CRESCENT_BIND_BIND_REPLY_H
 #define CRESCENT_BIND_BIND_REPLY_H
 
+#include "base/time.h"
 #include "base/uuid.h"
 #include "http/response.h"
 #include <lua.h>
+
+/* What is to be streamed after the response's headers (reply.stream, reply.sse). */
+struct bind_reply_plan {
+    int function; /* registry reference, its holder's to release; 0: nothing is, the response is the answer */
+    bool sse;
+    dur_t timeout;   /* of the whole stream; 0: none */
+    dur_t heartbeat; /* 0: none */
+};
+/* Releases its function. [-0,+0,-] */
+void bind_reply_plan_drop(lua_State *L, struct bind_reply_plan *plan);
 
 /*
  * Reads `count` results at the bottom of co's stack, by the forms of the design's section 1, into r (inited).
  * The body's bytes stay on co's stack, or in room. 0, or -1 with words ("handle returned nil, err: ..."). Never raises.
  */
-int bind_reply_read(lua_State *co, int count, const struct uuid *id, struct http_response *r, struct buf *room,
-                    struct error *err);
+int bind_reply_read(lua_State *co, int count, const struct uuid *id, struct http_response *r,
+                    struct bind_reply_plan *plan, struct buf *room, struct error *err);
 
 /* Pushes the global reply. Once per state, before any bind_reply_read. [-0,+1,m] */
 void bind_reply_open(lua_State *L);

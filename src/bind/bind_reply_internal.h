@@ -13,7 +13,9 @@ enum bind_reply_kind {
     REPLY_KIND_HTML,
     REPLY_KIND_BYTES,
     REPLY_KIND_REDIRECT,
-    REPLY_KIND_PROBLEM
+    REPLY_KIND_PROBLEM,
+    REPLY_KIND_STREAM,
+    REPLY_KIND_SSE
 };
 
 /* Positions in a reply's table. */
@@ -24,13 +26,26 @@ enum bind_reply_field {
     REPLY_HEADERS,
     REPLY_COOKIES,
     REPLY_TYPE,
-    REPLY_FIELDS = REPLY_TYPE
+    REPLY_TIMEOUT,   /* of a stream: nanoseconds */
+    REPLY_HEARTBEAT, /* of events: nanoseconds; 0: none */
+    REPLY_FIELDS = REPLY_HEARTBEAT
 };
 
 /* Puts the metatable and the protected reader into the registry; once per state. [-0,+0,m] */
 void bind_reply_register(lua_State *L);
 /* Pushes a new reply with kind and status. [-0,+1,m] */
 void bind_reply_push(lua_State *L, enum bind_reply_kind kind, int status);
+/*
+ * reply.<kind>(value, opts), `what`: "reply.json": pushes the reply with the value at 1 as its body, opts at 2 read:
+ * a status, or a table with the `known` fields, of which status, headers, cookies and type are read here. [-0,+1,v]
+ */
+int bind_reply_make(lua_State *L, enum bind_reply_kind kind, int status, const char *what, const char *const *known);
+/* reply.stream(function [, opts]) and reply.sse(function [, opts]). */
+int bind_reply_stream(lua_State *L);
+int bind_reply_sse(lua_State *L);
+/* Reads the stream or sse reply at `index`, whose response has its headers. 0, or -1 with words; may raise (memory). */
+int bind_reply_plan_read(lua_State *L, int index, struct http_response *r, struct bind_reply_plan *plan,
+                         struct error *err);
 /*
  * Adds a Set-Cookie header (RFC 6265 4.1.1) for each cookie of the table at `index`: name = "value", or
  * name = { value, path, domain, max_age, secure, http_only, same_site }. nil: none. 0, or -1 with words.

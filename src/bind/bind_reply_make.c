@@ -1,7 +1,7 @@
 /*
- * bind_reply_make.c: the global reply: reply.json, text, html, bytes, redirect, problem; what later versions have is
- * refused by name. opts is a status or { status, headers, cookies, type }.
- * Runs in: the state's thread. Fails: misuse raises, with the script's line.
+ * bind_reply_make.c: the global reply: reply.json, text, html, bytes, redirect, problem, stream, sse; what later
+ * versions have is refused by name. opts is a status or { status, headers, cookies, type }. Runs in: the state's
+ * thread. Fails: misuse raises, with the script's line.
  */
 #include "bind/bind_reply_internal.h"
 #include "script/error.h"
@@ -9,9 +9,8 @@
 #include <lauxlib.h>
 
 /* Reads opts at index 2 into the reply at the top of the stack; `what`: "reply.json". */
-static void take_options(lua_State *L, const char *what)
+static void take_options(lua_State *L, const char *what, const char *const *known)
 {
-    static const char *const known[] = {"status", "headers", "cookies", "type", NULL};
     static const char *const tables[] = {"headers", "cookies"};
     static const int fields[] = {REPLY_HEADERS, REPLY_COOKIES};
     struct table_reader options;
@@ -44,17 +43,24 @@ static void take_options(lua_State *L, const char *what)
     }
 }
 
-/* reply.<kind>(value, opts): status unless opts has one; the value at 1 is the body, or a redirect's URL. */
-static int make(lua_State *L, enum bind_reply_kind kind, int status, const char *what)
+/* The status is that of opts where these have one; the value at 1 is the body, a redirect's URL, a stream's function.
+ */
+int bind_reply_make(lua_State *L, enum bind_reply_kind kind, int status, const char *what, const char *const *known)
 {
     if (lua_gettop(L) > 2)
         return script_error_words(L, "%s: expected one value and options, got %d values", what, lua_gettop(L));
     lua_settop(L, 2);
     bind_reply_push(L, kind, status);
-    take_options(L, what);
+    take_options(L, what, known);
     lua_pushvalue(L, 1);
     lua_rawseti(L, -2, REPLY_BODY);
     return 1;
+}
+
+static int make(lua_State *L, enum bind_reply_kind kind, int status, const char *what)
+{
+    static const char *const known[] = {"status", "headers", "cookies", "type", NULL};
+    return bind_reply_make(L, kind, status, what, known);
 }
 
 /*
@@ -128,15 +134,16 @@ static int reply_problem(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"json", reply_json},         {"text", reply_text},       {"html", reply_html}, {"bytes", reply_bytes},
-    {"redirect", reply_redirect}, {"problem", reply_problem}, {NULL, NULL},
+    {"json", reply_json},          {"text", reply_text},         {"html", reply_html},
+    {"bytes", reply_bytes},        {"redirect", reply_redirect}, {"problem", reply_problem},
+    {"stream", bind_reply_stream}, {"sse", bind_reply_sse},      {NULL, NULL},
 };
 
 /* reply.<name> that is not there: later versions' by name, others with the nearest. */
 static int reply_missing(lua_State *L)
 {
-    static const char *const names[] = {"json", "text", "html", "bytes", "redirect", "problem"};
-    static const char *const later[] = {"file", "skip", "stream", "sse", "proxy"};
+    static const char *const names[] = {"json", "text", "html", "bytes", "redirect", "problem", "stream", "sse"};
+    static const char *const later[] = {"file", "skip", "proxy"};
     struct slice name;
     name.at = luaL_checklstring(L, 2, &name.len);
     for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)

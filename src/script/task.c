@@ -157,6 +157,11 @@ void task_cancel(struct task **t)
     give_back(it, false);
 }
 
+struct task *task_current(const struct state *s)
+{
+    return s->current;
+}
+
 size_t task_count(const struct state *s)
 {
     return s->task_count;

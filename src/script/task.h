@@ -28,6 +28,8 @@ struct task *task_start(struct state *s, int nargs, const char *name, uint64_t v
 /* Ends a suspended task: its await is cancelled, nothing of the script runs any more, done is not called. Leaves NULL.
  */
 void task_cancel(struct task **t);
+/* The one that runs now, or NULL. */
+struct task *task_current(const struct state *s);
 /* How many are suspended or running in this state. */
 size_t task_count(const struct state *s);
 

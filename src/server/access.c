@@ -95,3 +95,31 @@ void access_timeout(struct exchange *ex)
     log_at(LOG_WARN, "request timed out", LOG_SLICE("script", n.endpoint), LOG_SLICE("request_id", n.id_text),
            LOG_FLOAT("seconds", (double)exchange_endpoint(ex)->timeout.ns / 1e9));
 }
+
+void access_stream_begun(struct exchange *ex)
+{
+    counters_add(ex->server->counters, COUNTER_streams, 1);
+}
+
+void access_stream_ended(struct exchange *ex, enum access_stream_end how)
+{
+    static const enum counter ends[] = {COUNTER_streams_complete, COUNTER_streams_gone, COUNTER_streams_broken};
+    struct counters *c = ex->server->counters;
+    counters_add(c, ends[how], 1);
+    counters_set(c, COUNTER_streams, counters_get(c, COUNTER_streams) - 1);
+    if (ex->gone)
+        return; /* counted when its client was seen to leave, while the handler ran on */
+    if (how == ACCESS_STREAM_GONE)
+        access_gone(ex);
+    else
+        access_answered(ex, how == ACCESS_STREAM_COMPLETE ? ex->status : 500);
+}
+
+void access_stream_timeout(struct exchange *ex)
+{
+    struct names n;
+    name(ex, &n);
+    counters_add(ex->server->counters, COUNTER_script_timeouts, 1);
+    log_at(LOG_WARN, "stream timed out", LOG_SLICE("script", n.endpoint), LOG_SLICE("request_id", n.id_text),
+           LOG_FLOAT("seconds", (double)ex->plan.timeout.ns / 1e9));
+}

@@ -20,5 +20,11 @@ void access_refused(struct exchange *ex, enum reason reason, int status);
 void access_script_error(struct exchange *ex, const struct script_error *e);
 void access_bad_reply(struct exchange *ex, const char *words);
 void access_timeout(struct exchange *ex);
+/* A streamed answer began; it ended, which is when it counts as an answer (broken off: as a 5xx), or as one gone. */
+enum access_stream_end { ACCESS_STREAM_COMPLETE, ACCESS_STREAM_GONE, ACCESS_STREAM_BROKEN };
+void access_stream_begun(struct exchange *ex);
+void access_stream_ended(struct exchange *ex, enum access_stream_end how);
+/* It passed the time that its script gave it. */
+void access_stream_timeout(struct exchange *ex);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/panic.h"
 #include "server/listener.h"
 #include "server/server_internal.h"
+#include "server/streaming.h"
 #include "server/sweep.h"
 #include <sys/socket.h>
 
@@ -41,6 +42,12 @@ static void drain_on(struct timeout *t)
             return;
         }
         listener_close(s);
+    }
+    /* Who listens to events comes back by himself, and finds the next worker. */
+    if (streaming_drain(s, late && !s->streams_stopped)) {
+        s->streams_stopped = true;
+        timeout_set(s->host.loop, &s->drain, mono_add(now, DUR_MS(50)), drain_on);
+        return;
     }
     /* libh2o's GOAWAY would cut an upload that it promised to take, so it waits for those, up to half the time. */
     bool half = mono_since(s->drain_until, now).ns < s->drain_half.ns;

@@ -8,6 +8,7 @@
 #define CRESCENT_SERVER_EXCHANGE_H
 
 #include "bind/bind_req.h"
+#include "bind/bind_stream.h"
 #include "policy/policy.h"
 #include "script/task.h"
 #include "server/server_internal.h"
@@ -18,12 +19,15 @@ enum step_result {
     STEP_DONE  /* answered (or there is nobody left to answer) */
 };
 
+struct http_stream;
+struct streaming_writer;
+
 #define EXCHANGE_MAGIC 0x65786368u
 
 struct exchange {
     uint32_t magic;
     struct exchange *next; /* in the pool */
-    struct list link;      /* in server.waiting or server.answering */
+    struct list link;      /* in server.waiting, .streaming or .answering */
     struct server *server;
     struct connection *connection; /* NULL: none is known */
     struct st_h2o_req_t *req;      /* NULL once disposed */
@@ -45,6 +49,11 @@ struct exchange {
     mono_t started;
     struct timeout deadline;
     struct loop_later later; /* goes on with the pipeline after a task that waited */
+
+    struct http_stream *stream; /* the answer is being written; see streaming.h */
+    const struct streaming_writer *writer;
+    struct bind_reply_plan plan; /* of a script's stream */
+    struct bind_stream *script;
 
     mono_t progress_at; /* while answering: when the delivery last moved */
     uint64_t progress;

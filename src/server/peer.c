@@ -7,7 +7,6 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -48,4 +47,10 @@ uint64_t peer_progress(int fd, uint64_t written)
     if (ioctl(fd, SIOCOUTQ, &queued) != 0)
         queued = 0;
     return written << 32 | (uint32_t)queued;
+}
+
+bool peer_owes(int fd)
+{
+    int queued = 0; /* of TCP: what is not acknowledged */
+    return ioctl(fd, SIOCOUTQ, &queued) == 0 && queued > 0;
 }

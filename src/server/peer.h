@@ -7,6 +7,7 @@
 #ifndef CRESCENT_SERVER_PEER_H
 #define CRESCENT_SERVER_PEER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum peer {
@@ -17,5 +18,7 @@ enum peer {
 enum peer peer_look(int fd);
 /* A number that changes when the peer takes something in; written: bytes given to the kernel so far. */
 uint64_t peer_progress(int fd, uint64_t written);
+/* Whether there is something that it has not taken in. */
+bool peer_owes(int fd);
 
 #endif

@@ -12,9 +12,9 @@ static const struct {
     const char *name;
     enum step_result (*run)(struct exchange *ex);
 } path[] = {
-    {"view", steps_view},     {"limits", steps_limits}, {"site", steps_site},
-    {"route", steps_route},   {"method", steps_method}, {"size", steps_size},
-    {"verify", steps_verify}, {"events", steps_events}, {"handle", steps_handle},
+    {"view", steps_view},     {"limits", steps_limits}, {"site", steps_site},     {"route", steps_route},
+    {"method", steps_method}, {"size", steps_size},     {"verify", steps_verify}, {"events", steps_events},
+    {"handle", steps_handle}, {"stream", steps_stream},
 };
 
 #define STEPS (sizeof(path) / sizeof(path[0]))
@@ -22,14 +22,15 @@ static const struct {
 static void walk(struct exchange *ex)
 {
     while (ex->step < STEPS) {
-        CHECK(ex->magic == EXCHANGE_MAGIC && ex->task == NULL && ex->status == 0);
+        CHECK(ex->magic == EXCHANGE_MAGIC && ex->task == NULL && (ex->status == 0 || ex->stream != NULL));
         CHECK(ex->generation == NULL || exchange_endpoint(ex)->magic == ENDPOINT_MAGIC);
         switch (path[ex->step].run(ex)) {
         case STEP_NEXT:
             ex->step++;
             break;
         case STEP_WAIT:
-            cancel_arm(ex);
+            if (ex->stream == NULL)
+                cancel_arm(ex);
             return;
         case STEP_DONE:
             exchange_over(ex);
@@ -48,7 +49,8 @@ static void go_on(struct loop_later *later)
         exchange_over(ex);
         return;
     }
-    list_remove(&ex->link);
+    if (ex->stream == NULL)
+        list_remove(&ex->link);
     ex->step++;
     walk(ex);
 }

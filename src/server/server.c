@@ -104,6 +104,8 @@ struct server *server_new(const struct server_host *host, struct error *err)
     s->counters = &host->area->worker[host->slot].counters;
     list_init(&s->waiting);
     list_init(&s->answering);
+    list_init(&s->streaming);
+    counters_set(s->counters, COUNTER_streams, 0); /* those of a worker before this one went with it */
     http_response_init(&s->response);
     connections_init(&s->connections, host->loop, s->counters);
     signal(SIGPIPE, SIG_IGN); /* libh2o writes with writev */

@@ -41,6 +41,7 @@ struct server {
     struct connections connections;
     struct list waiting;    /* exchanges whose task is suspended */
     struct list answering;  /* exchanges whose answer is on its way */
+    struct list streaming;  /* exchanges whose answer is still being written */
     struct exchange *spare; /* pool, linked by `next` */
     size_t spare_count;
 
@@ -58,12 +59,12 @@ struct server {
     struct buf room;
     struct json_reader *json;
 
-    int push_handle, push_verify; /* registry references of steps.c */
+    int push_handle, push_verify, push_stream; /* registry references of steps.c */
 
     mono_t log_window; /* refusals in the log are bounded: see access.c */
     unsigned log_count, log_left_out;
 
-    bool draining, shutdown_asked;
+    bool draining, shutdown_asked, streams_stopped;
     struct timeout drain;
     mono_t drain_until;
     mono_t last_call; /* the listening sockets are closed then */

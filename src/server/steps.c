@@ -39,6 +39,8 @@ static void open_protected(lua_State *L, void *cookie)
     s->push_handle = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_pushcfunction(L, push_verify);
     s->push_verify = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pushcfunction(L, steps_stream_push);
+    s->push_stream = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 int steps_open(struct server *s, struct error *err)
@@ -184,8 +186,13 @@ static enum step_result answer_raised(struct exchange *ex, lua_State *co)
     return result;
 }
 
-/* Starts a task of what the registry's function `push` pushes for this exchange. */
-static enum step_result start_task(struct exchange *ex, int push, task_done_fn *done)
+static void answer_unstarted(struct exchange *ex, lua_State *L)
+{
+    answer_raised(ex, L);
+}
+
+enum step_result steps_task(struct exchange *ex, int push, task_done_fn *done,
+                            void (*failed)(struct exchange *ex, lua_State *L))
 {
     struct server *s = ex->server;
     lua_State *L = state_lua(s->host.state);
@@ -193,9 +200,9 @@ static enum step_result start_task(struct exchange *ex, int push, task_done_fn *
     lua_rawgeti(L, LUA_REGISTRYINDEX, push);
     lua_pushlightuserdata(L, ex);
     if (lua_pcall(L, 1, LUA_MULTRET, 0) != 0) {
-        enum step_result result = answer_raised(ex, L);
+        failed(ex, L);
         lua_settop(L, top);
-        return result;
+        return STEP_DONE;
     }
     struct endpoint *e = exchange_endpoint(ex);
     ex->starting = true;
@@ -207,8 +214,7 @@ static enum step_result start_task(struct exchange *ex, int push, task_done_fn *
     return STEP_WAIT;
 }
 
-/* A task has ended: the step returns its outcome, or, when it had waited, the pipeline goes on from the loop. */
-static void task_over(struct exchange *ex, enum step_result outcome)
+void steps_task_over(struct exchange *ex, enum step_result outcome)
 {
     ex->outcome = outcome;
     if (!ex->starting)
@@ -235,14 +241,14 @@ static void verified(enum task_end end, lua_State *co, int count, void *cookie)
     ex->task = NULL;
     if (end == TASK_FAILED) {
         counters_refused(ex->server->counters, REASON_verifier_failed);
-        task_over(ex, answer_raised(ex, co));
+        steps_task_over(ex, answer_raised(ex, co));
         return;
     }
     enum reason reason = REASON_none;
     if (bind_verify_result(co, count, &reason) == VERDICT_PASS)
-        task_over(ex, STEP_NEXT);
+        steps_task_over(ex, STEP_NEXT);
     else
-        task_over(ex, refuse_verify(ex, reason));
+        steps_task_over(ex, refuse_verify(ex, reason));
 }
 
 enum step_result steps_verify(struct exchange *ex)
@@ -251,7 +257,7 @@ enum step_result steps_verify(struct exchange *ex)
     if (v == NULL)
         return STEP_NEXT;
     if (verify_needs_lua(v))
-        return start_task(ex, ex->server->push_verify, verified);
+        return steps_task(ex, ex->server->push_verify, verified, answer_unstarted);
     enum reason reason = REASON_none;
     if (verify_check(v, &ex->view, ex->view.received_at, &ex->auth, &reason) == VERDICT_PASS)
         return STEP_NEXT;
@@ -314,12 +320,14 @@ static enum step_result answer_reply(struct exchange *ex, lua_State *co, int cou
     struct server *s = ex->server;
     struct error err = {""};
     buf_clear(&s->room);
-    if (bind_reply_read(co, count, &ex->view.id, exchange_response(ex), &s->room, &err) != 0) {
+    if (bind_reply_read(co, count, &ex->view.id, exchange_response(ex), &ex->plan, &s->room, &err) != 0) {
         access_bad_reply(ex, err.text);
         exchange_response(ex);
         exchange_problem(ex, 500, SLICE_NONE, SLICE_NONE);
         return STEP_DONE;
     }
+    if (ex->plan.function != 0)
+        return steps_stream_begin(ex) ? STEP_NEXT : STEP_DONE;
     exchange_answer(ex);
     if (s->room.room > ROOM_KEPT) /* a large answer has been copied into libh2o's memory */
         buf_free(&s->room);
@@ -331,10 +339,10 @@ static void handled(enum task_end end, lua_State *co, int count, void *cookie)
     struct exchange *ex = cookie;
     CHECK(ex->magic == EXCHANGE_MAGIC);
     ex->task = NULL;
-    task_over(ex, end == TASK_FAILED ? answer_raised(ex, co) : answer_reply(ex, co, count));
+    steps_task_over(ex, end == TASK_FAILED ? answer_raised(ex, co) : answer_reply(ex, co, count));
 }
 
 enum step_result steps_handle(struct exchange *ex)
 {
-    return start_task(ex, ex->server->push_handle, handled);
+    return steps_task(ex, ex->server->push_handle, handled, answer_unstarted);
 }

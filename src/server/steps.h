@@ -5,6 +5,7 @@
 #ifndef CRESCENT_SERVER_STEPS_H
 #define CRESCENT_SERVER_STEPS_H
 
+#include "script/task.h"
 #include "server/exchange.h"
 
 /* Puts into the Lua state what the steps call there. 0, or -1 with words. */
@@ -28,5 +29,22 @@ enum step_result steps_verify(struct exchange *ex);
 enum step_result steps_events(struct exchange *ex);
 /* The script's handler, and what it returns. */
 enum step_result steps_handle(struct exchange *ex);
+/* The body of a streamed answer, written by the function that the handler gave. */
+enum step_result steps_stream(struct exchange *ex);
+
+/* --- between steps.c and steps_stream.c --- */
+
+/*
+ * Starts a task of what the registry's function `push` pushes for this exchange; `failed` where that raises, with the
+ * error on top of L's stack (then STEP_DONE). done is to call steps_task_over as its last action.
+ */
+enum step_result steps_task(struct exchange *ex, int push, task_done_fn *done,
+                            void (*failed)(struct exchange *ex, lua_State *L));
+/* A task has ended: the step returns its outcome, or, when it had waited, the pipeline goes on from the loop. */
+void steps_task_over(struct exchange *ex, enum step_result outcome);
+/* The plan of a streamed answer, with the response's headers: begins. Whether there is a body to write. */
+bool steps_stream_begin(struct exchange *ex);
+/* Called with the exchange: pushes the function and its argument. */
+int steps_stream_push(lua_State *L);
 
 #endif

@@ -7,6 +7,7 @@
 #include "server/cancel.h"
 #include "server/exchange.h"
 #include "server/peer.h"
+#include "server/streaming.h"
 
 struct look { /* one sweep */
     struct server *server;
@@ -124,6 +125,45 @@ static void look_at_answers(struct look *look)
     }
 }
 
+/* --- answers that are still written ----------------------------------------------------------------------------- */
+
+/*
+ * A silent stream is its script's matter; bytes that wait for the client are the client's: those not handed to the
+ * kernel, and those that its connection has not acknowledged. HTTP/1 is not polled by libh2o between two pieces, so its
+ * clients that have gone are found here. One that has only shut down its sending side cannot be told from those that
+ * went without a word more, and a stream may have no other end: it counts as gone.
+ */
+static void look_at_stream(struct look *look, struct exchange *ex)
+{
+    const struct connection *c = ex->connection;
+    bool http1 = ex->req->version < 0x200, waits = streaming_waits(ex);
+    if (c == NULL || c->sock == NULL)
+        return;
+    int fd = h2o_socket_get_fd(c->sock);
+    if (http1 && peer_look(fd) != PEER_THERE) {
+        streaming_gone(ex);
+        return;
+    }
+    uint64_t progress = waits ? delivered(ex) : peer_progress(fd, c->sock->bytes_written);
+    if ((!waits && !peer_owes(fd)) || progress != ex->progress) {
+        ex->progress = progress;
+        ex->progress_at = look->now;
+    } else if (mono_since(look->now, ex->progress_at).ns > look->limits->write_time.ns) {
+        streaming_cut(ex, COUNTER_cut_write);
+    }
+}
+
+static void look_at_streams(struct look *look)
+{
+    struct list *all = &look->server->streaming;
+    for (struct list *l = all->next, *next; l != all; l = next) {
+        struct exchange *ex = CONTAINER_OF(l, struct exchange, link);
+        next = l->next;
+        CHECK(ex->magic == EXCHANGE_MAGIC && ex->req != NULL);
+        look_at_stream(look, ex);
+    }
+}
+
 /* --- clients that have gone ------------------------------------------------------------------------------------- */
 
 /*
@@ -174,6 +214,7 @@ static void sweep(struct timeout *t)
     look_at_requests(&look);
     look_at_connections(&look);
     look_at_answers(&look);
+    look_at_streams(&look);
     look_at_waiting(&look);
     count_library_errors(s);
     timeout_set(s->host.loop, &s->sweep, mono_add(look.now, interval(look.limits)), sweep);

@@ -30,6 +30,10 @@ static inline void counters_add(struct counters *c, enum counter which, uint64_t
     atomic_store_explicit(&c->value[which], atomic_load_explicit(&c->value[which], memory_order_relaxed) + n,
                           memory_order_relaxed);
 }
+static inline void counters_set(struct counters *c, enum counter which, uint64_t n)
+{
+    atomic_store_explicit(&c->value[which], n, memory_order_relaxed);
+}
 static inline void counters_refused(struct counters *c, unsigned reason)
 {
     if (reason < COUNTERS_REASONS)

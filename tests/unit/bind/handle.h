@@ -38,6 +38,7 @@ static struct answer {
     enum task_end end;
     int read; /* of bind_reply_read */
     struct http_response response;
+    struct bind_reply_plan plan;
     struct buf room, body, text; /* text: status, headers and body, for comparing */
     struct error err;
     struct script_error raised;
@@ -111,7 +112,7 @@ static inline void over(enum task_end end, lua_State *co, int count, void *cooki
         return;
     }
     http_response_init(&answer.response);
-    answer.read = bind_reply_read(co, count, &http.id, &answer.response, &answer.room, &answer.err);
+    answer.read = bind_reply_read(co, count, &http.id, &answer.response, &answer.plan, &answer.room, &answer.err);
     if (answer.read == 0)
         buf_add_slice(&answer.body, answer.response.body);
 }

@@ -141,7 +141,7 @@ static void misuse_of_reply_raises_with_the_scripts_line(void **state)
     expect_raised("return reply.problem(200)", 500, "400 to 599");
     expect_raised("return reply.problem(404.5)", 500, "400 to 599");
     expect_raised("return reply.file 'x'", 500, "reply.file is not in this version of crescent");
-    expect_raised("return reply.stream(print)", 500, "reply.stream is not in this version");
+    expect_raised("return reply.proxy 'x'", 500, "reply.proxy is not in this version");
     expect_raised("return reply.jsn {}", 500, "did you mean reply.json?");
     expect_raised("local r = reply.json {} r.status = 500 return r", 500, "a reply has no field 'status'");
     expect_raised("return reply.json({}).status", 500, "a reply has no field 'status'");

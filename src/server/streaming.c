@@ -1,0 +1,144 @@
+/*
+ * streaming.c: see streaming.h. However it ends, `leave` comes first: from then on the writer is not told anything, and
+ * the exchange is one whose answer is on its way out.
+ */
+#include "server/streaming.h"
+#include "base/panic.h"
+#include "http/stream.h"
+#include "server/access.h"
+#include "server/exchange.h"
+
+/* --- under way -------------------------------------------------------------------------------------------------- */
+
+static void on_ready(void *cookie)
+{
+    struct exchange *ex = cookie;
+    CHECK(ex->magic == EXCHANGE_MAGIC && ex->stream != NULL);
+    ex->writer->ready(ex);
+}
+
+static void on_gone(void *cookie);
+
+static const struct http_stream_events events = {on_ready, on_gone};
+
+bool streaming_begin(struct exchange *ex, long long length, const struct streaming_writer *writer)
+{
+    struct server *s = ex->server;
+    CHECK(ex->magic == EXCHANGE_MAGIC && ex->status == 0 && ex->task == NULL);
+    timeout_clear(&ex->deadline); /* it was the handler's */
+    list_remove(&ex->link);
+    ex->status = s->response.status;
+    if (ex->req == NULL)
+        return false; /* counted when the client went */
+    if (s->draining)
+        ex->req->http1_is_persistent = 0;
+    ex->progress_at = loop_now(s->host.loop);
+    if (slice_equal(ex->view.method, SLICE("HEAD"))) {
+        access_answered(ex, ex->status);
+        list_add(&s->answering, &ex->link);
+        http_stream_head(&s->response, ex->req, length);
+        return false;
+    }
+    list_add(&s->streaming, &ex->link);
+    ex->writer = writer;
+    ex->stream = http_stream_begin(s->host.loop, &s->response, ex->req, length, &events, ex);
+    access_stream_begun(ex);
+    return true;
+}
+
+bool streaming_write(struct exchange *ex, struct slice bytes)
+{
+    return http_stream_write(ex->stream, bytes);
+}
+
+bool streaming_waits(const struct exchange *ex)
+{
+    return http_stream_waits(ex->stream);
+}
+
+/* --- the end, by whom it may be --------------------------------------------------------------------------------- */
+
+static struct http_stream *leave(struct exchange *ex, enum access_stream_end how)
+{
+    struct http_stream *stream = ex->stream;
+    CHECK(ex->magic == EXCHANGE_MAGIC && stream != NULL);
+    timeout_clear(&ex->deadline);
+    access_stream_ended(ex, how);
+    ex->stream = NULL;
+    bind_req_end(&ex->bind);
+    list_remove(&ex->link);
+    list_add(&ex->server->answering, &ex->link);
+    return stream;
+}
+
+void streaming_end(struct exchange *ex)
+{
+    http_stream_end(leave(ex, ACCESS_STREAM_COMPLETE));
+}
+
+void streaming_break(struct exchange *ex)
+{
+    http_stream_abort(leave(ex, ACCESS_STREAM_BROKEN));
+}
+
+/* Not by its writer: that one is stopped, and nothing goes on. */
+static struct http_stream *stop(struct exchange *ex, enum access_stream_end how)
+{
+    ex->writer->stop(ex);
+    loop_later_cancel(&ex->later);
+    return leave(ex, how);
+}
+
+/* libh2o has disposed of the request, or is about to. */
+static void on_gone(void *cookie)
+{
+    struct exchange *ex = cookie;
+    stop(ex, ACCESS_STREAM_GONE);
+    list_remove(&ex->link); /* there is no answer any more whose way could be watched */
+    exchange_over(ex);
+}
+
+void streaming_gone(struct exchange *ex)
+{
+    http_stream_abort(stop(ex, ACCESS_STREAM_GONE));
+    exchange_over(ex);
+}
+
+void streaming_cut(struct exchange *ex, enum counter why)
+{
+    connections_cut(ex->connection, why);
+    http_stream_abort(stop(ex, ACCESS_STREAM_BROKEN));
+    exchange_over(ex);
+}
+
+static void time_over(struct timeout *t)
+{
+    struct exchange *ex = CONTAINER_OF(t, struct exchange, deadline);
+    access_stream_timeout(ex);
+    http_stream_abort(stop(ex, ACCESS_STREAM_BROKEN));
+    exchange_over(ex);
+}
+
+void streaming_limit(struct exchange *ex, dur_t within)
+{
+    struct loop *l = ex->server->host.loop;
+    timeout_set(l, &ex->deadline, mono_add(loop_now(l), within), time_over);
+}
+
+bool streaming_drain(struct server *s, bool late)
+{
+    bool any = false;
+    for (struct list *l = s->streaming.next, *next; l != &s->streaming; l = next) {
+        struct exchange *ex = CONTAINER_OF(l, struct exchange, link);
+        next = l->next;
+        if (ex->writer->ends_at_drain)
+            http_stream_end(stop(ex, ACCESS_STREAM_COMPLETE));
+        else if (late)
+            http_stream_abort(stop(ex, ACCESS_STREAM_BROKEN));
+        else
+            continue;
+        any = true;
+        exchange_over(ex);
+    }
+    return any && late;
+}
