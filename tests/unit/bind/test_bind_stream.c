@@ -117,8 +117,7 @@ static void options_and_headers(void **state)
            "} })",
            "201 a: b|text/csv|");
     assert_int_equal(answer.plan.timeout.ns, 120000000000);
-    expect("return reply.sse(function() end)",
-           "200 text/event-stream|cache-control: no-cache|x-accel-buffering: no|");
+    expect("return reply.sse(function() end)", "200 text/event-stream|cache-control: no-cache|x-accel-buffering: no|");
     assert_true(answer.plan.sse);
     assert_int_equal(answer.plan.heartbeat.ns, 15000000000);
     expect("return reply.sse(function() end, { heartbeat = false, headers = { ['cache-control'] = 'no-store' } })",
