@@ -24,7 +24,16 @@ void memory_init(struct memory *m, size_t ceiling)
 
 void memory_inside(struct memory *m, bool inside)
 {
-    m->allowed = inside || m->ceiling > SIZE_MAX - RESERVE ? m->ceiling : m->ceiling + RESERVE;
+    size_t most = inside || m->used < m->ceiling ? m->ceiling : m->used; /* beyond the ceiling after memory_load */
+
+    m->allowed = inside || most > SIZE_MAX - RESERVE ? most : most + RESERVE;
+}
+
+void memory_load(struct memory *m)
+{
+    size_t share = m->ceiling / 4;
+
+    m->allowed = m->used > m->ceiling - share && m->used <= SIZE_MAX - share ? m->used + share : m->ceiling;
 }
 
 /* These three only set numbers of the collector, so they are safe even within an allocation. */
@@ -131,11 +140,16 @@ void *memory_allocate(void *ud, void *old, size_t old_size, size_t new_size)
         old_size = 0;
     if (new_size > old_size && new_size - old_size > m->allowed - (m->used < m->allowed ? m->used : m->allowed)) {
         m->refused = true;
+        memory_trace_settle(&m->trace);
         return NULL;
     }
+    if (m->trace.global != NULL && m->trace.word == 0)
+        memory_trace_watch(&m->trace);
     at = old == NULL ? take(m, new_size) : resize(m, old, old_size, new_size);
-    if (at == NULL)
+    if (at == NULL) {
+        memory_trace_settle(&m->trace);
         return NULL;
+    }
     m->used = m->used - old_size + new_size;
     if (m->used > m->press_at && m->L != NULL)
         press(m);

@@ -8,6 +8,8 @@
 #ifndef CRESCENT_SCRIPT_MEMORY_H
 #define CRESCENT_SCRIPT_MEMORY_H
 
+#include "script/memory_trace.h"
+
 #include <lua.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,6 +29,7 @@ struct memory {
     void *chunks;              /* list of all, likewise */
     char *fresh;               /* of the newest chunk: not yet cut */
     size_t fresh_len;
+    struct memory_trace trace;
 };
 
 /* ceiling: bytes. Born outside of scripts. */
@@ -40,6 +43,11 @@ void *memory_allocate(void *ud, void *old, size_t old_size, size_t new_size);
  * reserve above it, because an error there has nobody to catch it.
  */
 void memory_inside(struct memory *m, bool inside);
+/*
+ * A script loads, inside: where others have filled the state, it gets a quarter of the ceiling beyond what is used, or
+ * the version that mends a leak could never take the place of the one that leaks. memory_inside ends it.
+ */
+void memory_load(struct memory *m);
 /* Between two stretches: makes the collector calm again when enough has been freed. Never raises. */
 void memory_relax(struct memory *m);
 

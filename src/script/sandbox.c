@@ -345,7 +345,7 @@ static int run_protected(struct state *s, lua_State *L, struct loading *l)
     if (mine)
         progress_begin(progress, l->name, 0, true);
     if (outermost)
-        memory_inside(&s->memory, true);
+        memory_load(&s->memory);
     result = lua_pcall(L, 1, 0, handler);
     if (outermost)
         memory_inside(&s->memory, false);
@@ -387,4 +387,5 @@ void sandbox_unload(struct state *s, struct sandbox_chunk *chunk)
     luaL_unref(s->L, LUA_REGISTRYINDEX, chunk->env);
     luaL_unref(s->L, LUA_REGISTRYINDEX, chunk->result);
     *chunk = (struct sandbox_chunk){LUA_NOREF, LUA_NOREF, 0};
+    state_collect(s);
 }

@@ -4,6 +4,7 @@
  * Fails: at creation with words. An error that nobody catches is our own fault: a panic.
  */
 #include "script/state.h"
+#include "base/log.h"
 #include "base/panic.h"
 #include "script/embedded.h"
 #include "script/nested.h"
@@ -68,7 +69,12 @@ static int open_state(lua_State *L)
         lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
     }
     luaL_openlibs(L);
-    luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | (s->host->jit ? LUAJIT_MODE_ON : LUAJIT_MODE_OFF));
+    bool compiler = s->host->jit;
+    if (compiler && !memory_trace_find(L, &s->memory.trace)) {
+        log_at(LOG_WARN, "scripts run without LuaJIT's compiler: what memory errors need to know of it was not found");
+        compiler = false;
+    }
+    luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | (compiler ? LUAJIT_MODE_ON : LUAJIT_MODE_OFF));
     seed_random(L);
     nested_open(L);
     script_embedded_load(L, "globals");
@@ -77,12 +83,51 @@ static int open_state(lua_State *L)
     return 0;
 }
 
+/* --- collecting what a script leaves --- */
+
+#define COLLECT_CYCLES 2 /* what was marked before it became garbage is found by the second */
+#define COLLECT_SLICE DUR_MS(1)
+
+static int collect_a_little(lua_State *L)
+{
+    struct state *s = state_of(L);
+    mono_t until = mono_add(mono_now(), COLLECT_SLICE);
+
+    while (s->cycles > 0 && mono_before(mono_now(), until))
+        if (lua_gc(L, LUA_GCSTEP, 0) == 1)
+            s->cycles--;
+    return 0;
+}
+
+static void go_on_collecting(struct loop_later *later)
+{
+    struct state *s = CONTAINER_OF(later, struct state, collect);
+
+    s->memory.allowed = SIZE_MAX; /* the collector itself must never meet the ceiling */
+    if (lua_cpcall(s->L, collect_a_little, NULL) != 0) /* a finalizer raised: the cycle goes on behind it */
+        lua_pop(s->L, 1);
+    memory_inside(&s->memory, false);
+    if (s->cycles > 0)
+        loop_later(s->host->loop, &s->collect);
+}
+
+void state_collect(struct state *s)
+{
+    if (s->host->loop == NULL)
+        return;
+    s->cycles = COLLECT_CYCLES;
+    loop_later(s->host->loop, &s->collect);
+}
+
+/* --- birth and death --- */
+
 struct state *state_new(const struct script_host *host, void (*open)(lua_State *L), struct error *err)
 {
     struct state *s = need_zero(1, sizeof(*s));
 
     memory_init(&s->memory, host->memory);
     s->magic = STATE_MAGIC;
+    loop_later_init(&s->collect, go_on_collecting);
     s->host = host;
     s->stack_limit = find_stack_limit();
     s->L = lua_newstate(memory_allocate, s);
@@ -112,6 +157,7 @@ void state_free(struct state **s)
     CHECK(it->magic == STATE_MAGIC && it->task_count == 0);
     task_free_idle(it);
     lua_close(it->L);
+    loop_later_cancel(&it->collect);
     while (it->pointer_count > 0) {
         it->pointer_count--;
         if (it->pointers[it->pointer_count].release != NULL && it->pointers[it->pointer_count].pointer != NULL)

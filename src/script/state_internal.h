@@ -4,6 +4,7 @@
 #ifndef CRESCENT_SCRIPT_STATE_INTERNAL_H
 #define CRESCENT_SCRIPT_STATE_INTERNAL_H
 
+#include "io/loop.h"
 #include "script/memory.h"
 #include "script/sandbox.h"
 #include "script/task.h"
@@ -32,6 +33,9 @@ struct state {
     size_t task_count, idle_count;
     bool no_wait; /* inside a coroutine that was resumed from a callback that cannot yield */
 
+    struct loop_later collect; /* the collector goes on, a little in each pass */
+    unsigned cycles;           /* of it that are still to be ended */
+
     struct {
         const void *key;
         void *pointer;
@@ -39,5 +43,11 @@ struct state {
     } pointers[STATE_POINTERS_MAX];
     size_t pointer_count;
 };
+
+/*
+ * Something large may be garbage now (a script, with all it kept and the files it had open): collects it soon, a little
+ * in each pass of the loop, where there is one. Never raises.
+ */
+void state_collect(struct state *s);
 
 #endif

@@ -19,6 +19,11 @@
 #include <signal.h>
 #include <stdlib.h>
 
+/*
+ * libh2o measures time by the wall clock: when that is set forward, all its timeouts fire at once. They are the sweep's
+ * matter (which has the monotonic clock), so libh2o's lie a year away, in ms. (Longer than since 1970 must none be.)
+ */
+#define LIBRARY_TIMEOUT (366ull * 86400 * 1000)
 struct handler {
     h2o_handler_t super;
     struct server *server;
@@ -48,11 +53,6 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
 
 /* --- birth ------------------------------------------------------------------------------------------------------ */
 
-static uint64_t later_than(dur_t d)
-{
-    return (uint64_t)dur_ms_up(d) + 30000;
-}
-
 /* libh2o's own bounds stand behind ours, so that it is ours that decide, and answer. */
 static void configure(struct server *s)
 {
@@ -61,11 +61,10 @@ static void configure(struct server *s)
     h2o_config_init(g);
     g->server_name = h2o_iovec_init(H2O_STRLIT("crescent"));
     g->max_request_entity_size = limits->body + 1; /* a chunked body that is just as large as this is refused by it */
-    g->http1.req_timeout = later_than((dur_t){limits->idle_time.ns + limits->header_time.ns + limits->body_time.ns});
+    g->http1.req_timeout = LIBRARY_TIMEOUT;
     g->http1.upgrade_to_http2 = s->http2;
-    g->http2.idle_timeout =
-        later_than(limits->idle_time.ns > limits->body_time.ns ? limits->idle_time : limits->body_time);
-    g->handshake_timeout = later_than(limits->header_time);
+    g->http2.idle_timeout = LIBRARY_TIMEOUT;
+    g->handshake_timeout = LIBRARY_TIMEOUT;
     /* No body goes to a temporary file: a full disk would drop connections, a page fault would hold the loop. */
     h2o_socket_buffer_mmap_settings.threshold = SIZE_MAX;
 

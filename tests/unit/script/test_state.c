@@ -12,6 +12,8 @@ static void past_the_ceiling_the_request_fails_and_the_state_lives_on(void **sta
         "local t = {} for i = 1, 1e9 do t[i] = coroutine.wrap(function() end) end",
         "local function f(...) return f(1, ...) end f()",
         "local b = require 'string.buffer'.new() while true do b:put(('x'):rep(1e5)) end",
+        /* from compiled code, whose frame LuaJIT has not brought up to date: it used to end the process */
+        "local t = {} while true do t[#t + 1] = (tostring(#t) .. 'x'):rep(10000) end",
         "local t = {} while true do pcall(function() while true do t[#t + 1] = {} end end) error(t) end",
     };
     for (int jit = 0; jit < 2; jit++) {
@@ -21,7 +23,7 @@ static void past_the_ceiling_the_request_fails_and_the_state_lives_on(void **sta
             assert_null(start(s, bodies[i], &r));
             assert_int_equal(r.end, TASK_FAILED);
             assert_int_equal(r.error.status, 500);
-            assert_true(r.error.memory || i == 4 || i == 6);
+            assert_true(r.error.memory || i == 4 || i == 7);
             script_error_free(&r.error);
             assert_true(state_memory(s) < (20 << 20));
             expect(s, "local t = {} for i = 1, 1e4 do t[i] = { i } end return #t", "10000");

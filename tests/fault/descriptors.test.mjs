@@ -1,0 +1,67 @@
+// Out of descriptors: no process ends, nothing spins, who is connected is served; when there are some again, all is as
+// before, reloads included.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import net from 'node:net';
+import { test } from 'node:test';
+import { childrenOf, request, sleep, start, until } from '../e2e/helper.mjs';
+import { factor, holdings, noLeak, settle, whole } from './fault.mjs';
+
+/** CPU time so far of a process, in ms. */
+function cpu(pid) {
+    const fields = fs.readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').pop().split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+test('descriptors exhausted by connections, then given back, three times', async (t) => {
+    const server = await start(t, { hooks: { 'v.lua': 'return function() return "one" end' }, workers: 2,
+        config: 'return { drain = "2s" }', prefix: ['prlimit', '--nofile=64:64'] });
+    await whole(server, { workers: 2, target: '/v', text: 'one' });
+    await settle();
+    const before = holdings(server), pids = childrenOf(server.pid).sort();
+    for (let round = 0; round < 3; round++) {
+        const held = [];
+        for (let i = 0; i < 200; i++) {
+            const socket = net.connect(server.port, '127.0.0.1');
+            socket.on('error', () => {});
+            socket.on('data', (part) => { socket.heard = (socket.heard ?? '') + part; });
+            held.push(socket);
+        }
+        await sleep(500);
+        for (const socket of held) socket.write('GET /v HTTP/1.1\r\nHost: a\r\n\r\n');
+        await until(() => held.filter((s) => /^HTTP\/1.1 200/.test(s.heard ?? '')).length > 40, () => `answers on the connections that were taken up: ${held.filter((s) => s.heard).length}`);
+        // The workers are full: they wait, they do not spin.
+        const spent = server.children('worker').map(cpu);
+        await sleep(1000);
+        for (const [i, pid] of server.children('worker').entries()) assert.ok(cpu(pid) - spent[i] < 300 * factor, `${cpu(pid) - spent[i]} ms of CPU in a second`);
+        for (const socket of held) socket.destroy();
+        server.write({ 'v.lua': `return function() return "round ${round}" end` });
+        await whole(server, { workers: 2, target: '/v', text: `round ${round}` });
+    }
+    assert.deepEqual(childrenOf(server.pid).sort(), pids, 'no process was replaced');
+    await settle();
+    await noLeak(server, before);
+    assert.equal((await request(`${server.admin}/healthz`)).status, 200);
+});
+
+test('descriptors exhausted by a script: its requests fail, others do not', async (t) => {
+    const hooks = {
+        'v.lua': 'return function() return "one" end',
+        'hoard.lua': 'local kept = {}\nreturn function()\n  local f, err = io.open("/etc/hostname")\n  if not f then return 503, err end\n  kept[#kept + 1] = f\n  return "kept"\nend',
+    };
+    const server = await start(t, { hooks, workers: 2, config: 'return { drain = "2s" }', prefix: ['prlimit', '--nofile=64:64'] });
+    await settle();
+    const before = holdings(server);
+    let full = 0;
+    for (let i = 0; i < 400 && full < 20; i++) {
+        const reply = await server.get('/hoard').catch(() => ({ status: 0 }));
+        if (reply.status === 503) full++;
+    }
+    assert.ok(full > 0, 'nobody ran out');
+    // The script's next version ends what the one before held.
+    server.write({ 'hoard.lua': 'return function() return "gone" end' });
+    await whole(server, { workers: 2, target: '/hoard', text: 'gone', limit: 30000 });
+    await whole(server, { workers: 2, target: '/v', text: 'one' });
+    await settle();
+    await noLeak(server, before, 8);
+});
