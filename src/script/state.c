@@ -103,7 +103,7 @@ static void go_on_collecting(struct loop_later *later)
 {
     struct state *s = CONTAINER_OF(later, struct state, collect);
 
-    s->memory.allowed = SIZE_MAX; /* the collector itself must never meet the ceiling */
+    s->memory.allowed = SIZE_MAX;                      /* the collector itself must never meet the ceiling */
     if (lua_cpcall(s->L, collect_a_little, NULL) != 0) /* a finalizer raised: the cycle goes on behind it */
         lua_pop(s->L, 1);
     memory_inside(&s->memory, false);
