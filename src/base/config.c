@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define KIB 1024
 #define MIB (1024 * KIB)
@@ -37,6 +38,7 @@ static const struct {
     {"files", offsetof(struct config, files), true},
     {"env_file", offsetof(struct config, env_file), true},
     {"admin_token", offsetof(struct config, admin_token), false},
+    {"log.file", offsetof(struct config, log_file), false},
     {"store", offsetof(struct config, store), false},
 };
 enum { TEXT_COUNT = sizeof texts / sizeof *texts };
@@ -61,6 +63,9 @@ int64_t config_number(const struct config *c, const struct config_setting *s)
         return *(const bool *)at;
     case CONFIG_LEVEL:
         return *(const enum log_level *)at;
+    case CONFIG_FORMAT:
+    case CONFIG_ACCESS:
+        return *(const uint32_t *)at;
     }
     PANIC("setting %s of no kind", s->name);
 }
@@ -70,6 +75,8 @@ static void put_number(struct config *c, const struct config_setting *s, int64_t
     void *at = (char *)c + s->offset;
     switch (s->kind) {
     case CONFIG_U32:
+    case CONFIG_FORMAT:
+    case CONFIG_ACCESS:
         *(uint32_t *)at = (uint32_t)n;
         break;
     case CONFIG_COUNT:
@@ -105,10 +112,66 @@ const char *config_expected(const struct config_setting *s, char room[128])
         return "true or false";
     case CONFIG_LEVEL:
         return "debug, info, warn, error or off";
+    case CONFIG_FORMAT:
+        return "json or text";
+    case CONFIG_ACCESS:
+        return "all, off, sampled or a fraction 0-1";
     default:
         snprintf(room, 128, "a number %lld-%lld", (long long)s->least, (long long)s->most);
     }
     return room;
+}
+
+/* "0.25": at most six digits behind the point count; 0 to 1, in millionths. */
+static bool parse_fraction(struct slice text, int64_t *millionths_out)
+{
+    struct slice whole, part = text;
+    unsigned long long ones, rest = 0;
+    if (!slice_cut(&part, '.', &whole) || !slice_to_u64(whole, 1, &ones))
+        return false;
+    if (part.at != NULL) {
+        char digits[7] = "000000";
+        if (part.len == 0)
+            return false;
+        for (size_t i = 0; i < part.len; i++)
+            if (part.at[i] < '0' || part.at[i] > '9')
+                return false;
+        memcpy(digits, part.at, part.len < 6 ? part.len : 6);
+        slice_to_u64((struct slice){digits, 6}, 999999, &rest);
+    }
+    *millionths_out = (int64_t)(ones * CONFIG_ACCESS_ALL + rest);
+    return *millionths_out <= CONFIG_ACCESS_ALL;
+}
+
+/* One of `count` words: its place. */
+static bool parse_word(struct slice text, const char *const *words, size_t count, int64_t *place_out)
+{
+    for (size_t i = 0; i < count; i++)
+        if (slice_equal(text, slice_of(words[i]))) {
+            *place_out = (int64_t)i;
+            return true;
+        }
+    return false;
+}
+
+static bool parse_access(struct slice text, int64_t *value_out)
+{
+    static const char *const words[] = {"off", "all", "sampled"};
+    static const int64_t values[] = {0, CONFIG_ACCESS_ALL, CONFIG_ACCESS_SAMPLED};
+    int64_t place;
+    if (!parse_word(text, words, 3, &place))
+        return parse_fraction(text, value_out);
+    *value_out = values[place];
+    return true;
+}
+
+static bool parse_format(struct slice text, int64_t *value_out)
+{
+    static const char *const words[] = {"json", "text"};
+    if (!parse_word(text, words, 2, value_out))
+        return false;
+    *value_out += CONFIG_FORMAT_JSON;
+    return true;
 }
 
 static bool parse_value(const struct config_setting *s, struct slice text, int64_t *value_out)
@@ -140,6 +203,12 @@ static bool parse_value(const struct config_setting *s, struct slice text, int64
         if ((good = log_level_parse(text, &level)))
             *value_out = level;
         break;
+    case CONFIG_FORMAT:
+        good = parse_format(text, value_out);
+        break;
+    case CONFIG_ACCESS:
+        good = parse_access(text, value_out);
+        break;
     }
     return good && *value_out >= s->least && *value_out <= s->most;
 }
@@ -153,6 +222,14 @@ int config_set(struct config *c, const struct config_setting *s, struct slice te
                          text.len > 0 ? text.at : "");
     put_number(c, s, value);
     return 0;
+}
+
+enum log_form config_log_form(const struct config *c)
+{
+    bool terminal = c->log_file == NULL && isatty(STDERR_FILENO) == 1;
+    if (c->log_format == CONFIG_FORMAT_JSON || (c->log_format == CONFIG_FORMAT_AUTO && !terminal))
+        return LOG_JSON_LINES;
+    return terminal ? LOG_COLOURED : LOG_PLAIN;
 }
 
 static uint32_t cores(void)

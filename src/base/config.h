@@ -39,13 +39,28 @@ struct config {
     bool require_verify, sandbox;
     dur_t drain;
     enum log_level log_level;
+    uint32_t log_format; /* enum config_log_format */
+    uint32_t log_access; /* millionths of the ordinary requests; CONFIG_ACCESS_SAMPLED: the first of each second */
+    char *log_file;      /* absolute; NULL: stderr */
     struct config_limits {
         size_t body, headers, fields, uri, lua_memory; /* bytes, but fields: a count */
         dur_t header_time, body_time, write_time, idle_time, max_run;
     } limits;
 };
 
-enum config_kind { CONFIG_U32, CONFIG_COUNT, CONFIG_SIZE, CONFIG_DURATION, CONFIG_BOOL, CONFIG_LEVEL };
+enum config_kind {
+    CONFIG_U32,
+    CONFIG_COUNT,
+    CONFIG_SIZE,
+    CONFIG_DURATION,
+    CONFIG_BOOL,
+    CONFIG_LEVEL,
+    CONFIG_FORMAT,
+    CONFIG_ACCESS
+};
+enum config_log_format { CONFIG_FORMAT_AUTO, CONFIG_FORMAT_JSON, CONFIG_FORMAT_TEXT };
+#define CONFIG_ACCESS_ALL 1000000u
+#define CONFIG_ACCESS_SAMPLED (CONFIG_ACCESS_ALL + 1)
 
 /* One line of config.def. */
 struct config_setting {
@@ -61,6 +76,8 @@ extern const size_t config_setting_count;
 
 /* Sets it from its spelling ("4", "1MiB", "5s", "true", "warn"); -1: "expected a number 1-128, got \"x\"". */
 int config_set(struct config *c, const struct config_setting *s, struct slice text, struct error *err);
+/* How the log's lines look in this process: by log.format; left open, text where stderr is a terminal. */
+enum log_form config_log_form(const struct config *c);
 /* Its value in the member's unit; and what is expected of one, in words, for messages and help. */
 int64_t config_number(const struct config *c, const struct config_setting *s);
 const char *config_expected(const struct config_setting *s, char room[128]);

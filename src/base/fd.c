@@ -34,6 +34,12 @@ int fd_cloexec(int fd, bool on)
     return set_flag(fd, F_GETFD, F_SETFD, FD_CLOEXEC, on);
 }
 
+int fd_open_log(const char *path, struct error *err)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
+    return fd >= 0 ? fd : error_errno(err, "cannot open the log file %s", path);
+}
+
 int fd_write_all(int fd, struct slice bytes)
 {
     while (bytes.len > 0) {

@@ -3,19 +3,25 @@
  * Owns: the process's sink and level, set once at start.
  */
 #include "base/log.h"
-#include "base/buf.h"
-#include "base/time.h"
+#include "base/output.h"
 #include <math.h>
-#include <time.h>
+#include <stdio.h>
 #include <unistd.h>
 
+/* A reader of stderr that is behind gets this long before a line is dropped; after that none, until it reads again. */
+#define PATIENCE DUR_MS(200)
+
 static struct {
-    int fd;
+    struct output output;
     enum log_level level;
     const char *process;
-    bool terminal;
+    enum log_form form;
+    int pid;
+    bool stalled; /* the last line was dropped */
     unsigned long dropped;
-} sink = {STDERR_FILENO, LOG_INFO, "crescent", false, 0};
+    void (*take)(void *cookie, const struct log_line *line);
+    void *cookie;
+} sink = {.output = {.fd = STDERR_FILENO}, .level = LOG_INFO, .process = "crescent"};
 
 static const char *const level_names[] = {"debug", "info", "warn", "error", "off"};
 
@@ -34,12 +40,21 @@ const char *log_level_name(enum log_level level)
     return level_names[level];
 }
 
-void log_open(int fd, enum log_level level, const char *process, bool terminal)
+void log_open(int fd, enum log_level level, const char *process, enum log_form form)
 {
-    sink.fd = fd;
+    output_close(&sink.output);
+    output_open(&sink.output, fd);
     sink.level = level;
     sink.process = process;
-    sink.terminal = terminal;
+    sink.form = form;
+    sink.pid = getpid();
+    sink.stalled = false;
+}
+
+void log_divert(void (*take)(void *cookie, const struct log_line *line), void *cookie)
+{
+    sink.take = take;
+    sink.cookie = cookie;
 }
 
 bool log_wanted(enum log_level level)
@@ -68,11 +83,23 @@ static size_t sequence(struct slice s)
     return len;
 }
 
-/* A JSON string without its quotes; what is not UTF-8 becomes U+FFFD. On a terminal, controls are escaped the same way.
- */
+/* Whether the byte can stand in a line as it is: most can, and go out in runs. */
+static bool plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+/* A JSON string without its quotes; what is not UTF-8 becomes U+FFFD. In text, controls are escaped the same way. */
 static void add_escaped(struct buf *line, struct slice s)
 {
     while (s.len > 0) {
+        size_t run = 0;
+        while (run < s.len && plain((unsigned char)s.at[run]))
+            run++;
+        buf_add(line, s.at, run);
+        s = slice_from(s, run);
+        if (s.len == 0)
+            return;
         unsigned char c = (unsigned char)s.at[0];
         size_t len = sequence(s);
         if (len == 0) {
@@ -93,24 +120,70 @@ static void add_escaped(struct buf *line, struct slice s)
     }
 }
 
-static void add_time(struct buf *line)
+/* `width` digits of n at `to`. By hand: each line has a time and some numbers, and printf costs more than all else. */
+static void put_digits(char *to, unsigned n, int width)
 {
-    wall_t now = wall_now();
-    time_t seconds = (time_t)(now.ns / 1000000000);
-    struct tm utc;
-    char text[32];
-    gmtime_r(&seconds, &utc);
-    size_t len = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc);
-    buf_add(line, text, len);
-    buf_addf(line, ".%03dZ", (int)(now.ns / 1000000 % 1000));
+    for (int i = width - 1; i >= 0; i--, n /= 10)
+        to[i] = (char)('0' + n % 10);
 }
 
-static void add_value(struct buf *line, const struct log_field *f, bool terminal)
+/* The civil date of a day counted from 1970-01-01 (the Gregorian calendar in eras of 400 years). */
+static void civil(int64_t day, unsigned *year_out, unsigned *month_out, unsigned *day_out)
+{
+    int64_t shifted = day + 719468; /* from 0000-03-01: a leap day is then the last of its year */
+    int64_t era = shifted / 146097;
+    unsigned in_era = (unsigned)(shifted - era * 146097);
+    unsigned year = (in_era - in_era / 1460 + in_era / 36524 - in_era / 146096) / 365;
+    unsigned in_year = in_era - (365 * year + year / 4 - year / 100);
+    unsigned month = (5 * in_year + 2) / 153;
+    *day_out = in_year - (153 * month + 2) / 5 + 1;
+    *month_out = month < 10 ? month + 3 : month - 9;
+    *year_out = (unsigned)(era * 400) + year + (month >= 10);
+}
+
+static void add_time(struct buf *line, wall_t at)
+{
+    char text[] = "0000-00-00T00:00:00.000Z";
+    int64_t ms = at.ns > 0 ? at.ns / 1000000 : 0, seconds = ms / 1000;
+    unsigned year, month, day, second = (unsigned)(seconds % 86400);
+    civil(seconds / 86400, &year, &month, &day);
+    put_digits(text, year % 10000, 4);
+    put_digits(text + 5, month, 2);
+    put_digits(text + 8, day, 2);
+    put_digits(text + 11, second / 3600, 2);
+    put_digits(text + 14, second / 60 % 60, 2);
+    put_digits(text + 17, second % 60, 2);
+    put_digits(text + 20, (unsigned)(ms % 1000), 3);
+    buf_add(line, text, sizeof(text) - 1);
+}
+
+static void add_integer(struct buf *line, long long n)
+{
+    char text[24];
+    size_t at = sizeof(text);
+    unsigned long long rest = n < 0 ? 0 - (unsigned long long)n : (unsigned long long)n;
+    do {
+        text[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (n < 0)
+        text[--at] = '-';
+    buf_add(line, text + at, sizeof(text) - at);
+}
+
+/* Raw JSON has no control in it; if it has, it is not from our writer. */
+static void add_raw(struct buf *line, struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        buf_add_char(line, (unsigned char)s.at[i] < 0x20 || s.at[i] == 0x7f ? '?' : s.at[i]);
+}
+
+static void add_value(struct buf *line, const struct log_field *f, bool text)
 {
     switch (f->kind) {
     case 's':
         if (f->s.at == NULL) {
-            buf_add_text(line, terminal ? "-" : "null");
+            buf_add_text(line, text ? "-" : "null");
         } else {
             buf_add_char(line, '"');
             add_escaped(line, f->s);
@@ -118,7 +191,7 @@ static void add_value(struct buf *line, const struct log_field *f, bool terminal
         }
         break;
     case 'i':
-        buf_addf(line, "%lld", f->i);
+        add_integer(line, f->i);
         break;
     case 'f':
         if (isfinite(f->f))
@@ -127,54 +200,85 @@ static void add_value(struct buf *line, const struct log_field *f, bool terminal
             buf_add_text(line, "null");
         break;
     default:
-        buf_add_slice(line, f->s);
+        add_raw(line, f->s);
     }
 }
 
-static void add_json(struct buf *line, enum log_level level, const char *message, const struct log_field *fields,
-                     size_t count)
+static void add_json(struct buf *out, const struct log_line *l)
 {
-    buf_add_text(line, "{\"time\":\"");
-    add_time(line);
-    buf_addf(line, "\",\"level\":\"%s\",\"process\":\"%s\",\"pid\":%d,\"message\":\"", level_names[level], sink.process,
-             (int)getpid());
-    add_escaped(line, slice_of(message));
-    buf_add_char(line, '"');
-    for (size_t i = 0; i < count; i++) {
-        buf_add_text(line, ",\"");
-        add_escaped(line, slice_of(fields[i].name));
-        buf_add_text(line, "\":");
-        add_value(line, &fields[i], false);
+    buf_add_text(out, "{\"time\":\"");
+    add_time(out, l->at);
+    buf_add_text(out, "\",\"level\":\"");
+    buf_add_text(out, level_names[l->level]);
+    buf_add_text(out, "\",\"process\":\"");
+    buf_add_text(out, l->process);
+    buf_add_text(out, "\",\"pid\":");
+    add_integer(out, l->pid);
+    buf_add_text(out, ",\"message\":\"");
+    add_escaped(out, slice_of(l->message));
+    buf_add_char(out, '"');
+    for (size_t i = 0; i < l->count; i++) {
+        buf_add_text(out, ",\"");
+        add_escaped(out, slice_of(l->fields[i].name));
+        buf_add_text(out, "\":");
+        add_value(out, &l->fields[i], false);
     }
-    buf_add_text(line, "}\n");
+    buf_add_text(out, "}\n");
 }
 
-static void add_text(struct buf *line, enum log_level level, const char *message, const struct log_field *fields,
-                     size_t count)
+static void add_text(struct buf *out, const struct log_line *l, bool coloured)
 {
     static const char *const colours[] = {"\033[2m", "", "\033[33m", "\033[31m", ""};
-    add_time(line);
-    buf_addf(line, " %s%-5s\033[0m %s: ", colours[level], level_names[level], sink.process);
-    add_escaped(line, slice_of(message));
-    for (size_t i = 0; i < count; i++) {
-        buf_add_text(line, "  ");
-        add_escaped(line, slice_of(fields[i].name));
-        buf_add_char(line, '=');
-        add_value(line, &fields[i], true);
+    static const char *const padded[] = {"debug", "info ", "warn ", "error", "off  "};
+    add_time(out, l->at);
+    buf_add_char(out, ' ');
+    if (coloured)
+        buf_add_text(out, colours[l->level]);
+    buf_add_text(out, padded[l->level]);
+    buf_add_text(out, coloured ? "\033[0m " : " ");
+    buf_add_text(out, l->process);
+    buf_add_text(out, ": ");
+    add_escaped(out, slice_of(l->message));
+    for (size_t i = 0; i < l->count; i++) {
+        buf_add_text(out, "  ");
+        add_escaped(out, slice_of(l->fields[i].name));
+        buf_add_char(out, '=');
+        add_value(out, &l->fields[i], true);
     }
-    buf_add_char(line, '\n');
+    buf_add_char(out, '\n');
+}
+
+void log_format(struct buf *out, enum log_form form, const struct log_line *line)
+{
+    if (form == LOG_JSON_LINES)
+        add_json(out, line);
+    else
+        add_text(out, line, form == LOG_COLOURED);
+}
+
+bool log_out(struct slice line, dur_t wait)
+{
+    return output_write(&sink.output, line, wait);
 }
 
 void log_write(enum log_level level, const char *message, const struct log_field *fields, size_t count)
 {
     if (!log_wanted(level))
         return;
-    struct buf line = {0};
-    if (sink.terminal)
-        add_text(&line, level, message, fields, count);
-    else
-        add_json(&line, level, message, fields, count);
-    if (write(sink.fd, line.at, line.len) != (ssize_t)line.len)
-        sink.dropped++;
-    buf_free(&line);
+    const struct log_line line = {.level = level,
+                                  .at = wall_now(),
+                                  .process = sink.process,
+                                  .pid = sink.pid != 0 ? sink.pid : (int)getpid(),
+                                  .message = message,
+                                  .fields = fields,
+                                  .count = count};
+    if (sink.take != NULL) {
+        sink.take(sink.cookie, &line);
+        return;
+    }
+    struct buf text = {0};
+    log_format(&text, sink.form, &line);
+    sink.stalled = !log_out(buf_slice(&text), sink.stalled ? (dur_t){0} : PATIENCE);
+    sink.dropped += sink.stalled;
+    buf_free(&text);
 }

@@ -1,22 +1,25 @@
 /*
- * log.h: one record a line: a JSON object (RFC 8259, UTF-8 made valid), or text on a terminal. Times are RFC 3339.
- * Written with one write(2) to the given descriptor (stderr), so lines of several processes do not mix.
- * Owns: the process's level and sink, set once at start (the one file-scope state of base/, because a log line
- * must be possible from anywhere). Never fails: what cannot be written is dropped and counted.
+ * log.h: one record a line: a JSON object (RFC 8259, UTF-8 made valid), or text. Times are RFC 3339.
+ * A process writes its lines itself (to stderr, waiting for its reader only a moment), until they are diverted:
+ * workers, keeper and supervisor put them onto their tapes (ipc/records). Owns: the process's level and sink, set once
+ * at start (file-scope state in base/, because a log line must be possible from anywhere). Never fails: what cannot be
+ * written is dropped and counted.
  */
 #ifndef CRESCENT_BASE_LOG_H
 #define CRESCENT_BASE_LOG_H
 
-#include "base/slice.h"
+#include "base/buf.h"
+#include "base/time.h"
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_OFF };
+enum log_form { LOG_JSON_LINES, LOG_COLOURED, LOG_PLAIN }; /* the last two are text */
 
 /* "debug" ... "off" to a level; false on anything else. */
 bool log_level_parse(struct slice text, enum log_level *level_out);
 const char *log_level_name(enum log_level level);
 
-/* process: "worker 1"; must stay valid. terminal: text instead of JSON. */
-void log_open(int fd, enum log_level level, const char *process, bool terminal);
+/* process: "worker 1"; must stay valid. Lines go to fd. */
+void log_open(int fd, enum log_level level, const char *process, enum log_form form);
 bool log_wanted(enum log_level level);
 
 /* A field of a record. Made by the macros below; kind 'j' is raw JSON text, made by our own writer. */
@@ -41,5 +44,25 @@ void log_write(enum log_level level, const char *message, const struct log_field
 
 /* Lines dropped so far by this process (a full pipe, a closed stderr). */
 unsigned long log_dropped(void);
+
+/* --- for those who carry lines ------------------------------------------------------------------------------------ */
+
+struct log_line { /* all borrowed */
+    enum log_level level;
+    wall_t at;
+    const char *process;
+    int pid;
+    const char *message;
+    const struct log_field *fields;
+    size_t count;
+};
+
+/* Appends it, with its newline. Whatever bytes it holds, it is one line. */
+void log_format(struct buf *out, enum log_form form, const struct log_line *line);
+/* From now on lines go to `take`, which never waits. NULL: back to fd. */
+void log_divert(void (*take)(void *cookie, const struct log_line *line), void *cookie);
+/* Writes a finished line to the process's descriptor; waits for its reader at most `wait`. False: dropped, not counted.
+ */
+bool log_out(struct slice line, dur_t wait);
 
 #endif

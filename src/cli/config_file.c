@@ -34,17 +34,15 @@ static const char *const later[] = {"trusted_proxies",
                                     "otlp",
                                     "health",
                                     "admin_read_token",
-                                    "log.format",
-                                    "log.access",
                                     "limits.body_memory",
                                     "limits.connections",
                                     "limits.connections_per_ip",
                                     "limits.requests",
                                     "limits.max_run"};
 enum { LATER = sizeof later / sizeof *later };
-static const char *const special[] = {"hooks",       "files",         "listen",     "store",   "admin",
-                                      "admin_token", "tls",           "log",        "limits",  "tls.cert",
-                                      "tls.key",     "tls.client_ca", "tls.client", "tls.ocsp"};
+static const char *const special[] = {"hooks",       "files",         "listen",     "store",    "admin",
+                                      "admin_token", "tls",           "log",        "limits",   "tls.cert",
+                                      "tls.key",     "tls.client_ca", "tls.client", "tls.ocsp", "log.file"};
 enum { SPECIAL = sizeof special / sizeof *special };
 
 const char *config_file_later(size_t i)
@@ -326,6 +324,8 @@ static void read_setting(struct file *f, const char *name)
         read_text(f, name, &f->draft->hooks);
     else if (strcmp(name, "files") == 0)
         read_text(f, name, &f->draft->files);
+    else if (strcmp(name, "log.file") == 0)
+        read_text(f, name, &f->draft->log_file);
     else if (strcmp(name, "store") == 0)
         read_text(f, name, &f->draft->store);
     else if (strcmp(name, "admin_token") == 0)

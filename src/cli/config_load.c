@@ -69,6 +69,7 @@ static void draft_free(struct config_draft *d)
     free(d->tls);
     text_free(&d->hooks);
     text_free(&d->files);
+    text_free(&d->log_file);
     text_free(&d->store);
     text_free(&d->admin);
     text_free(&d->admin_token);
@@ -100,13 +101,10 @@ static struct config_text *environment_text(struct config_draft *d, const char *
     const struct {
         const char *name;
         struct config_text *text;
-    } texts[] = {{"CRESCENT_HOOKS", &d->hooks},
-                 {"CRESCENT_FILES", &d->files},
-                 {"CRESCENT_STORE", &d->store},
-                 {"CRESCENT_ADMIN", &d->admin},
-                 {"CRESCENT_ADMIN_TOKEN", &d->admin_token},
-                 {"CRESCENT_TLS_CERT", &d->tls_cert},
-                 {"CRESCENT_TLS_KEY", &d->tls_key}};
+    } texts[] = {{"CRESCENT_HOOKS", &d->hooks},       {"CRESCENT_FILES", &d->files},
+                 {"CRESCENT_LOG_FILE", &d->log_file}, {"CRESCENT_STORE", &d->store},
+                 {"CRESCENT_ADMIN", &d->admin},       {"CRESCENT_ADMIN_TOKEN", &d->admin_token},
+                 {"CRESCENT_TLS_CERT", &d->tls_cert}, {"CRESCENT_TLS_KEY", &d->tls_key}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (strcmp(texts[i].name, name) == 0)
             return texts[i].text;
@@ -123,9 +121,9 @@ static bool environment_foreign(const char *name)
 
 static int environment_unknown(const char *name, struct error *err)
 {
-    static const char *const texts[] = {"CRESCENT_HOOKS",   "CRESCENT_FILES",       "CRESCENT_STORE",
-                                        "CRESCENT_ADMIN",   "CRESCENT_ADMIN_TOKEN", "CRESCENT_TLS_CERT",
-                                        "CRESCENT_TLS_KEY", "CRESCENT_LISTEN",      "CRESCENT_CONFIG"};
+    static const char *const texts[] = {
+        "CRESCENT_HOOKS",       "CRESCENT_FILES",    "CRESCENT_STORE",   "CRESCENT_LOG_FILE", "CRESCENT_ADMIN",
+        "CRESCENT_ADMIN_TOKEN", "CRESCENT_TLS_CERT", "CRESCENT_TLS_KEY", "CRESCENT_LISTEN",   "CRESCENT_CONFIG"};
     enum { TEXTS = sizeof texts / sizeof *texts, MOST = 64 };
     char rooms[MOST][64];
     const char *known[TEXTS + MOST];
@@ -300,6 +298,8 @@ static int finish_paths(struct config_draft *d, const char *here, struct error *
     if (stat(c->files, &st) == 0 && !S_ISDIR(st.st_mode))
         return error_set(err, "files folder %s (%s): not a folder", c->files,
                          d->files.where != NULL ? d->files.where : "the default");
+    if (d->log_file.text != NULL)
+        c->log_file = config_load_path(c->root, d->log_file.text);
     if (d->store.text != NULL)
         c->store = need_strdup(d->store.text);
     if (d->admin_token.text != NULL)
@@ -371,6 +371,16 @@ static int finish_admin(struct config_draft *d, struct error *err)
     return 0;
 }
 
+/* A log that cannot be written would be found out when it is needed. */
+static int finish_log(struct config_draft *d, struct error *err)
+{
+    int fd = d->config->log_file != NULL ? fd_open_log(d->config->log_file, err) : -1;
+    if (d->config->log_file != NULL && fd < 0)
+        return error_prefix(err, "%s", d->log_file.where);
+    fd_close(&fd);
+    return 0;
+}
+
 static int load(struct config_draft *d, const struct options *o, bool serving, const char *here, int *code_out,
                 struct error *err)
 {
@@ -385,7 +395,8 @@ static int load(struct config_draft *d, const struct options *o, bool serving, c
         return -1;
     if (!serving)
         return 0;
-    if (config_tls_files_finish(d, err) != 0 || finish_listen(d, err) != 0 || finish_admin(d, err) != 0)
+    if (finish_log(d, err) != 0 || config_tls_files_finish(d, err) != 0 || finish_listen(d, err) != 0 ||
+        finish_admin(d, err) != 0)
         return -1;
     return 0;
 }

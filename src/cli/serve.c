@@ -93,6 +93,7 @@ static int run_child(int command_line, int out)
     struct heritage h = {.kind = HERITAGE_CONFIG,
                          .supervisor = HERITAGE_NO_FD,
                          .area = HERITAGE_NO_FD,
+                         .wake = HERITAGE_NO_FD,
                          .config = command_line,
                          .snapshot = HERITAGE_NO_FD,
                          .extra = out};
@@ -172,7 +173,7 @@ int cmd_serve(int argc, char **argv)
         notify_close(&given.notify);
         return code;
     }
-    log_open(STDERR_FILENO, config.log_level, "supervisor", isatty(STDERR_FILENO) == 1);
+    log_open(STDERR_FILENO, config.log_level, "supervisor", config_log_form(&config));
     if (config.store != NULL)
         log_at(LOG_WARN, "no store in this version: --store is not used yet", LOG_STR("store", config.store));
     code = supervise_run(&config, text, &given);

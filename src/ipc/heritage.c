@@ -34,6 +34,7 @@ void heritage_write(const struct heritage *h, struct buf *out)
     add_fd(out, h->area);
     add_fd(out, h->config);
     add_fd(out, h->snapshot);
+    add_fd(out, h->wake);
     add_fd(out, h->extra);
     buf_add_u32(out, (uint32_t)h->socket_count);
     for (size_t i = 0; i < h->socket_count; i++) {
@@ -92,6 +93,7 @@ static int parse(struct slice bytes, struct heritage *h)
     h->area = take_fd(&bytes, true, &bad);
     h->config = take_fd(&bytes, true, &bad);
     h->snapshot = take_fd(&bytes, true, &bad);
+    h->wake = take_fd(&bytes, true, &bad);
     h->extra = take_fd(&bytes, true, &bad);
     take_sockets(&bytes, h, &bad);
     return bad || kind > HERITAGE_CONFIG || bytes.len != 0 ? -1 : 0;

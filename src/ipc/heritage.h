@@ -47,6 +47,7 @@ struct heritage {
     int area;             /* shared memory; NO_FD for trial, config */
     int config;           /* sealed text of struct config (base/config.h) */
     int snapshot;         /* worker, keeper: the live snapshot; trial: the candidate; or NO_FD */
+    int wake;             /* eventfd that wakes whoever reads the tapes; or NO_FD */
     int extra;            /* trial: its channel to the keeper */
     struct heritage_socket *sockets;
     size_t socket_count;

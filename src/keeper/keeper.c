@@ -12,17 +12,21 @@
 #include "ipc/heritage.h"
 #include "ipc/link.h"
 #include "keeper/roster.h"
+#include "keeper/tapes.h"
 #include "reload/reload.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define LAST_LINES DUR_S(1) /* for whoever reads the log to take them */
+
 struct keeper {
     struct heritage heritage;
     struct config config;
     struct area *area;
     struct loop *loop;
+    struct tapes *tapes;
     struct reload *reload;
     struct roster *roster;
     struct admin *admin;
@@ -85,6 +89,8 @@ static void on_prepared(void *cookie, uint32_t slot, const struct message_prepar
 
 static void on_ping(struct link *l, const struct message *m, void *cookie)
 {
+    struct keeper *k = cookie;
+    tapes_look(k->tapes);
     link_send(l, &(struct message){.type = MESSAGE_pong, .pong = {.sequence = m->ping.sequence}});
 }
 
@@ -103,6 +109,12 @@ static void on_drain(struct link *l, const struct message *m, void *cookie)
     k->draining = true;
     if (k->admin != NULL)
         admin_drain(k->admin);
+}
+
+static void on_reopen(struct link *l, const struct message *m, void *cookie)
+{
+    struct keeper *k = cookie;
+    tapes_reopen(k->tapes);
 }
 
 static void on_died(struct link *l, const struct message *m, void *cookie)
@@ -139,6 +151,7 @@ static const struct link_handlers supervisor_handlers = {
     .on = {[MESSAGE_ping] = on_ping,
            [MESSAGE_peer] = on_peer,
            [MESSAGE_drain] = on_drain,
+           [MESSAGE_reopen] = on_reopen,
            [MESSAGE_died] = on_died,
            [MESSAGE_trial] = on_trial,
            [MESSAGE_trial_ended] = on_trial_ended,
@@ -159,8 +172,7 @@ static int take_heritage(struct keeper *k, struct error *err)
     fd_close(&k->heritage.config);
     if (read != 0)
         return -1;
-    k->area = area_map(k->heritage.area, err);
-    fd_close(&k->heritage.area);
+    k->area = area_map(k->heritage.area, err); /* the descriptor stays: it carries the lock of the tapes */
     if (k->area == NULL)
         return -1;
     area_set_edition(k->area, k->heritage.edition);
@@ -194,12 +206,27 @@ static void make_reload(struct keeper *k)
     k->reload = reload_new(&reload, snapshot, k->heritage.generation);
 }
 
+static int make_tapes(struct keeper *k, struct error *err)
+{
+    const struct tapes_host tapes = {
+        .loop = k->loop,
+        .config = &k->config,
+        .area = k->area,
+        .area_fd = k->heritage.area,
+        .wake = k->heritage.wake,
+    };
+    k->tapes = tapes_new(&tapes, err);
+    return k->tapes != NULL ? 0 : -1;
+}
+
 static int start(struct keeper *k, struct error *err)
 {
     if (take_heritage(k, err) != 0)
         return -1;
-    log_open(STDERR_FILENO, k->config.log_level, "keeper", isatty(STDERR_FILENO) == 1);
+    log_open(STDERR_FILENO, k->config.log_level, "keeper", config_log_form(&k->config));
     k->loop = loop_new();
+    if (make_tapes(k, err) != 0)
+        return -1;
     make_reload(k);
     const struct admin_host admin = {
         .loop = k->loop,
@@ -218,7 +245,7 @@ int keeper_main(void)
 {
     struct keeper *k = need_zero(1, sizeof(*k));
     struct error err;
-    log_open(STDERR_FILENO, LOG_INFO, "keeper", isatty(STDERR_FILENO) == 1);
+    log_open(STDERR_FILENO, LOG_INFO, "keeper", isatty(STDERR_FILENO) == 1 ? LOG_COLOURED : LOG_JSON_LINES);
     panic_process("keeper");
     signal(SIGPIPE, SIG_IGN);
     if (start(k, &err) != 0) {
@@ -226,6 +253,7 @@ int keeper_main(void)
         return 1;
     }
     loop_run(k->loop);
+    tapes_finish(k->tapes, LAST_LINES);
     /* Connections of the admin listener may be open: the process's end closes them. */
     _exit(0);
 }

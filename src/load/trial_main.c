@@ -105,13 +105,15 @@ int trial_main(void)
 {
     struct trial_process p = {0};
     struct error err;
-    log_open(STDERR_FILENO, LOG_INFO, "trial", isatty(STDERR_FILENO) == 1);
+    log_open(STDERR_FILENO, LOG_INFO, "trial", isatty(STDERR_FILENO) == 1 ? LOG_COLOURED : LOG_JSON_LINES);
     panic_process("trial");
     if (take_heritage(&p, &err) != 0) {
         log_at(LOG_ERROR, "trial cannot start", LOG_STR("error", err.text));
         return 1;
     }
-    log_open(STDERR_FILENO, p.config.log_level, "trial", isatty(STDERR_FILENO) == 1);
+    /* A trial is not one of those who have a tape: it writes by itself, and is not held up by whoever reads. */
+    int file = p.config.log_file != NULL ? fd_open_log(p.config.log_file, &err) : -1;
+    log_open(file >= 0 ? file : STDERR_FILENO, p.config.log_level, "trial", config_log_form(&p.config));
     if (read_env(&p))
         trial_run(&p.candidate, &p.config, false, on_trying, on_tried, &p);
     say(&p, &(struct message){.type = MESSAGE_tried_all, .tried_all = {p.count}});

@@ -12,6 +12,7 @@
 #include "script/state.h"
 #include "shm/area.h"
 
+struct records_sink;
 struct server;
 struct loop;
 
@@ -22,6 +23,7 @@ struct server_host { /* what the worker gives it */
     struct area *area;
     uint32_t slot, member;           /* this worker's */
     const struct heritage *heritage; /* listening sockets */
+    struct records_sink *records;    /* where exchanges are recorded; NULL: nowhere */
     /* The live generation now, or NULL (then 503): looks at the generation word, prepares what is owed. Borrowed. */
     struct generation *(*generation)(void *cookie);
     void *cookie;

@@ -157,6 +157,24 @@ void area_reset_worker(struct area *a, uint32_t number)
     atomic_store(&w->state, AREA_DEAD);
 }
 
+/* A lock of the process (not of the descriptor, which all have inherited). */
+static bool lock_tapes(int fd, short type)
+{
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_len = 1};
+
+    return fcntl(fd, F_SETLK, &lock) == 0;
+}
+
+bool area_lock_tapes(int fd)
+{
+    return lock_tapes(fd, F_WRLCK);
+}
+
+void area_unlock_tapes(int fd)
+{
+    lock_tapes(fd, F_UNLCK);
+}
+
 /* UNSAFE BYTES: positions in the ring are taken modulo its size. */
 static ssize_t capture(void *cookie, const char *bytes, size_t len)
 {

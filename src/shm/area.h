@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "shm/counters.h"
 #include "shm/progress.h"
+#include "shm/tape.h"
 #include "shm/tickets.h"
 #include <stdatomic.h>
 #include <stdint.h>
@@ -27,6 +28,7 @@ struct area_worker {
     _Atomic uint64_t words_end;            /* bytes ever written to `words`; worker */
     char words[AREA_WORDS];
     _Alignas(64) _Atomic uint32_t state; /* enum area_state; written by the supervisor */
+    struct tape tape;                    /* its log lines and exchanges; worker, and the keeper who reads it */
 };
 
 struct area {
@@ -39,6 +41,9 @@ struct area {
     _Alignas(64) _Atomic uint64_t generation[AREA_EDITIONS];
     _Alignas(64) struct counters keeper; /* the keeper's own counters */
     _Alignas(64) struct tickets tickets; /* written by the supervisor */
+    struct tape_bell bell;               /* of who reads the tapes */
+    _Atomic uint64_t log_lost;           /* lines that could not be written; added to by the keeper's writer thread */
+    struct tape tape;                    /* the supervisor's lines */
     struct area_worker worker[AREA_SLOTS];
 };
 
@@ -58,6 +63,10 @@ _Atomic uint64_t *area_generation_of(struct area *a, uint32_t edition);
 uint32_t area_used(const struct area *a);
 /* Supervisor: a worker will use this slot. */
 void area_use(struct area *a, uint32_t slot);
+/* The right to read the tapes: one process has it, and loses it with its life. It lies on the area's descriptor, which
+ * must stay open. True: it is ours (also if it was before). */
+bool area_lock_tapes(int fd);
+void area_unlock_tapes(int fd);
 /* Supervisor, after a worker's death: everything of its slot but its counters back to zero. */
 void area_reset_worker(struct area *a, uint32_t slot);
 /* Makes this process's stderr stream (not descriptor 2) write into the words ring of this slot, without a system

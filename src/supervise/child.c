@@ -52,6 +52,7 @@ static int spawn(struct supervisor *s, struct child *c, int channel_end, struct 
                          .area = s->area_fd,
                          .config = s->config_text,
                          .snapshot = live.fd,
+                         .wake = s->logbook.wake,
                          .extra = HERITAGE_NO_FD,
                          .sockets = is_worker(c) ? s->sockets.worker : s->sockets.keeper,
                          .socket_count = is_worker(c) ? s->sockets.worker_count : s->sockets.keeper_count};

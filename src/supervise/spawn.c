@@ -49,7 +49,7 @@ static int plan_heritage(struct plan *p, const struct heritage *h, struct error 
     struct heritage child = *h;
     struct buf text = {0};
 
-    p->from = need_zero(h->socket_count + 5, sizeof(*p->from));
+    p->from = need_zero(h->socket_count + 6, sizeof(*p->from));
     child.sockets = need_zero(h->socket_count + 1, sizeof(*child.sockets));
     for (size_t i = 0; i < h->socket_count; i++)
         child.sockets[i] = h->sockets[i];
@@ -57,6 +57,7 @@ static int plan_heritage(struct plan *p, const struct heritage *h, struct error 
     plan_fd(p, &child.area);
     plan_fd(p, &child.config);
     plan_fd(p, &child.snapshot);
+    plan_fd(p, &child.wake);
     plan_fd(p, &child.extra);
     for (size_t i = 0; i < child.socket_count; i++)
         plan_fd(p, &child.sockets[i].fd);

@@ -58,6 +58,8 @@ static int open_all(struct supervisor *s, struct error *err)
         return -1;
     atomic_store(&s->area->workers, s->config->workers);
     tickets_rotate(&s->area->tickets, mono_now());
+    if (logbook_open(&s->logbook, s->config, s->area, s->area_fd, -1, err) != 0)
+        return -1;
     if ((s->signals = signals_open(err)) < 0)
         return -1;
     child_init(&s->keeper, HERITAGE_KEEPER, 0, 0);
@@ -198,7 +200,8 @@ static void on_signal(struct supervisor *s, int number)
         log_at(LOG_WARN, "reload of configuration by HUP is not supported yet");
         break;
     case SIGUSR1:
-        log_at(LOG_WARN, "USR1 is ignored: logs go to stderr, there is no file to reopen");
+        logbook_reopen(&s->logbook, s->config);
+        child_send(&s->keeper, &(struct message){.type = MESSAGE_reopen});
         break;
     }
 }
@@ -266,6 +269,7 @@ static void run(struct supervisor *s)
             s->next_tick = mono_add(now, WATCHDOG_TICK);
             watchdog_tick(s, now);
             tickets_rotate(&s->area->tickets, now);
+            logbook_tick(&s->logbook);
             trials_tick(s, now);
             notify_tick(&s->notify, now, any_serves(s));
         }
@@ -287,6 +291,7 @@ static void close_all(struct supervisor *s)
     for (size_t i = 0; i < SUPERVISOR_TRIALS; i++)
         if (s->trials[i].pid != 0)
             waitpid(s->trials[i].pid, NULL, 0);
+    logbook_close(&s->logbook);
     free(s->workers);
     if (s->signals >= 0)
         signals_close(&s->signals);

@@ -9,6 +9,7 @@
 #include "ipc/channel.h"
 #include "ipc/heritage.h"
 #include "shm/area.h"
+#include "supervise/logbook.h"
 #include "supervise/notify.h"
 #include "supervise/restart.h"
 #include "supervise/snapshots.h"
@@ -60,6 +61,7 @@ struct supervisor {
     int signals;
     struct area *area;
     int area_fd;
+    struct logbook logbook;
     struct sockets sockets;
     struct notify notify;
     struct snapshots snapshots;

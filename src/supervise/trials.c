@@ -29,6 +29,7 @@ static int start(struct supervisor *s, struct supervisor_trial *t, int candidate
     struct heritage h = {.kind = HERITAGE_TRIAL,
                          .supervisor = HERITAGE_NO_FD,
                          .area = HERITAGE_NO_FD,
+                         .wake = HERITAGE_NO_FD,
                          .config = s->config_text,
                          .snapshot = candidate};
 

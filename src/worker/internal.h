@@ -9,6 +9,7 @@
 #include "io/timeout.h"
 #include "ipc/heritage.h"
 #include "ipc/link.h"
+#include "ipc/records.h"
 #include "script/host.h"
 #include "script/state.h"
 #include "server/server.h"
@@ -19,6 +20,7 @@ struct worker {
     struct heritage heritage;
     struct config config;
     struct area *area;
+    struct records_sink records; /* its log lines and exchanges */
     struct loop *loop;
     struct pool *pool;
     struct script_host script_host; /* of the state, which keeps the pointer */

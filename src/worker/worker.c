@@ -34,7 +34,10 @@ static int take_heritage(struct worker *w, struct error *err)
         return error_set(err, "there is no slot %u", w->heritage.slot);
     area_set_edition(w->area, w->heritage.edition);
     snprintf(w->name, sizeof(w->name), "worker %u", w->heritage.member);
-    log_open(STDERR_FILENO, w->config.log_level, w->name, isatty(STDERR_FILENO) == 1);
+    log_open(STDERR_FILENO, w->config.log_level, w->name, config_log_form(&w->config));
+    tape_writer_init(&w->records.writer, &w->area->worker[w->heritage.slot].tape, &w->area->bell, w->heritage.wake);
+    w->records.process = w->heritage.member;
+    records_divert(&w->records);
     panic_process(w->name);
     return 0;
 }
@@ -115,6 +118,7 @@ static int make_server(struct worker *w, struct error *err)
         .slot = w->heritage.slot,
         .member = w->heritage.member,
         .heritage = &w->heritage,
+        .records = &w->records,
         .generation = live_generation,
         .cookie = w,
     };
@@ -141,7 +145,7 @@ int worker_main(void)
 {
     struct worker *w = need_zero(1, sizeof(*w));
     struct error err;
-    log_open(STDERR_FILENO, LOG_INFO, "worker", isatty(STDERR_FILENO) == 1);
+    log_open(STDERR_FILENO, LOG_INFO, "worker", isatty(STDERR_FILENO) == 1 ? LOG_COLOURED : LOG_JSON_LINES);
     panic_process("worker");
     signal(SIGPIPE, SIG_IGN);
     if (start(w, &err) != 0) {

@@ -187,7 +187,7 @@ static void test_origins(void **state)
     refuse("", CLI_FAILED, "CRESCENT_WORKER in the environment: unknown setting (did you mean CRESCENT_WORKERS?)");
     unsetenv("CRESCENT_WORKER");
     static const char *const later[][2] = {{"CRESCENT_SPOOL", "spool"},
-                                           {"CRESCENT_LOG_FORMAT", "log.format"},
+                                           {"CRESCENT_OTLP", "otlp"},
                                            {"CRESCENT_LIMITS_MAX_RUN", "limits.max_run"},
                                            {"CRESCENT_TRUSTED_PROXIES", "trusted_proxies"}};
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) {

@@ -78,6 +78,7 @@ static int heritage_cases(void)
                          .area = 41,
                          .config = 42,
                          .snapshot = HERITAGE_NO_FD,
+                         .wake = HERITAGE_NO_FD,
                          .extra = HERITAGE_NO_FD,
                          .sockets = &socket,
                          .socket_count = 1};

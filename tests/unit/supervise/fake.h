@@ -89,6 +89,9 @@ static void fake_keeper_hears(struct fake *f, const struct message *m)
         report(f, "told peer %u/%u", m->peer.slot, m->peer.incarnation);
         close(m->peer.socket);
         break;
+    case MESSAGE_reopen:
+        report(f, "told reopen");
+        break;
     default:
         break;
     }

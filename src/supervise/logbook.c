@@ -1,0 +1,115 @@
+/*
+ * logbook.c: see logbook.h. Who reads the tapes is decided by a lock that a dead keeper has lost, so a line is neither
+ * written twice nor by nobody.
+ */
+#include "supervise/logbook.h"
+
+#include "base/fd.h"
+
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define LAST_LINES DUR_S(1)
+
+static void name_worker(char room[24], uint32_t number)
+{
+    snprintf(room, 24, "worker %u", number);
+}
+
+/* Writes the tape's records until the wait is over; whether all are. name: of their writer; NULL: a worker. */
+static bool pump(struct logbook *b, struct tape *t, const char *name, dur_t wait)
+{
+    mono_t until = mono_add(mono_now(), wait);
+    struct tape_reader r;
+
+    tape_reader_init(&r, t);
+    while (tape_next(&r, &b->record)) {
+        char room[24];
+
+        buf_clear(&b->line);
+        if (records_read(buf_slice(&b->record), &b->decoded) == 0) {
+            name_worker(room, b->decoded.process);
+            records_format(&b->line, b->form, &b->decoded, name != NULL ? name : room);
+            if (!output_write(&b->output, buf_slice(&b->line), mono_since(until, mono_now())))
+                return false; /* it stays on the tape */
+        }
+        tape_release(t, r.position);
+    }
+    return true;
+}
+
+void logbook_tick(struct logbook *b)
+{
+    if (b->area == NULL || !area_lock_tapes(b->area_fd))
+        return;
+    pump(b, &b->area->tape, "supervisor", (dur_t){0});
+    area_unlock_tapes(b->area_fd);
+}
+
+static void on_line(void *cookie, const struct log_line *line)
+{
+    struct logbook *b = cookie;
+
+    records_write_line(&b->sink.writer, 0, line);
+    logbook_tick(b);
+}
+
+/* To the file where there is one and it opens; else to stderr, which is better than nowhere. */
+static int open_output(struct logbook *b, struct error *err)
+{
+    int fd = b->path != NULL ? fd_open_log(b->path, err) : STDERR_FILENO;
+
+    output_close(&b->output);
+    output_open(&b->output, fd >= 0 ? fd : STDERR_FILENO);
+    b->output.own = b->output.own || fd > STDERR_FILENO;
+    return fd >= 0 ? 0 : -1;
+}
+
+int logbook_open(struct logbook *b, const struct config *config, struct area *area, int area_fd, int wake,
+                 struct error *err)
+{
+    *b = (struct logbook){.area_fd = area_fd, .wake = wake, .path = config->log_file, .form = config_log_form(config)};
+    b->output.fd = -1;
+    if (b->wake < 0 && (b->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
+        return error_errno(err, "eventfd");
+    if (open_output(b, err) != 0) {
+        fd_close(&b->wake);
+        return -1;
+    }
+    b->area = area;
+    tape_writer_init(&b->sink.writer, &area->tape, &area->bell, b->wake);
+    log_divert(on_line, b);
+    return 0;
+}
+
+void logbook_reopen(struct logbook *b, const struct config *config)
+{
+    struct error err;
+
+    b->path = config->log_file;
+    b->form = config_log_form(config);
+    if (b->path != NULL && open_output(b, &err) != 0)
+        log_at(LOG_ERROR, "the supervisor's own lines go to stderr", LOG_STR("error", err.text));
+}
+
+void logbook_close(struct logbook *b)
+{
+    mono_t until = mono_add(mono_now(), LAST_LINES);
+    bool all = true;
+
+    if (b->area == NULL)
+        return;
+    log_divert(NULL, NULL);
+    for (uint32_t i = 0; all && i < area_used(b->area); i++)
+        all = pump(b, &b->area->worker[i].tape, NULL, mono_since(until, mono_now()));
+    if (all)
+        all = pump(b, &b->area->tape, "supervisor", mono_since(until, mono_now()));
+    if (all)
+        output_flush(&b->output, mono_since(until, mono_now()));
+    output_close(&b->output);
+    buf_free(&b->record);
+    buf_free(&b->line);
+    fd_close(&b->wake);
+    b->area = NULL;
+}
