@@ -8,6 +8,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import examples from '../e2e/payloads.mjs';
+import { idleConnections, upload, uploadCost, uploadMemory } from './ground.mjs';
 import { childrenOf, folder, repository, request, sleep, start, tool, until, write } from '../e2e/helper.mjs';
 
 const secret = 'bench-secret';
@@ -112,6 +113,37 @@ async function memory() {
     return { worker: Math.max(...workers), all };
 }
 
+/** Hello with the records as they are by default, and with none: the rates' ratio, median over pairs of rounds. */
+async function recording() {
+    const servers = [];
+    for (const access of ['sampled', 'off']) {
+        const server = await start(whole, { hooks: path.join(here, 'hooks'), workers: 1, env: { GITHUB_WEBHOOK_SECRET: secret, CRESCENT_LOG_ACCESS: access }, prefix: onCore(0) });
+        servers.push({ name: access, url: server.url, pid: server.pid, server });
+    }
+    const hello = scenarios.find((s) => s.path === '/hello'), ratios = [];
+    for (const s of servers) await wrk(s, hello, { time: 1 });
+    for (let round = 0; round < 2 * rounds; round++) {
+        // Who comes first takes turns: what warms or tires the machine meets both.
+        const order = round % 2 === 0 ? servers : [...servers].reverse(), cost = {};
+        for (const s of order) cost[s.name] = (await wrk(s, hello)).cost;
+        ratios.push(cost.off / cost.sampled);
+    }
+    for (const s of servers) await s.server.stop();
+    return 1 - median(ratios);
+}
+
+async function ground(peers) {
+    const body = upload(secret);
+    const one = await start(whole, { hooks: path.join(here, 'hooks'), workers: 1, env: { GITHUB_WEBHOOK_SECRET: secret } });
+    const memory = await uploadMemory(one, body);
+    const idle = await idleConnections(one);
+    await one.stop();
+    const costs = { crescent: [], nginx: [] };
+    for (let round = 0; round < rounds; round++)
+        for (const s of peers.filter((p) => p.name in costs)) costs[s.name].push(await uploadCost(s, body, cpu));
+    return { memory, idle, recording: await recording(), upload: median(costs.crescent), peer: median(costs.nginx) };
+}
+
 async function reloads(dir) {
     const script = (i, text) => `-- script ${i}\nlocal greeting = "${text}"\nreturn { methods = { "GET" }, handle = function(req)\n  return 200, greeting, { ["x-script"] = "${i}" }\nend }\n`;
     const hooks = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`s${i}.lua`, script(i, 'first')]));
@@ -165,6 +197,7 @@ async function main() {
     const figure = await throughput(servers, path.join(dir, 'push.json'));
     const idle = await memory();
     const reload = await reloads(dir);
+    const base = await ground(servers);
 
     const missed = [];
     const demand = (what, value, good, limit) => good || missed.push(`${what}: ${value}, wanted ${limit}`);
@@ -188,6 +221,10 @@ async function main() {
         ['idle, all processes, two workers (Pss)', mib(idle.all), idle.all < 30 * 1048576, 'under 30 MiB'],
         ['start with 1,000 scripts', `${reload.load.toFixed(0)} ms`, reload.load < 1000, 'under 1 s'],
         ['save to live, one of 1,000 scripts', `${reload.save.toFixed(0)} ms`, reload.save < 50, 'under 50 ms'],
+        ['10,000 idle kept-alive connections add', mib(base.idle), base.idle < 100 * 1048576, 'under 100 MiB'],
+        ['records cost, of the rate of hello', `${(base.recording * 100).toFixed(1)} %`, base.recording <= 0.03, 'at most 3 %'],
+        ['an 8 MiB upload takes of memory, × its size', base.memory.toFixed(2), base.memory <= 2.2, 'at most 2.2'],
+        ['CPU of an upload, received and hashed; nginx-lua', `${base.upload.toFixed(2)} ns a byte; ${base.peer.toFixed(2)}`, base.upload <= base.peer, 'no more than nginx-lua'],
         ['added to the p99 by saves at half load', `${reload.added.toFixed(1)} ms`, reload.added < 20, 'under 20 ms'],
     ]) {
         console.log(`| ${what} | ${value} | ${wanted} |`);

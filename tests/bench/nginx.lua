@@ -61,6 +61,10 @@ function M.transform()
     }
 end
 
+function M.upload()
+    return ngx.exit(verified_body() and 200 or 401)
+end
+
 function M.hello()
     ngx.header["Content-Type"] = "text/plain; charset=utf-8"
     ngx.header["Content-Length"] = 5
