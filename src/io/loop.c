@@ -84,13 +84,19 @@ static void run_later(struct loop *l)
     }
 }
 
+/* What was written by `later` or a timeout, outside of h2o's own pass, has its callbacks due: h2o would wait first. */
+static bool has_pending(const h2o_evloop_t *evloop)
+{
+    return evloop->_pending_as_server != NULL || evloop->_pending_as_client != NULL;
+}
+
 void loop_pass(struct loop *l, dur_t wait)
 {
     CHECK(!l->running);
     l->running = true;
     int64_t wait_ms = dur_ms_up(wait);
     int32_t max = wait_ms > INT32_MAX ? INT32_MAX : (int32_t)wait_ms;
-    if (!list_empty(&l->later)) {
+    if (!list_empty(&l->later) || has_pending(l->evloop)) {
         max = 0;
     } else if (l->heap_count > 0 && max > 0) {
         int32_t until = timeout_wait(l, mono_now());

@@ -1,9 +1,10 @@
 /*
  * Promises of the loop: descriptors are told level-triggered, an unwatched one is silent from that moment, what is put
- * off runs once on the next pass, a signal does not stop it.
+ * off runs once on the next pass, a signal does not stop it, and the end of a write is told at once, whoever wrote.
  */
 #include "base/panic.h"
-#include "io/loop.h"
+#include "io/timeout.h"
+#include <h2o.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -153,6 +154,59 @@ static void the_time_stands_still_within_a_pass(void **state)
     loop_free(&l);
 }
 
+struct writer {
+    struct loop_later later;
+    struct timeout timeout;
+    h2o_socket_t *sock;
+    unsigned told;
+};
+
+static void on_written(h2o_socket_t *sock, const char *err)
+{
+    assert_null(err);
+    ((struct writer *)sock->data)->told++;
+}
+
+static void write_byte(struct writer *w)
+{
+    h2o_iovec_t v = h2o_iovec_init("x", 1);
+    h2o_socket_write(w->sock, &v, 1, on_written);
+}
+
+static void write_later(struct loop_later *later)
+{
+    write_byte(CONTAINER_OF(later, struct writer, later));
+}
+
+static void write_at_timeout(struct timeout *t)
+{
+    write_byte(CONTAINER_OF(t, struct writer, timeout));
+}
+
+static void the_end_of_a_write_is_told_at_once(void **state)
+{
+    struct loop *l = loop_new();
+    struct writer w = {0};
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    w.sock = h2o_evloop_socket_create(loop_evloop(l), pair[0], H2O_SOCKET_FLAG_DONT_READ);
+    w.sock->data = &w;
+    loop_later_init(&w.later, write_later);
+    mono_t before = mono_now();
+    loop_later(l, &w.later);
+    loop_pass(l, DUR_S(20)); /* writes */
+    loop_pass(l, DUR_S(20)); /* nothing else happens: it would wait */
+    assert_int_equal(w.told, 1);
+    timeout_set(l, &w.timeout, mono_now(), write_at_timeout);
+    loop_pass(l, DUR_S(20));
+    loop_pass(l, DUR_S(20));
+    assert_int_equal(w.told, 2);
+    assert_true(mono_since(mono_now(), before).ns < DUR_S(10).ns);
+    h2o_socket_close(w.sock);
+    close(pair[1]);
+    loop_free(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +215,7 @@ int main(void)
         cmocka_unit_test(what_is_put_off_runs_once_on_the_next_pass),
         cmocka_unit_test(a_signal_does_not_stop_it),
         cmocka_unit_test(the_time_stands_still_within_a_pass),
+        cmocka_unit_test(the_end_of_a_write_is_told_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
