@@ -39,11 +39,20 @@ static void add_fault(struct scan *s, const char *path, bool module, const char 
     add_file(s, path, module)->error = need_strdup(why);
 }
 
-static void add_folder(struct scan *s, const char *path)
+/* What stands in it is not known: that is not the same as nothing. */
+static void add_closed(struct scan *s, const char *path, bool module, const char *why)
 {
-    if ((s->folder_count & (s->folder_count - 1)) == 0)
-        s->folders = need_realloc(s->folders, (s->folder_count ? s->folder_count * 2 : 1) * sizeof *s->folders);
-    s->folders[s->folder_count++] = need_strdup(path);
+    struct scan_file *f = add_file(s, path, module);
+    f->error = need_strdup(why);
+    f->closed = true;
+    s->closed = true;
+}
+
+static void add_name(char ***names, size_t *count, const char *path)
+{
+    if ((*count & (*count - 1)) == 0)
+        *names = need_realloc(*names, (*count ? *count * 2 : 1) * sizeof **names);
+    (*names)[(*count)++] = need_strdup(path);
 }
 
 /* Why a file's name cannot be used, or NULL. */
@@ -79,7 +88,7 @@ static void visit_file(struct scan *s, int folder, const char *name, const char 
         f->error = need_strdup(why);
 }
 
-static void visit_folder(struct scan *s, int fd, const char *path, bool module, const struct level *level);
+static int visit_folder(struct scan *s, int fd, const char *path, bool module, const struct level *level);
 
 static void enter(struct scan *s, int folder, const char *name, const char *path, bool module, const struct stat *st,
                   const struct level *level)
@@ -95,28 +104,50 @@ static void enter(struct scan *s, int folder, const char *name, const char *path
         return;
     }
     const char *why = name_fault(name, module);
-    int fd = why == NULL ? openat(folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (fd < 0) {
-        add_fault(s, path, module, why != NULL ? why : strerror(errno));
+    if (why != NULL) {
+        add_fault(s, path, module, why);
         return;
     }
-    visit_folder(s, fd, path, module, &below);
+    int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || visit_folder(s, fd, path, module, &below) != 0)
+        add_closed(s, path, module, strerror(errno));
 }
 
-static void visit(struct scan *s, int folder, const char *parent, const char *name, bool module,
+/* What was listed cannot be looked at. Gone since then: as if it had not been there; a dangling link is still there. */
+static void visit_unknown(struct scan *s, const struct dirent *d, const char *path, bool module, bool lua, bool link)
+{
+    int why = errno;
+    if (why != ENOENT && why != ENOTDIR && (d->d_type == DT_DIR || (link && !lua)))
+        add_closed(s, path, module, strerror(why));
+    else if (lua && why != ENOENT && why != ENOTDIR)
+        add_fault(s, path, module, strerror(why));
+    else if (lua && link)
+        add_fault(s, path, module, "a link that leads nowhere");
+}
+
+static bool is_link(int folder, const struct dirent *d)
+{
+    struct stat st;
+    if (d->d_type != DT_UNKNOWN)
+        return d->d_type == DT_LNK;
+    return fstatat(folder, d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
+}
+
+static void visit(struct scan *s, int folder, const char *parent, const struct dirent *d, bool module,
                   const struct level *level)
 {
+    const char *name = d->d_name;
     bool top = parent[0] == '\0';
     if (name[0] == '.' || (name[0] == '_' && !module && !(top && strcmp(name, "_lib") == 0)))
         return;
-    bool lua = slice_ends(slice_of(name), SLICE(".lua")) && strlen(name) > 4;
+    bool lua = slice_ends(slice_of(name), SLICE(".lua")) && strlen(name) > 4, link = is_link(folder, d);
     struct stat st;
     struct buf path = {0};
     buf_addf(&path, "%s%s%s", parent, top ? "" : "/", name);
+    if (link)
+        add_name(&s->links, &s->link_count, buf_text(&path));
     if (fstatat(folder, name, &st, 0) != 0) {
-        /* Gone since it was listed: as if it had not been. A dangling link is still there. */
-        if (lua && fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-            add_fault(s, buf_text(&path), module, "a link that leads nowhere");
+        visit_unknown(s, d, buf_text(&path), module, lua, link);
     } else if (S_ISDIR(st.st_mode)) {
         enter(s, folder, name, buf_text(&path), module || name[0] == '_', &st, level);
     } else if (lua) {
@@ -125,15 +156,23 @@ static void visit(struct scan *s, int folder, const char *parent, const char *na
     buf_free(&path);
 }
 
-/* Takes the descriptor. */
-static void visit_folder(struct scan *s, int fd, const char *path, bool module, const struct level *level)
+/* Takes the descriptor. -1 with errno when it cannot be read to its end. */
+static int visit_folder(struct scan *s, int fd, const char *path, bool module, const struct level *level)
 {
     DIR *dir = fdopendir(fd);
     NEED(dir != NULL);
-    add_folder(s, path);
-    for (struct dirent *d; (d = readdir(dir)) != NULL;)
-        visit(s, dirfd(dir), path, d->d_name, module, level);
+    add_name(&s->folders, &s->folder_count, path);
+    for (;;) {
+        errno = 0;
+        struct dirent *d = readdir(dir);
+        if (d == NULL)
+            break;
+        visit(s, dirfd(dir), path, d, module, level);
+    }
+    int why = errno;
     closedir(dir);
+    errno = why;
+    return why == 0 ? 0 : -1;
 }
 
 static int by_path(const void *a, const void *b)
@@ -150,7 +189,11 @@ int scan_folder(const char *hooks, struct scan *scan_out, struct error *err)
         return error_errno(err, "hooks folder %s", hooks);
     NEED(fstat(fd, &st) == 0);
     struct level root = {NULL, st.st_dev, st.st_ino, 0};
-    visit_folder(scan_out, fd, "", false, &root);
+    if (visit_folder(scan_out, fd, "", false, &root) != 0) {
+        error_errno(err, "hooks folder %s", hooks);
+        scan_free(scan_out);
+        return -1;
+    }
     if (scan_out->count > 0)
         qsort(scan_out->files, scan_out->count, sizeof *scan_out->files, by_path);
     return 0;
@@ -166,7 +209,20 @@ void scan_free(struct scan *s)
     for (size_t i = 0; i < s->folder_count; i++)
         free(s->folders[i]);
     free(s->folders);
+    for (size_t i = 0; i < s->link_count; i++)
+        free(s->links[i]);
+    free(s->links);
     *s = (struct scan){0};
+}
+
+bool scan_is_closed(const struct scan *s, const char *path)
+{
+    for (size_t i = 0; s->closed && i < s->count; i++) {
+        size_t len = strlen(s->files[i].path);
+        if (s->files[i].closed && strncmp(path, s->files[i].path, len) == 0 && path[len] == '/')
+            return true;
+    }
+    return false;
 }
 
 int scan_read(const char *hooks, const struct scan_file *f, struct buf *into, struct error *err)

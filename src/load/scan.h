@@ -17,6 +17,7 @@
 struct scan_file {
     char *path;        /* relative: "billing/stripe.lua" */
     bool module;       /* under _lib/ */
+    bool closed;       /* a folder that cannot be read: nobody knows what is in it */
     uint64_t stamp[4]; /* device, inode, change time, size: differ when the content may */
     char *error;       /* cannot be read: why; NULL */
 };
@@ -24,12 +25,17 @@ struct scan_file {
 struct scan {
     struct scan_file *files; /* sorted by path */
     size_t count;
+    bool closed;    /* one of them is */
     char **folders; /* relative, "" first: what to watch */
     size_t folder_count;
+    char **links; /* relative: which of the files and folders are links; what they lead through is to be watched too */
+    size_t link_count;
 };
 
 int scan_folder(const char *hooks, struct scan *scan_out, struct error *err);
 void scan_free(struct scan *s);
+/* Whether the path stands below a folder that could not be read. */
+bool scan_is_closed(const struct scan *s, const char *path);
 /* Reads one file's text. */
 int scan_read(const char *hooks, const struct scan_file *f, struct buf *into, struct error *err);
 /* "billing/stripe.lua" → "billing/stripe"; "_lib/x/y.lua" → "_lib.x.y"; malloc'ed. */

@@ -9,6 +9,7 @@
 #define CRESCENT_RELOAD_CATALOG_H
 
 #include "load/snapshot.h"
+#include "reload/stamp.h"
 #include "route/endpoint.h"
 
 struct catalog_text { /* counted, immutable */
@@ -59,12 +60,12 @@ struct catalog_script {
     char *error;                   /* its errors, one a line; NULL: the newest is in `next` */
     bool clash;                    /* its error is about another script's route */
     unsigned strikes;              /* workers that died while they loaded `next` */
-    uint64_t stamp[4];             /* of its file when it was read last */
+    struct stamp stamp;            /* of its file when it was read last */
 };
 
 struct catalog_file { /* a module as it is in the folder now */
     char *path;
-    uint64_t stamp[4];
+    struct stamp stamp;
     struct catalog_module *module; /* NULL: cannot be read */
 };
 

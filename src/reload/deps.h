@@ -14,7 +14,7 @@
 void deps_spread(struct catalog *c, bool *changed);
 /* Every module of the folder gets a new record with this env set, and a new version. */
 void deps_renew(struct catalog *c, struct catalog_env *env);
-/* Whether the script's load (or, broken, its next one) may have used a module called one of these. */
+/* Whether the script's load (or, broken, its next one) may have used a module called one of these (sorted). */
 bool deps_touch(const struct catalog_script *s, char *const *names, size_t count);
 
 #endif

@@ -1,68 +1,72 @@
 /*
- * examine.c: see examine.h. Only files whose stamp differs from the last time are read; a stamp so young that a second
- * write could hide behind it (the clock of file times ticks slower than files change) is not kept.
+ * examine.c: see examine.h. Only files whose stamp differs from the last time, or has not settled, are read.
  */
 #include "reload/examine.h"
 #include "base/panic.h"
 #include "reload/deps.h"
 #include "reload/round.h"
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #define SCANS_MAX 10 /* until no new folder turns up; more are watched from the next change on */
-#define STAMP_SETTLED DUR_MS(50)
 
 struct examine {
     struct reload *r;
     struct scan scan;
-    char **touched; /* names of modules that changed; owned */
+    char **touched; /* names of modules that changed, sorted when all are there; owned */
     size_t touched_count;
+    bool unsettled; /* something must be read again */
 };
 
-static bool same_stamp(const uint64_t a[4], const uint64_t b[4])
+/* Whether to read a file. */
+static bool is_news(struct examine *e, struct stamp *kept, const uint64_t stamp[4])
 {
-    return memcmp(a, b, 4 * sizeof(uint64_t)) == 0;
+    bool news = stamp_is_news(kept, stamp, mono_now());
+    e->unsettled = e->unsettled || !kept->settled;
+    return news;
 }
 
-static void keep_stamp(uint64_t kept[4], const uint64_t stamp[4])
-{
-    memcpy(kept, stamp, 4 * sizeof(uint64_t));
-    if ((uint64_t)wall_now().ns < stamp[2] + (uint64_t)STAMP_SETTLED.ns)
-        kept[0] = UINT64_MAX;
-}
-
-/* Its text, or NULL with why it has none. */
-static struct catalog_text *read_text(const struct examine *e, const struct scan_file *f, struct error *err)
+/* Its text, or NULL with why it has none: then it is asked for at every look. */
+static struct catalog_text *read_text(struct examine *e, const struct scan_file *f, struct stamp *stamp,
+                                      struct error *err)
 {
     struct buf bytes = {0};
     struct catalog_text *text = NULL;
-    watch_file(e->r->watch, f->path);
-    if (f->error != NULL)
-        error_set(err, "%s: %s", f->path, f->error);
-    else if (scan_read(e->r->host.config->hooks, f, &bytes, err) == 0)
+    if (scan_read(e->r->host.config->hooks, f, &bytes, err) == 0)
         text = catalog_text_new(buf_slice(&bytes));
+    else if (f->error == NULL)
+        e->unsettled = true; /* the scan saw no fault, so it would see no change either */
+    if (text == NULL)
+        stamp->known = false;
     buf_free(&bytes);
     return text;
 }
 
 /* --- modules ------------------------------------------------------------------------------------------------------ */
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 static void touch(struct examine *e, const char *path)
 {
-    e->touched = need_realloc(e->touched, (e->touched_count + 1) * sizeof(*e->touched));
+    if ((e->touched_count & (e->touched_count - 1)) == 0)
+        e->touched = need_realloc(e->touched, (e->touched_count != 0 ? e->touched_count * 2 : 1) * sizeof(char *));
     e->touched[e->touched_count++] = scan_module_name(path);
 }
 
 /* The record for a module's file; old: the one that was there, or NULL (its hold is taken over). */
 static struct catalog_module *examine_module(struct examine *e, const struct scan_file *f, struct catalog_file *old,
-                                             bool *changed_out)
+                                             struct stamp *stamp, bool *changed_out)
 {
     struct catalog *c = &e->r->catalog;
     struct catalog_module *before = old != NULL ? old->module : NULL;
     struct error err;
-    if (old != NULL && same_stamp(old->stamp, f->stamp))
+    if (old != NULL)
+        *stamp = old->stamp;
+    if (!is_news(e, stamp, f->stamp))
         return before;
-    struct catalog_text *text = read_text(e, f, &err);
+    struct catalog_text *text = read_text(e, f, stamp, &err);
     if (text != NULL && before != NULL && catalog_text_is(before->text, catalog_text_slice(text))) {
         catalog_text_release(&text);
         return before;
@@ -77,50 +81,59 @@ static struct catalog_module *examine_module(struct examine *e, const struct sca
     return fresh;
 }
 
-static struct catalog_file *find_module(struct catalog_file *files, size_t count, const char *path)
+/* A module that was there and is not in the scan; *f is left empty. */
+static void lose_module(struct examine *e, struct catalog_file *f)
 {
-    for (size_t i = 0; i < count; i++)
-        if (files[i].path != NULL && strcmp(files[i].path, path) == 0)
-            return &files[i];
-    return NULL;
+    struct catalog *c = &e->r->catalog;
+    if (scan_is_closed(&e->scan, f->path)) { /* nobody knows: as it was */
+        c->modules[c->module_count++] = *f;
+        return;
+    }
+    touch(e, f->path);
+    catalog_module_release(&f->module);
+    free(f->path);
+}
+
+/* Both lists are sorted by path. changed: by place in the new one. */
+static void merge_modules(struct examine *e, struct catalog_file *old, size_t old_count, bool *changed)
+{
+    struct catalog *c = &e->r->catalog;
+    size_t was = 0;
+    for (size_t i = 0; i < e->scan.count; i++) {
+        const struct scan_file *f = &e->scan.files[i];
+        if (!f->module)
+            continue;
+        while (was < old_count && strcmp(old[was].path, f->path) < 0)
+            lose_module(e, &old[was++]);
+        bool there = was < old_count && strcmp(old[was].path, f->path) == 0;
+        size_t at = c->module_count++;
+        struct catalog_file *now = &c->modules[at];
+        now->path = there ? old[was].path : need_strdup(f->path);
+        now->module = examine_module(e, f, there ? &old[was] : NULL, &now->stamp, &changed[at]);
+        was += there;
+    }
+    while (was < old_count)
+        lose_module(e, &old[was++]);
 }
 
 static void examine_modules(struct examine *e)
 {
     struct catalog *c = &e->r->catalog;
     struct catalog_file *old = c->modules;
-    size_t old_count = c->module_count, at = 0;
-    bool *changed = need_zero(e->scan.count + 1, sizeof(bool));
-    c->modules = need_zero(e->scan.count + 1, sizeof(*c->modules));
+    size_t old_count = c->module_count, most = old_count + e->scan.count + 1;
+    bool *changed = need_zero(most, sizeof(bool));
+    c->modules = need_zero(most, sizeof(*c->modules));
     c->module_count = 0;
-    for (size_t i = 0; i < e->scan.count; i++) {
-        const struct scan_file *f = &e->scan.files[i];
-        if (!f->module)
-            continue;
-        struct catalog_file *was = find_module(old, old_count, f->path);
-        struct catalog_file *now = &c->modules[c->module_count++];
-        now->path = need_strdup(f->path);
-        now->module = examine_module(e, f, was, &changed[at]);
-        keep_stamp(now->stamp, f->stamp);
-        if (was != NULL) {
-            free(was->path);
-            was->path = NULL;
-        }
-        at++;
-    }
-    for (size_t i = 0; i < old_count; i++)
-        if (old[i].path != NULL) { /* gone from the folder */
-            touch(e, old[i].path);
-            catalog_module_release(&old[i].module);
-            free(old[i].path);
-        }
+    merge_modules(e, old, old_count, changed);
     free(old);
-    if (e->touched_count != 0 || memchr(changed, true, at) != NULL)
+    if (e->touched_count != 0 || memchr(changed, true, c->module_count) != NULL)
         deps_spread(c, changed);
-    for (size_t i = 0; i < at; i++)
+    for (size_t i = 0; i < c->module_count; i++)
         if (changed[i])
             touch(e, c->modules[i].path);
     free(changed);
+    if (e->touched_count > 1)
+        qsort(e->touched, e->touched_count, sizeof(*e->touched), by_text);
 }
 
 /* --- scripts ------------------------------------------------------------------------------------------------------ */
@@ -145,9 +158,8 @@ static void examine_script(struct examine *e, const struct scan_file *f)
     }
     free(name);
     struct catalog_text *newest = catalog_newest(s);
-    if (fresh || !same_stamp(s->stamp, f->stamp)) { /* what has a fault may have no stamp */
-        struct catalog_text *text = read_text(e, f, &err);
-        keep_stamp(s->stamp, f->stamp);
+    if (is_news(e, &s->stamp, f->stamp)) { /* what has a fault may have no stamp */
+        struct catalog_text *text = read_text(e, f, &s->stamp, &err);
         if (text == NULL) {
             round_broken(r, s, NULL, err.text);
             return;
@@ -179,27 +191,30 @@ static bool in_scan(const struct scan *scan, const char *path)
     return false;
 }
 
-static bool is_tried(const struct reload *r, const struct catalog_script *s)
+static int by_name(const void *a, const void *b)
 {
-    for (size_t i = 0; i < r->try_count; i++)
-        if (r->tries[i].script == s)
-            return true;
-    return false;
+    return strcmp(((const struct reload_try *)a)->script->name, ((const struct reload_try *)b)->script->name);
+}
+
+static void sort_tries(struct reload *r)
+{
+    if (r->try_count > 1)
+        qsort(r->tries, r->try_count, sizeof(*r->tries), by_name);
 }
 
 /* A route may have become free. */
 static void retry_clashes(struct reload *r)
 {
+    sort_tries(r);
+    size_t sorted = r->try_count;
     for (size_t i = 0; i < r->catalog.script_count; i++) {
         struct catalog_script *s = r->catalog.scripts[i];
-        if (s->clash && s->newer != NULL && !is_tried(r, s))
+        struct reload_try key = {.script = s};
+        bool tried = sorted != 0 && bsearch(&key, r->tries, sorted, sizeof(key), by_name) != NULL;
+        if (s->clash && s->newer != NULL && !tried)
             add_try(r, s, s->newer);
     }
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const struct reload_try *)a)->script->name, ((const struct reload_try *)b)->script->name);
+    sort_tries(r);
 }
 
 static void examine_scripts(struct examine *e)
@@ -207,7 +222,7 @@ static void examine_scripts(struct examine *e)
     struct reload *r = e->r;
     struct catalog *c = &r->catalog;
     for (size_t i = c->script_count; i-- > 0;)
-        if (!in_scan(&e->scan, c->scripts[i]->file)) {
+        if (!in_scan(&e->scan, c->scripts[i]->file) && !scan_is_closed(&e->scan, c->scripts[i]->file)) {
             catalog_remove(c, i);
             r->changed = true;
         }
@@ -216,8 +231,6 @@ static void examine_scripts(struct examine *e)
             examine_script(e, &e->scan.files[i]);
     if (r->changed || r->try_count != 0)
         retry_clashes(r);
-    if (r->try_count != 0)
-        qsort(r->tries, r->try_count, sizeof(*r->tries), by_name);
 }
 
 /* --- all of it ---------------------------------------------------------------------------------------------------- */
@@ -234,33 +247,26 @@ static int scan_watched(struct examine *e, struct error *err)
     }
 }
 
-static bool env_file_changed(struct reload *r)
+static bool env_sources_changed(struct examine *e)
 {
-    struct stat st;
-    uint64_t stamp[4] = {0};
-    if (stat(r->host.config->env_file, &st) == 0) {
-        stamp[0] = st.st_dev;
-        stamp[1] = st.st_ino;
-        stamp[2] = (uint64_t)st.st_ctim.tv_sec * 1000000000u + (uint64_t)st.st_ctim.tv_nsec;
-        stamp[3] = (uint64_t)st.st_size;
-    }
-    if (same_stamp(stamp, r->env_stamp))
-        return false;
-    memcpy(r->env_stamp, stamp, sizeof(stamp));
-    return true;
+    uint64_t stamp[4];
+    env_sources_stamp(&e->r->sources, stamp);
+    return is_news(e, &e->r->env_stamp, stamp);
 }
 
 int examine_folder(struct reload *r, struct error *err)
 {
     struct examine e = {.r = r};
     int result = scan_watched(&e, err);
-    if (result == 0) {
-        /* The first look of a new keeper knows no earlier stamp: there the trial tells whether the values differ. */
-        bool env = env_file_changed(r) && !r->ask_env;
-        r->trying_all = r->all || env;
+    if (result != 0) {
+        watch_folders(r->watch, NULL);
+    } else {
+        r->trying_all = r->all;
         r->all = false;
+        r->ask_env = env_sources_changed(&e) || r->ask_env;
         examine_modules(&e);
         examine_scripts(&e);
+        watch_unsettled(r->watch, e.unsettled);
     }
     for (size_t i = 0; i < e.touched_count; i++)
         free(e.touched[i]);

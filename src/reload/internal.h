@@ -37,9 +37,10 @@ struct reload {
     bool look;       /* something changed: look again when idle */
     bool all;        /* the env values changed: the next round tries every script */
     bool trying_all; /* this one does */
-    bool ask_env;    /* a new keeper does not know whether they did: have a trial read them */
+    bool ask_env;    /* a file of theirs changed, or may have (a new keeper): have a trial read them */
     bool changed;    /* the next snapshot differs from the live one */
-    uint64_t env_stamp[4];
+    struct env_sources sources;
+    struct stamp env_stamp;
     char *scan_error; /* why the folder could not be read, as last logged; NULL: it can */
 
     struct reload_try *tries; /* as in the candidate */

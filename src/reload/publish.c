@@ -42,7 +42,8 @@ void publish_begin(struct reload *r)
 {
     struct error err;
     timeout_clear(&r->tick);
-    clash_settle(r);
+    if (r->changed) /* else nobody has a new route */
+        clash_settle(r);
     if (!r->changed) {
         reload_round_over(r);
         return;

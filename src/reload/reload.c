@@ -71,7 +71,8 @@ struct reload *reload_new(const struct reload_host *host, int snapshot, uint64_t
     r->changed = generation == 0; /* the first generation goes out even when the folder is empty */
     if (snapshot != -1)
         restore(r, snapshot, generation);
-    r->watch = watch_new(host->loop, host->config->hooks, host->config->env_file, on_changed, r);
+    env_sources_list(host->config->env_file, &r->sources);
+    r->watch = watch_new(host->loop, host->config->hooks, &r->sources, on_changed, r);
     const struct attempt_host attempt = {
         .loop = host->loop,
         .max_run = host->config->limits.max_run,
@@ -97,6 +98,7 @@ void reload_free(struct reload **r)
     timeout_clear(&gone->retry);
     attempt_free(&gone->attempt);
     watch_free(&gone->watch);
+    env_sources_free(&gone->sources);
     round_end(gone);
     catalog_free(&gone->catalog);
     fd_close(&gone->snapshot);

@@ -1,13 +1,13 @@
 /*
- * watch.c: inotify behind watch.h. Watches: every folder of the scan; the folder of .env and the parent of the hooks
- * folder, for that one name; the targets of links to files.
+ * watch.c: see watch.h. Of the folders of scripts every event counts that may concern a script; of the folders of .env
+ * and above the hooks folder those with that name; of what lies on the way to them, only what happens to itself.
  */
 #include "reload/watch.h"
-#include "base/fd.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "io/timeout.h"
-#include <errno.h>
+#include "reload/patrol.h"
+#include "reload/places.h"
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,39 +17,38 @@
 
 #define QUIET DUR_MS(20)
 #define AT_MOST DUR_S(5)
-#define LOOK_EVERY DUR_S(1) /* where inotify cannot be had */
+#define WRITERS_MAX 64 /* files being written at one time that are told from others; more are not waited for */
 
-#define FOLDER_EVENTS \
-    (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
-#define FILE_EVENTS (IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
+#define SELF_EVENTS (IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT)
+#define NAME_EVENTS (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
 
-enum place_kind { PLACE_SCANNED = 1, PLACE_ENV = 2, PLACE_PARENT = 4, PLACE_FILE = 8 };
-
-struct place { /* one watched inode; may be of several kinds */
+struct writer { /* a file that was changed and not closed since */
     int wd;
-    unsigned kinds;
-    bool seen; /* by the watch_folders under way */
+    uint64_t name; /* its sum */
 };
 
 struct watch {
     struct loop *loop;
     const char *hooks, *env_name, *hooks_name;
+    const struct env_sources *sources;
     char *env_folder, *parent;
-    int fd;
+    struct places *places;
     struct loop_watch events;
-    struct place *places;
-    size_t place_count;
+    struct writer writers[WRITERS_MAX];
+    size_t writer_count;
     bool unrest;
     mono_t latest; /* when an unrest must end */
-    struct timeout settle, look;
-    bool blind; /* looks by the clock */
+    struct timeout settle;
+    struct patrol patrol;
+    bool blind; /* said that something cannot be watched */
     void (*changed)(void *cookie);
     void *cookie;
 };
 
 static void on_events(struct loop_watch *watched, unsigned events);
 static void on_settled(struct timeout *t);
-static void on_look(struct timeout *t);
+static void on_patrol(struct patrol *s);
+static bool is_busy(struct patrol *s);
 
 /* --- what is watched ---------------------------------------------------------------------------------------------- */
 
@@ -61,56 +60,37 @@ static char *folder_of(const char *path, const char **name_out)
     return slash == path ? need_strdup("/") : slice_dup((struct slice){path, (size_t)(slash - path)});
 }
 
-static void go_blind(struct watch *w, const char *path, int why)
-{
-    if (!w->blind)
-        log_at(LOG_WARN, "cannot watch for changes, looking every second instead", LOG_STR("path", path),
-               LOG_STR("error", strerror(why)));
-    w->blind = true;
-    timeout_set(w->loop, &w->look, mono_add(loop_now(w->loop), LOOK_EVERY), on_look);
-}
-
-/* True when this inode was not watched as that before. A path that is gone is no fault: its parent told, or will. */
-static bool add_place(struct watch *w, const char *path, enum place_kind kind, uint32_t events)
-{
-    int wd = w->fd == -1 ? -1 : inotify_add_watch(w->fd, path, events | IN_MASK_ADD);
-    if (wd == -1) {
-        if (w->fd == -1 || (errno != ENOENT && errno != ENOTDIR && errno != EACCES))
-            go_blind(w, path, w->fd == -1 ? EMFILE : errno);
-        return false;
-    }
-    for (size_t i = 0; i < w->place_count; i++)
-        if (w->places[i].wd == wd) {
-            bool fresh = (w->places[i].kinds & kind) == 0;
-            w->places[i].kinds |= kind;
-            w->places[i].seen = true;
-            return fresh;
-        }
-    w->places = need_realloc(w->places, (w->place_count + 1) * sizeof(*w->places));
-    w->places[w->place_count++] = (struct place){.wd = wd, .kinds = kind, .seen = true};
-    return true;
-}
-
 static void add_fixed(struct watch *w)
 {
-    add_place(w, w->env_folder, PLACE_ENV, FOLDER_EVENTS | IN_ONLYDIR);
-    add_place(w, w->parent, PLACE_PARENT, FOLDER_EVENTS | IN_ONLYDIR);
+    const struct env_sources *s = w->sources;
+    places_add(w->places, w->env_folder, PLACE_ENV);
+    places_add(w->places, w->parent, PLACE_PARENT);
+    places_add_way(w->places, w->hooks, PLACE_NONE);
+    places_add_way(w->places, s->env_file, PLACE_FILE);
+    for (size_t i = 0; i < s->file_count; i++)
+        places_add_way(w->places, s->files[i].path, PLACE_FILE);
+    if (s->credentials != NULL)
+        places_add_way(w->places, s->credentials, PLACE_CREDENTIALS);
 }
 
-struct watch *watch_new(struct loop *loop, const char *hooks, const char *env_file, void (*changed)(void *cookie),
-                        void *cookie)
+struct watch *watch_new(struct loop *loop, const char *hooks, const struct env_sources *sources,
+                        void (*changed)(void *cookie), void *cookie)
 {
     struct watch *w = need_zero(1, sizeof(*w));
     w->loop = loop;
     w->hooks = hooks;
+    w->sources = sources;
     w->changed = changed;
     w->cookie = cookie;
-    w->env_folder = folder_of(env_file, &w->env_name);
+    w->env_folder = folder_of(sources->env_file, &w->env_name);
     w->parent = folder_of(hooks, &w->hooks_name);
-    w->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (w->fd != -1)
-        loop_watch(loop, &w->events, w->fd, LOOP_READ, on_events);
-    add_fixed(w);
+    w->places = places_new();
+    if (places_fd(w->places) != -1)
+        loop_watch(loop, &w->events, places_fd(w->places), LOOP_READ, on_events);
+    w->patrol =
+        (struct patrol){.loop = loop, .hooks = hooks, .sources = sources, .differs = on_patrol, .busy = is_busy};
+    patrol_begin(&w->patrol);
+    watch_folders(w, NULL);
     return w;
 }
 
@@ -121,68 +101,129 @@ void watch_free(struct watch **w)
     if (gone == NULL)
         return;
     timeout_clear(&gone->settle);
-    timeout_clear(&gone->look);
+    patrol_end(&gone->patrol);
     loop_unwatch(&gone->events);
-    fd_close(&gone->fd);
-    free(gone->places);
+    places_free(&gone->places);
     free(gone->env_folder);
     free(gone->parent);
     free(gone);
 }
 
-bool watch_folders(struct watch *w, const struct scan *scan)
+/* Below the hooks folder; false when no path can be that long: the scan could not have opened it either. */
+static bool path_below(const struct watch *w, const char *name, char path_out[PATH_MAX])
+{
+    return snprintf(path_out, PATH_MAX, "%s%s%s", w->hooks, name[0] != '\0' ? "/" : "", name) < PATH_MAX;
+}
+
+static bool add_scanned(struct watch *w, const struct scan *scan)
 {
     bool fresh = false;
-    for (size_t i = 0; i < w->place_count; i++)
-        w->places[i].seen = (w->places[i].kinds & PLACE_FILE) != 0;
-    add_fixed(w);
-    for (size_t i = 0; i < scan->folder_count; i++) {
-        char path[PATH_MAX];
-        const char *folder = scan->folders[i];
-        if (snprintf(path, sizeof(path), "%s%s%s", w->hooks, folder[0] != '\0' ? "/" : "", folder) >= (int)sizeof(path))
-            continue; /* the scan could not have opened it either */
-        if (add_place(w, path, PLACE_SCANNED, FOLDER_EVENTS | IN_ONLYDIR))
+    char path[PATH_MAX];
+    for (size_t i = 0; i < scan->folder_count; i++)
+        if (path_below(w, scan->folders[i], path) && places_add(w->places, path, PLACE_SCANNED))
             fresh = true;
-    }
-    for (size_t i = 0; i < w->place_count; i++)
-        if (!w->places[i].seen)
-            inotify_rm_watch(w->fd, w->places[i].wd); /* its IN_IGNORED takes it off the list */
+    for (size_t i = 0; i < scan->link_count; i++)
+        if (path_below(w, scan->links[i], path) && places_add_way(w->places, path, PLACE_FILE))
+            fresh = true;
     return fresh;
 }
 
-void watch_file(struct watch *w, const char *path)
+static void say_blind(struct watch *w, bool blind, const char *why)
 {
-    char whole[PATH_MAX];
+    if (blind && !w->blind)
+        log_at(LOG_WARN, "cannot watch for changes, looking every second instead", LOG_STR("error", why));
+    else if (!blind && w->blind)
+        log_at(LOG_INFO, "watching for changes again");
+    w->blind = blind;
+    patrol_blind(&w->patrol, blind);
+}
+
+bool watch_folders(struct watch *w, const struct scan *scan)
+{
+    struct error err;
+    places_begin(w->places);
+    add_fixed(w);
+    bool fresh = scan != NULL && add_scanned(w, scan);
+    bool blind = places_end(w->places, &err) != 0;
+    if (scan != NULL || blind) /* the way to a folder alone says nothing about what can be watched below it */
+        say_blind(w, blind, err.text);
+    patrol_saw(&w->patrol, scan);
+    return fresh;
+}
+
+void watch_unsettled(struct watch *w, bool unsettled)
+{
+    w->patrol.unsettled = unsettled;
+}
+
+/* --- files being written ------------------------------------------------------------------------------------------ */
+
+/* FNV-1a. Two names with one sum would end each other's wait, no more. */
+static uint64_t sum_of(const char *name)
+{
+    uint64_t sum = 0xcbf29ce484222325u;
+    for (; *name != '\0'; name++)
+        sum = (sum ^ (unsigned char)*name) * 0x100000001b3u;
+    return sum;
+}
+
+/* Made this moment, and empty: its maker has it open (a link to another file is never both). */
+static bool just_made(const struct place *p, const char *name)
+{
+    char path[PATH_MAX];
     struct stat st;
-    if (snprintf(whole, sizeof(whole), "%s/%s", w->hooks, path) < (int)sizeof(whole) && lstat(whole, &st) == 0 &&
-        S_ISLNK(st.st_mode))
-        add_place(w, whole, PLACE_FILE, FILE_EVENTS);
+    return snprintf(path, sizeof(path), "%s/%s", p->path, name) < (int)sizeof(path) && lstat(path, &st) == 0 &&
+           S_ISREG(st.st_mode) && st.st_size == 0 && st.st_nlink == 1;
+}
+
+static void note_writer(struct watch *w, const struct place *p, const struct inotify_event *e, const char *name)
+{
+    struct writer who = {e->wd, sum_of(name)};
+    size_t at = 0;
+    while (at < w->writer_count && (w->writers[at].wd != who.wd || w->writers[at].name != who.name))
+        at++;
+    if (e->mask & (IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_UNMOUNT)) {
+        if (at < w->writer_count)
+            w->writers[at] = w->writers[--w->writer_count];
+    } else if (at == w->writer_count && at < WRITERS_MAX &&
+               ((e->mask & IN_MODIFY) || ((e->mask & IN_CREATE) && just_made(p, name)))) {
+        w->writers[w->writer_count++] = who;
+    }
 }
 
 /* --- what happens ------------------------------------------------------------------------------------------------- */
 
-static void forget_place(struct watch *w, int wd)
+static bool concerns_scripts(struct watch *w, const struct place *p, const struct inotify_event *e, const char *name)
 {
-    for (size_t i = 0; i < w->place_count; i++)
-        if (w->places[i].wd == wd) {
-            w->places[i] = w->places[--w->place_count];
-            return;
-        }
+    if (name[0] == '\0' || (e->mask & IN_ISDIR))
+        return true;
+    if (slice_ends(slice_of(name), SLICE(".lua"))) {
+        note_writer(w, p, e, name);
+        return true;
+    }
+    return e->mask & NAME_EVENTS; /* a link to a folder has any name */
 }
 
 /* Whether an event may have to do with what is served. */
-static bool concerns(const struct watch *w, const struct inotify_event *e)
+static bool concerns(struct watch *w, const struct inotify_event *e)
 {
-    if (e->mask & IN_Q_OVERFLOW)
+    if (e->mask & IN_Q_OVERFLOW) {
+        w->writer_count = 0; /* their end may be among what was lost */
         return true;
-    const char *name = e->len != 0 ? e->name : "";
-    for (size_t i = 0; i < w->place_count; i++) {
-        unsigned kinds = w->places[i].wd == e->wd ? w->places[i].kinds : 0;
-        if ((kinds & (PLACE_SCANNED | PLACE_FILE)) || ((kinds & PLACE_ENV) && strcmp(name, w->env_name) == 0) ||
-            ((kinds & PLACE_PARENT) && strcmp(name, w->hooks_name) == 0))
-            return true;
     }
-    return false;
+    const struct place *p = places_find(w->places, e->wd);
+    const char *name = e->len != 0 ? e->name : "";
+    if (p == NULL || (e->mask & IN_IGNORED))
+        return false;
+    if ((p->kinds & PLACE_SCANNED) && concerns_scripts(w, p, e, name))
+        return true;
+    if ((p->kinds & PLACE_FILE) && name[0] == '\0') {
+        note_writer(w, p, e, name);
+        return true;
+    }
+    return (p->kinds & PLACE_CREDENTIALS) || ((p->kinds & PLACE_WAY) && name[0] == '\0' && (e->mask & SELF_EVENTS)) ||
+           ((p->kinds & PLACE_ENV) && strcmp(name, w->env_name) == 0) ||
+           ((p->kinds & PLACE_PARENT) && strcmp(name, w->hooks_name) == 0);
 }
 
 static void stir(struct watch *w)
@@ -200,12 +241,12 @@ static void on_events(struct loop_watch *watched, unsigned events)
     struct watch *w = CONTAINER_OF(watched, struct watch, events);
     _Alignas(struct inotify_event) char room[16 << 10];
     bool ours = false;
-    for (ssize_t got; (got = read(w->fd, room, sizeof(room))) > 0;)
+    for (ssize_t got; (got = read(places_fd(w->places), room, sizeof(room))) > 0;)
         for (char *at = room; at < room + got;) {
             const struct inotify_event *e = (const struct inotify_event *)(void *)at;
             ours = concerns(w, e) || ours;
             if (e->mask & IN_IGNORED)
-                forget_place(w, e->wd);
+                places_forget(w->places, e->wd);
             at += sizeof(*e) + e->len;
         }
     if (ours)
@@ -214,9 +255,9 @@ static void on_events(struct loop_watch *watched, unsigned events)
 
 bool watch_restless(struct watch *w)
 {
-    if (w->fd != -1)
+    if (places_fd(w->places) != -1)
         on_events(&w->events, LOOP_READ); /* what the loop has not come to yet */
-    return w->unrest;
+    return w->unrest || patrol_restless(&w->patrol);
 }
 
 /* A git command is changing files: in the hooks folder's repository, if it is in one. */
@@ -240,17 +281,23 @@ static bool git_at_work(const struct watch *w)
 static void on_settled(struct timeout *t)
 {
     struct watch *w = CONTAINER_OF(t, struct watch, settle);
-    if (mono_before(loop_now(w->loop), w->latest) && git_at_work(w)) {
+    if (mono_before(loop_now(w->loop), w->latest) && (w->writer_count != 0 || git_at_work(w))) {
         stir(w);
         return;
     }
     w->unrest = false;
+    w->writer_count = 0;
+    w->patrol.trusts = true;
     w->changed(w->cookie);
 }
 
-static void on_look(struct timeout *t)
+static void on_patrol(struct patrol *s)
 {
-    struct watch *w = CONTAINER_OF(t, struct watch, look);
-    timeout_set(w->loop, &w->look, mono_add(loop_now(w->loop), LOOK_EVERY), on_look);
+    struct watch *w = CONTAINER_OF(s, struct watch, patrol);
     w->changed(w->cookie);
+}
+
+static bool is_busy(struct patrol *s)
+{
+    return CONTAINER_OF(s, struct watch, patrol)->unrest;
 }

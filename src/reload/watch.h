@@ -1,7 +1,8 @@
 /*
- * watch.h: says when the hooks folder, or .env, has changed and come to rest: 20 ms without a further event, 5 s at
- * most; a git command under way (.git/index.lock) counts as unrest. It says only *that* something changed: what, the
- * next scan finds out, so that a lost event, an overflow and a swapped link are all the same case.
+ * watch.h: says when the hooks folder, or a source of `env`, has changed and come to rest: 20 ms without a further
+ * event, 5 s at most; a git command under way (.git/index.lock) and a script that is being written (not closed yet)
+ * count as unrest. It says only *that* something changed: what, the next scan finds out, so that a lost event, an
+ * overflow and a swapped link are all the same case. What makes no event at all, a patrol finds.
  * Owns: the inotify descriptor. Runs in: the keeper's loop. Fails: where the kernel cannot watch, it looks every second
  * instead, and says so in the log.
  */
@@ -9,23 +10,24 @@
 #define CRESCENT_RELOAD_WATCH_H
 
 #include "io/loop.h"
+#include "load/env_sources.h"
 #include "load/scan.h"
 
 struct watch;
 
-/* hooks, env_file: absolute, must stay valid. changed comes from the loop. */
-struct watch *watch_new(struct loop *loop, const char *hooks, const char *env_file, void (*changed)(void *cookie),
-                        void *cookie);
+/* hooks: absolute; hooks and sources must stay valid. changed comes from the loop. */
+struct watch *watch_new(struct loop *loop, const char *hooks, const struct env_sources *sources,
+                        void (*changed)(void *cookie), void *cookie);
 void watch_free(struct watch **w);
 /* Whether something has changed that has not come to rest: `changed` will come. */
 bool watch_restless(struct watch *w);
 /*
- * Watches the folders of a scan, and no others any more. Returns true when one of them was not watched before: what
- * happened in it meanwhile is not known, so scan again.
+ * Watches the folders of a scan, what its links lead through, and the way to all of it; and nothing else any more.
+ * Returns true when one of them was not watched before: what happened in it meanwhile is not known, so scan again.
+ * NULL: there is no folder to be read; the way to it is watched.
  */
 bool watch_folders(struct watch *w, const struct scan *scan);
-/* Watches where a link to a file leads (an edit there is no event in the folder). Call for files that are new or
- * changed. */
-void watch_file(struct watch *w, const char *path);
+/* Some file was read so soon after its change that it must be read again, a little later. */
+void watch_unsettled(struct watch *w, bool unsettled);
 
 #endif

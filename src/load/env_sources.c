@@ -1,0 +1,141 @@
+/*
+ * env_sources.c: see env_sources.h.
+ */
+#include "load/env_sources.h"
+#include "base/panic.h"
+#include "base/slice.h"
+#include <ctype.h>
+#include <dirent.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_SUFFIX SLICE("_FILE")
+
+/* --- the list ----------------------------------------------------------------------------------------------------- */
+
+static char *joined(struct slice folder, const char *name)
+{
+    size_t len = strlen(name);
+    char *path = need_alloc(folder.len + len + 2);
+    memcpy(path, folder.at, folder.len);
+    path[folder.len] = '/';
+    memcpy(path + folder.len + 1, name, len + 1);
+    return path;
+}
+
+static char *absolute(const char *env_file, const char *path)
+{
+    const char *slash = strrchr(env_file, '/');
+    if (path[0] == '/' || slash == NULL)
+        return need_strdup(path);
+    return joined((struct slice){env_file, (size_t)(slash - env_file)}, path);
+}
+
+static void add_source(struct env_source **list, size_t *count, struct slice name, char *path)
+{
+    *list = need_realloc(*list, (*count + 1) * sizeof(**list));
+    (*list)[(*count)++] = (struct env_source){.name = slice_dup(name), .path = path};
+}
+
+/* A variable that holds no path of a file (SOMETHING_FILE=1) is told when a script asks for SOMETHING. */
+static void add_variable(struct env_sources *s, struct slice variable)
+{
+    size_t equals = slice_find(variable, '=');
+    struct slice name = {variable.at, equals};
+    if (equals == SIZE_MAX || name.len <= FILE_SUFFIX.len || !slice_ends(name, FILE_SUFFIX) ||
+        equals + 1 == variable.len)
+        return;
+    name.len -= FILE_SUFFIX.len;
+    add_source(&s->files, &s->file_count, name, absolute(s->env_file, variable.at + equals + 1));
+}
+
+void env_sources_list(const char *env_file, struct env_sources *out)
+{
+    const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+    *out = (struct env_sources){.env_file = need_strdup(env_file)};
+    if (credentials != NULL && credentials[0] != '\0')
+        out->credentials = absolute(env_file, credentials);
+    for (char **e = environ; *e != NULL; e++)
+        add_variable(out, slice_of(*e));
+}
+
+void env_sources_free_list(struct env_source *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free(list[i].name);
+        free(list[i].path);
+    }
+    free(list);
+}
+
+void env_sources_free(struct env_sources *s)
+{
+    env_sources_free_list(s->files, s->file_count);
+    free(s->env_file);
+    free(s->credentials);
+    *s = (struct env_sources){0};
+}
+
+/* --- credentials -------------------------------------------------------------------------------------------------- */
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct env_source *)a)->name, ((const struct env_source *)b)->name);
+}
+
+struct env_source *env_sources_credentials(const struct env_sources *s, size_t *count_out)
+{
+    struct env_source *list = NULL;
+    DIR *dir = s->credentials != NULL ? opendir(s->credentials) : NULL;
+    *count_out = 0;
+    for (struct dirent *d; dir != NULL && (d = readdir(dir)) != NULL;)
+        if (d->d_name[0] != '.')
+            add_source(&list, count_out, slice_of(d->d_name), joined(slice_of(s->credentials), d->d_name));
+    if (dir != NULL)
+        closedir(dir);
+    if (*count_out > 1)
+        qsort(list, *count_out, sizeof(*list), by_name);
+    return list;
+}
+
+/* --- what stat says ----------------------------------------------------------------------------------------------- */
+
+/* FNV-1a over the numbers: a difference must show, nobody attacks it. */
+static void mix(uint64_t *sum, uint64_t n)
+{
+    *sum = (*sum ^ n) * 0x100000001b3u;
+    *sum ^= *sum >> 29;
+}
+
+static void stamp_file(const char *path, uint64_t stamp[4])
+{
+    struct stat st;
+    if (stat(path, &st) != 0) {
+        mix(&stamp[0], 0);
+        return;
+    }
+    uint64_t changed = (uint64_t)st.st_ctim.tv_sec * 1000000000u + (uint64_t)st.st_ctim.tv_nsec;
+    mix(&stamp[0], st.st_dev);
+    mix(&stamp[0], st.st_ino);
+    mix(&stamp[1], changed);
+    mix(&stamp[3], (uint64_t)st.st_size);
+    if (changed > stamp[2])
+        stamp[2] = changed;
+}
+
+void env_sources_stamp(const struct env_sources *s, uint64_t stamp[4])
+{
+    size_t count;
+    struct env_source *credentials = env_sources_credentials(s, &count);
+    memset(stamp, 0, 4 * sizeof(stamp[0]));
+    stamp_file(s->env_file, stamp);
+    for (size_t i = 0; i < s->file_count; i++)
+        stamp_file(s->files[i].path, stamp);
+    for (size_t i = 0; i < count; i++) {
+        for (const char *c = credentials[i].name; *c != '\0'; c++)
+            mix(&stamp[0], (unsigned char)*c);
+        stamp_file(credentials[i].path, stamp);
+    }
+    env_sources_free_list(credentials, count);
+}
