@@ -36,7 +36,7 @@ struct config {
     size_t tls_count;
     char *store; /* as given; NULL: not given */
     uint32_t workers;
-    bool require_verify, sandbox;
+    bool require_verify, sandbox, dev;
     dur_t drain;
     enum log_level log_level;
     uint32_t log_format; /* enum config_log_format */

@@ -213,6 +213,10 @@ static int read_flags(struct config_draft *d, const struct options *o, struct er
 {
     if (o->workers != NULL && config_set(d->config, config_load_setting("workers"), slice_of(o->workers), err) != 0)
         return error_prefix(err, "--workers");
+    if (o->dev && o->workers != NULL && d->config->workers != 1)
+        return error_set(err, "--dev runs one worker: --workers %s does not go with it", o->workers);
+    if (o->dev)
+        d->config->workers = 1;
     if (o->listen_count > 0)
         config_load_no_listen(d);
     for (size_t i = 0; i < o->listen_count; i++) {
@@ -401,12 +405,22 @@ static int load(struct config_draft *d, const struct options *o, bool serving, c
     return 0;
 }
 
+/* What --dev changes; the log's settings may change it back. */
+static void dev_defaults(struct config *c)
+{
+    c->dev = true;
+    c->log_format = CONFIG_FORMAT_TEXT;
+    c->log_access = CONFIG_ACCESS_ALL;
+}
+
 int config_load(const struct options *o, bool serving, struct config *config_out, struct error *err)
 {
     struct config_draft d = {.config = config_out};
     int code = CLI_FAILED;
     char *here = working_directory();
     config_defaults(config_out);
+    if (o->dev)
+        dev_defaults(config_out);
     int done = load(&d, o, serving, here, &code, err);
     draft_free(&d);
     free(here);

@@ -18,6 +18,9 @@ const struct options_flag options_flags[] = {
     {"--tls-key", "FILE", "serve", "its private key, PEM", MEMBER(tls_key)},
     {"--workers", "N", "serve", "worker processes (default: one per core)", MEMBER(workers)},
     {"--admin", "ADDR", "serve", "address of the admin listener, or off (default 127.0.0.1:8081)", MEMBER(admin)},
+    {"--dev", NULL, "serve",
+     "for developing: one worker, errors with their traceback in the answer, every request in the log, as text",
+     MEMBER(dev)},
     {"--store", "URL", "serve", "accepted, not used yet: this version has no store", MEMBER(store)},
     {"--config", "FILE", "serve check routes", "configuration (default: ./crescent.lua, where it is there)",
      MEMBER(config)},
@@ -28,7 +31,7 @@ const struct options_flag options_flags[] = {
 };
 enum { FLAG_COUNT = sizeof options_flags / sizeof *options_flags - 1 };
 
-static const char *const later[] = {"--dev", "--admin-token", "--user"};
+static const char *const later[] = {"--admin-token", "--user"};
 
 bool options_knows(const struct options_flag *f, const char *command)
 {

@@ -12,7 +12,7 @@
 #define OPTIONS_LISTEN_MAX 64
 
 struct options {
-    bool help, json, no_secrets;
+    bool help, json, no_secrets, dev;
     const char *hooks; /* the bare argument; the others: --flag; NULL: not given */
     const char *config, *workers, *admin, *store, *tls_cert, *tls_key;
     const char *listen[OPTIONS_LISTEN_MAX];

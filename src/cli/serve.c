@@ -174,6 +174,8 @@ int cmd_serve(int argc, char **argv)
         return code;
     }
     log_open(STDERR_FILENO, config.log_level, "supervisor", config_log_form(&config));
+    if (config.dev)
+        log_at(LOG_WARN, "--dev: answers show errors, tracebacks and routes to everybody who can connect");
     if (config.store != NULL)
         log_at(LOG_WARN, "no store in this version: --store is not used yet", LOG_STR("store", config.store));
     code = supervise_run(&config, text, &given);

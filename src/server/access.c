@@ -3,6 +3,7 @@
  */
 #include "server/access.h"
 #include "base/log.h"
+#include "server/dev_page.h"
 #include "server/exchange.h"
 
 #define REFUSALS_A_SECOND 200
@@ -56,6 +57,7 @@ static bool may_log(struct server *s)
 void access_refused(struct exchange *ex, enum reason reason, int status)
 {
     counters_refused(ex->server->counters, reason);
+    dev_page_note_reason(ex->server, reason);
     if (!log_wanted(LOG_INFO) || !may_log(ex->server))
         return;
     struct names n;
@@ -70,6 +72,7 @@ void access_script_error(struct exchange *ex, const struct script_error *e)
     if (e->raised_problem)
         return;
     counters_add(ex->server->counters, COUNTER_script_errors, 1);
+    dev_page_note(ex->server, buf_slice(&e->log));
     if (e->memory)
         counters_add(ex->server->counters, COUNTER_script_memory, 1);
     struct names n;
@@ -83,6 +86,7 @@ void access_bad_reply(struct exchange *ex, const char *words)
     struct names n;
     name(ex, &n);
     counters_add(ex->server->counters, COUNTER_script_errors, 1);
+    dev_page_note(ex->server, slice_of(words));
     log_at(LOG_ERROR, "script error", LOG_SLICE("script", n.endpoint), LOG_SLICE("request_id", n.id_text),
            LOG_STR("error", words));
 }

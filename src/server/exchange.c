@@ -6,6 +6,7 @@
 #include "http/problem.h"
 #include "route/generation.h"
 #include "server/access.h"
+#include "server/dev_page.h"
 #include <stdlib.h>
 
 #define SPARE_MAX 1024
@@ -162,7 +163,8 @@ void exchange_answer(struct exchange *ex)
 void exchange_problem(struct exchange *ex, int status, struct slice detail, struct slice members)
 {
     struct server *s = ex->server;
-    problem_make(&s->response, status, detail, &ex->view.id, members, &s->room);
+    if (!dev_page_make(ex, status, detail, members))
+        problem_make(&s->response, status, detail, &ex->view.id, members, &s->room);
     exchange_answer(ex);
 }
 

@@ -57,6 +57,7 @@ struct server {
     /* One answer is made at a time and copied when it is sent, so one set of memory does for all. */
     struct http_response response;
     struct buf room;
+    struct buf dev_notes; /* of the problem that is answered next: see dev_page.h */
     struct json_reader *json;
 
     int push_handle, push_verify, push_stream; /* registry references of steps.c */

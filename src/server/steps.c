@@ -10,6 +10,7 @@
 #include "policy/event_type.h"
 #include "route/generation.h"
 #include "server/access.h"
+#include "server/dev_page.h"
 #include "server/tls.h"
 #include <lauxlib.h>
 #include <stdio.h>
@@ -125,13 +126,15 @@ enum step_result steps_route(struct exchange *ex)
     ex->generation = generation_hold(g);
     router_find(g->router, ex->view.host, ex->view.path, &ex->match);
     if (ex->match.endpoint == NULL) {
+        dev_page_note_routes(ex->server, g);
         exchange_response(ex);
         exchange_refuse(ex, REASON_no_route, "nothing is served here");
         return STEP_DONE;
     }
-    if (ex->match.endpoint->broken != NULL)
-        return not_now(ex, "this endpoint's script has not loaded");
-    return STEP_NEXT;
+    if (ex->match.endpoint->broken == NULL)
+        return STEP_NEXT;
+    dev_page_note(ex->server, slice_of(ex->match.endpoint->broken));
+    return not_now(ex, "this endpoint's script has not loaded");
 }
 
 /* --- what the endpoint declares --------------------------------------------------------------------------------- */

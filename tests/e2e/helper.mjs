@@ -47,7 +47,7 @@ export function write(dir, files) {
 }
 
 /** The environment a server gets: nothing of ours but what it needs, and the sanitizers' options. */
-function environment(extra) {
+export function environment(extra) {
     const env = { PATH: process.env.PATH, HOME: process.env.HOME, LANG: 'C.UTF-8' };
     for (const name of Object.keys(process.env)) if (/^[A-Z]+SAN_OPTIONS$/.test(name)) env[name] = process.env[name];
     return { ...env, ...extra };
