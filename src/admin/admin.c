@@ -12,27 +12,35 @@
 #include <h2o.h>
 #include <h2o/http1.h>
 
-#define CONNECTIONS_MAX 100
+#define CONNECTIONS_MAX 100 /* of each listener: whoever fills the one leaves the other */
 #define REQUEST_MAX (64u << 10)
 #define TIME_MS 10000 /* for a whole request, and between two */
+
+struct face { /* one of the two listeners */
+    struct admin *admin;
+    bool health;              /* answers no more than that */
+    h2o_hostconf_t *hosts[2]; /* its handler's, and NULL */
+    h2o_accept_ctx_t accept;
+    unsigned connections;
+};
 
 struct admin {
     struct admin_host host;
     h2o_globalconf_t config;
     h2o_context_t context;
-    h2o_accept_ctx_t accept;
-    unsigned connections;
+    struct face operators, health;
     bool draining;
 };
 
 struct admin_handler {
     h2o_handler_t super;
-    struct admin *admin;
+    struct face *face;
 };
 
 struct route {
     struct slice path;
-    bool token; /* wants it, where one is configured */
+    bool health; /* for the health listener, too */
+    bool token;  /* wants it, where one is configured */
     void (*answer)(struct admin *a, struct http_response *r, struct buf *body);
 };
 
@@ -41,12 +49,25 @@ static void on_accept(h2o_socket_t *listener, const char *err);
 
 /* --- birth -------------------------------------------------------------------------------------------------------- */
 
-static void listen_on(struct admin *a, struct heritage_socket *socket)
+static void listen_on(struct face *f, struct heritage_socket *socket)
 {
-    h2o_socket_t *listener = h2o_evloop_socket_create(loop_evloop(a->host.loop), socket->fd, H2O_SOCKET_FLAG_DONT_READ);
-    listener->data = a;
+    void *loop = loop_evloop(f->admin->host.loop);
+    h2o_socket_t *listener = h2o_evloop_socket_create(loop, socket->fd, H2O_SOCKET_FLAG_DONT_READ);
+    listener->data = f;
     h2o_socket_read_start(listener, on_accept);
     socket->fd = HERITAGE_NO_FD;
+}
+
+/* The name is what a request without Host is taken for: health checkers of HTTP/1.0 send none. */
+static void make_face(struct admin *a, struct face *f, const char *name)
+{
+    f->admin = a;
+    f->hosts[0] = h2o_config_register_host(&a->config, h2o_iovec_init(name, strlen(name)), 65535);
+    h2o_pathconf_t *all = h2o_config_register_path(f->hosts[0], "/", 0);
+    struct admin_handler *handler = (void *)h2o_create_handler(all, sizeof(*handler));
+    handler->super.on_req = on_request;
+    handler->face = f;
+    f->accept = (h2o_accept_ctx_t){.ctx = &a->context, .hosts = f->hosts};
 }
 
 struct admin *admin_new(const struct admin_host *host)
@@ -58,17 +79,15 @@ struct admin *admin_new(const struct admin_host *host)
     a->config.max_request_entity_size = REQUEST_MAX;
     a->config.http1.req_timeout = TIME_MS;
     a->config.http1.upgrade_to_http2 = 0;
-    /* The name is what a request without Host is taken for: health checkers of HTTP/1.0 send none. */
-    h2o_hostconf_t *name = h2o_config_register_host(&a->config, h2o_iovec_init(H2O_STRLIT("localhost")), 65535);
-    h2o_pathconf_t *all = h2o_config_register_path(name, "/", 0);
-    struct admin_handler *handler = (void *)h2o_create_handler(all, sizeof(*handler));
-    handler->super.on_req = on_request;
-    handler->admin = a;
+    a->health.health = true;
+    make_face(a, &a->operators, "localhost");
+    make_face(a, &a->health, "health");
     h2o_context_init(&a->context, loop_evloop(host->loop), &a->config);
-    a->accept = (h2o_accept_ctx_t){.ctx = &a->context, .hosts = a->config.hosts};
     for (size_t i = 0; i < host->heritage->socket_count; i++)
         if (host->heritage->sockets[i].listener == HERITAGE_ADMIN)
-            listen_on(a, &host->heritage->sockets[i]);
+            listen_on(&a->operators, &host->heritage->sockets[i]);
+        else if (host->heritage->sockets[i].listener == HERITAGE_HEALTH)
+            listen_on(&a->health, &host->heritage->sockets[i]);
     return a;
 }
 
@@ -81,26 +100,26 @@ void admin_drain(struct admin *a)
 
 static void on_close(void *data)
 {
-    struct admin *a = data;
-    a->connections--;
+    struct face *f = data;
+    f->connections--;
 }
 
 static void on_accept(h2o_socket_t *listener, const char *err)
 {
-    struct admin *a = listener->data;
+    struct face *f = listener->data;
     if (err != NULL)
         return;
     h2o_socket_t *socket = h2o_evloop_socket_accept(listener);
     if (socket == NULL)
         return;
-    if (a->connections >= CONNECTIONS_MAX) {
+    if (f->connections >= CONNECTIONS_MAX) {
         h2o_socket_close(socket);
         return;
     }
-    a->connections++;
+    f->connections++;
     socket->on_close.cb = on_close;
-    socket->on_close.data = a;
-    h2o_accept(&a->accept, socket);
+    socket->on_close.data = f;
+    h2o_accept(&f->accept, socket);
 }
 
 /* --- requests ----------------------------------------------------------------------------------------------------- */
@@ -128,8 +147,15 @@ static bool is_address(struct slice name)
     return strlen(text) == name.len && (inet_pton(AF_INET, text, &room) == 1 || inet_pton(AF_INET6, text, &room) == 1);
 }
 
-static bool host_allowed(const struct admin *a, h2o_req_t *req)
+/*
+ * Against web pages that rebind their name to this address. No browser gets at a unix socket; and health says nothing
+ * that a page could use, to load balancers that ask under any name.
+ */
+static bool host_allowed(const struct face *f, h2o_req_t *req)
 {
+    const struct admin *a = f->admin;
+    if (f->health || a->host.config->admin.path != NULL)
+        return true;
     struct slice name = host_name((struct slice){req->input.authority.base, req->input.authority.len});
     return is_address(name) || slice_equal_nocase(name, SLICE("localhost")) ||
            (a->host.config->admin.host != NULL && slice_equal_nocase(name, slice_of(a->host.config->admin.host)));
@@ -182,16 +208,16 @@ static void answer_metrics(struct admin *a, struct http_response *r, struct buf 
 }
 
 static const struct route routes[] = {
-    {SLICE("/healthz"), false, answer_health},
-    {SLICE("/readyz"), false, answer_ready},
-    {SLICE("/metrics"), true, answer_metrics},
+    {SLICE("/healthz"), true, false, answer_health},
+    {SLICE("/readyz"), true, false, answer_ready},
+    {SLICE("/metrics"), false, true, answer_metrics},
 };
 
-static const struct route *find_route(struct slice path)
+static const struct route *find_route(const struct face *f, struct slice path)
 {
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
         if (slice_equal(routes[i].path, path))
-            return &routes[i];
+            return routes[i].health || !f->health ? &routes[i] : NULL;
     return NULL;
 }
 
@@ -201,12 +227,13 @@ static void refuse(struct http_response *r, int status, const char *detail, stru
     problem_make(r, status, slice_of(detail), &id, SLICE_NONE, body);
 }
 
-static void answer(struct admin *a, h2o_req_t *req, struct http_response *r, struct buf *body)
+static void answer(const struct face *f, h2o_req_t *req, struct http_response *r, struct buf *body)
 {
-    const struct route *route = find_route((struct slice){req->path_normalized.base, req->path_normalized.len});
+    struct admin *a = f->admin;
+    const struct route *route = find_route(f, (struct slice){req->path_normalized.base, req->path_normalized.len});
     bool reads = h2o_memis(req->method.base, req->method.len, H2O_STRLIT("GET")) ||
                  h2o_memis(req->method.base, req->method.len, H2O_STRLIT("HEAD"));
-    if (!host_allowed(a, req)) {
+    if (!host_allowed(f, req)) {
         refuse(r, 403, "the Host header names neither this listener, localhost nor an address", body);
     } else if (route == NULL) {
         refuse(r, 404, NULL, body);
@@ -224,11 +251,11 @@ static void answer(struct admin *a, h2o_req_t *req, struct http_response *r, str
 
 static int on_request(h2o_handler_t *self, h2o_req_t *req)
 {
-    struct admin *a = ((struct admin_handler *)self)->admin;
+    const struct face *f = ((struct admin_handler *)self)->face;
     struct http_response r;
     struct buf body = {0};
     http_response_init(&r);
-    answer(a, req, &r, &body);
+    answer(f, req, &r, &body);
     http_response_send(&r, req);
     http_response_free(&r);
     buf_free(&body);

@@ -257,6 +257,7 @@ void config_free(struct config *c)
         config_listen_free(&c->listen[i]);
     free(c->listen);
     config_listen_free(&c->admin);
+    config_listen_free(&c->health);
     for (size_t i = 0; i < TEXT_COUNT; i++) {
         char *text = *text_at(c, i);
         if (text != NULL)
@@ -302,6 +303,8 @@ void config_write(const struct config *c, struct buf *out)
         write_listen(out, "admin", &c->admin);
     for (size_t i = 0; i < c->tls_count; i++)
         config_tls_write(&c->tls[i], out);
+    if (c->health.text != NULL)
+        write_listen(out, "health", &c->health);
 }
 
 static int read_scalar(struct config *c, size_t i, bool *seen, struct slice value, struct error *err)
@@ -331,6 +334,8 @@ static int read_pair(struct config *c, bool *seen, struct slice name, struct sli
         }
     if (slice_equal(name, SLICE("admin")) && c->admin.text == NULL)
         return config_listen_read(value, &c->admin, err);
+    if (slice_equal(name, SLICE("health")) && c->health.text == NULL)
+        return config_listen_read(value, &c->health, err);
     if (slice_equal(name, SLICE("listen")) && c->listen_count < LISTENERS_MAX)
         return config_listen_read(value, config_add_listen(c), err);
     if (slice_equal(name, SLICE("tls")))

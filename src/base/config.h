@@ -21,7 +21,10 @@ struct config_listen {
     char *path; /* of a unix socket; absolute once finished */
     uint16_t port;
     bool tls;
+    bool inherited; /* handed over when the server was started: text is that of supervise/sockets_inherited */
 };
+/* What a socket that was handed over is for, by the name that it has: `any` is a listener without a scheme. */
+enum config_role { CONFIG_ROLE_ANY, CONFIG_ROLE_HTTP, CONFIG_ROLE_HTTPS, CONFIG_ROLE_ADMIN, CONFIG_ROLE_HEALTH };
 
 struct config {
     char *root;     /* the folder relative paths start at; absolute */
@@ -30,9 +33,10 @@ struct config {
     char *env_file; /* absolute path of .env, there or not */
     struct config_listen *listen;
     size_t listen_count;
-    struct config_listen admin; /* text == NULL: off */
-    char *admin_token;          /* NULL: none */
-    struct config_tls *tls;     /* the first is for unknown names; none: no TLS */
+    struct config_listen admin;  /* text == NULL: off */
+    struct config_listen health; /* text == NULL: none */
+    char *admin_token;           /* NULL: none */
+    struct config_tls *tls;      /* the first is for unknown names; none: no TLS */
     size_t tls_count;
     char *store; /* as given; NULL: not given */
     uint32_t workers;
@@ -87,6 +91,12 @@ void config_defaults(struct config *c);
 void config_free(struct config *c);
 /* "host:port", "[v6]:port", "unix:path", with http:// or https:// before it; tls_default: what a bare one speaks. */
 int config_parse_listen(const char *text, bool tls_default, struct config_listen *listen_out, struct error *err);
+/* "inherited:NUMBER:ROLE:ADDRESS", as the supervisor names a socket that was handed over to it, bound to ADDRESS. */
+int config_parse_inherited(const char *text, bool tls_default, struct config_listen *listen_out,
+                           enum config_role *role_out, struct error *err);
+/* "https" to its role; what is no role's name is CONFIG_ROLE_ANY, as "any" is. And back. */
+enum config_role config_role_of(struct slice name);
+const char *config_role_name(enum config_role role);
 /* Takes `path` (absolute, malloc'ed) as the place of a unix socket; -1: longer than the kernel allows. */
 int config_listen_place(struct config_listen *l, char *path, struct error *err);
 /* Whether both mean the same place; two of port 0 never do. */

@@ -85,6 +85,45 @@ int config_parse_listen(const char *text, bool tls_default, struct config_listen
     return 0;
 }
 
+/* --- handed over --- */
+
+static const char *const roles[] = {"any", "http", "https", "admin", "health"}; /* by enum config_role */
+
+enum config_role config_role_of(struct slice name)
+{
+    for (size_t i = 0; i < sizeof(roles) / sizeof(*roles); i++)
+        if (slice_equal(name, slice_of(roles[i])))
+            return (enum config_role)i;
+    return CONFIG_ROLE_ANY;
+}
+
+const char *config_role_name(enum config_role role)
+{
+    return roles[role];
+}
+
+int config_parse_inherited(const char *text, bool tls_default, struct config_listen *listen_out,
+                           enum config_role *role_out, struct error *err)
+{
+    struct slice rest = slice_of(text), word, number, role;
+    *listen_out = (struct config_listen){0};
+    if (!slice_cut(&rest, ':', &word) || !slice_equal(word, SLICE("inherited")) || !slice_cut(&rest, ':', &number) ||
+        !slice_cut(&rest, ':', &role) || rest.at == NULL)
+        return error_set(err, "\"%s\": malformed", text);
+    *role_out = config_role_of(role);
+    bool tls = *role_out == CONFIG_ROLE_HTTPS || (*role_out == CONFIG_ROLE_ANY && tls_default);
+    if (slice_starts(rest, SLICE("unix:"))) /* also an abstract one, or one without a name: it is there already */
+        *listen_out = (struct config_listen){.path = slice_dup(slice_from(rest, 5)), .tls = tls};
+    else if (config_parse_listen(rest.at, tls, listen_out, err) != 0)
+        return -1;
+    free(listen_out->text);
+    listen_out->text = need_strdup(text);
+    listen_out->inherited = true;
+    return 0;
+}
+
+/* --- placed and compared --- */
+
 int config_listen_place(struct config_listen *l, char *path, struct error *err)
 {
     const size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
@@ -104,6 +143,8 @@ bool config_listen_same(const struct config_listen *a, const struct config_liste
            strcasecmp(a->host, b->host) == 0;
 }
 
+/* --- the text form --- */
+
 /* Whether it speaks TLS, its text, and the whole path of a unix socket. */
 void config_listen_write(const struct config_listen *l, struct buf *out)
 {
@@ -118,9 +159,13 @@ int config_listen_read(struct slice text, struct config_listen *listen_out, stru
         return error_set(err, "malformed address");
     char *given = slice_dup((struct slice){text.at + 1, end - 1});
     struct slice path = slice_from(text, end + 1);
-    int done = config_parse_listen(given, text.at[0] == '1', listen_out, err);
+    bool tls = text.at[0] == '1';
+    enum config_role role;
+    int done = slice_starts(slice_of(given), SLICE("inherited:"))
+                   ? config_parse_inherited(given, tls, listen_out, &role, err)
+                   : config_parse_listen(given, tls, listen_out, err);
     free(given);
-    if (done == 0 && (path.len > 0) != (listen_out->path != NULL))
+    if (done == 0 && (path.len > 0) != (listen_out->path != NULL && listen_out->path[0] != '\0'))
         done = error_set(err, "malformed address");
     else if (done == 0 && path.len > 0)
         done = config_listen_place(listen_out, slice_dup(path), err);

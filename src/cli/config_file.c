@@ -32,7 +32,6 @@ static const char *const later[] = {"trusted_proxies",
                                     "retention",
                                     "spool",
                                     "otlp",
-                                    "health",
                                     "admin_read_token",
                                     "limits.body_memory",
                                     "limits.connections",
@@ -40,9 +39,9 @@ static const char *const later[] = {"trusted_proxies",
                                     "limits.requests",
                                     "limits.max_run"};
 enum { LATER = sizeof later / sizeof *later };
-static const char *const special[] = {"hooks",       "files",         "listen",     "store",    "admin",
-                                      "admin_token", "tls",           "log",        "limits",   "tls.cert",
-                                      "tls.key",     "tls.client_ca", "tls.client", "tls.ocsp", "log.file"};
+static const char *const special[] = {"hooks",      "files",    "listen",   "store",    "admin",   "admin_token",
+                                      "tls",        "log",      "limits",   "tls.cert", "tls.key", "tls.client_ca",
+                                      "tls.client", "tls.ocsp", "log.file", "health"};
 enum { SPECIAL = sizeof special / sizeof *special };
 
 const char *config_file_later(size_t i)
@@ -250,14 +249,15 @@ static void read_listen(struct file *f)
         note(f, "listen", "listen: expected an address or a list of addresses, got an empty list");
 }
 
-static void read_admin(struct file *f)
+/* An address, or false for none. */
+static void read_address(struct file *f, const char *name, struct config_text *into)
 {
     char where[600];
-    where_of(f, "admin", where);
+    where_of(f, name, where);
     if (lua_type(f->L, -1) == LUA_TBOOLEAN && !lua_toboolean(f->L, -1))
-        config_load_text(&f->draft->admin, "off", where, false);
+        config_load_text(into, "off", where, false);
     else
-        read_text(f, "admin", &f->draft->admin);
+        read_text(f, name, into);
 }
 
 /* { cert = F, key = F, … } at the top of the stack. */
@@ -333,7 +333,9 @@ static void read_setting(struct file *f, const char *name)
     else if (strcmp(name, "listen") == 0)
         read_listen(f);
     else if (strcmp(name, "admin") == 0)
-        read_admin(f);
+        read_address(f, name, &f->draft->admin);
+    else if (strcmp(name, "health") == 0)
+        read_address(f, name, &f->draft->health);
     else if (strcmp(name, "tls") == 0)
         read_tls(f);
     else if (strcmp(name, "log") == 0 || strcmp(name, "limits") == 0)

@@ -1,6 +1,6 @@
 /*
- * config_load.c: the three sources in their order, then what can only be judged when all are read: paths, addresses,
- * certificate, the admin rule. See config_load.h.
+ * config_load.c: the three sources in their order, then what can only be judged when all are read: paths,
+ * certificate; for addresses see config_address.c. See config_load.h.
  * Owns: the draft, for the call. Runs in: config child, check, routes. Fails: one line, naming the cause and its
  * origin.
  */
@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/panic.h"
 #include "cli/cli.h"
+#include "cli/config_address.h"
 #include "cli/config_tls_files.h"
 #include <ctype.h>
 #include <errno.h>
@@ -73,6 +74,7 @@ static void draft_free(struct config_draft *d)
     text_free(&d->store);
     text_free(&d->admin);
     text_free(&d->admin_token);
+    text_free(&d->health);
     text_free(&d->tls_cert);
     text_free(&d->tls_key);
 }
@@ -101,10 +103,10 @@ static struct config_text *environment_text(struct config_draft *d, const char *
     const struct {
         const char *name;
         struct config_text *text;
-    } texts[] = {{"CRESCENT_HOOKS", &d->hooks},       {"CRESCENT_FILES", &d->files},
-                 {"CRESCENT_LOG_FILE", &d->log_file}, {"CRESCENT_STORE", &d->store},
-                 {"CRESCENT_ADMIN", &d->admin},       {"CRESCENT_ADMIN_TOKEN", &d->admin_token},
-                 {"CRESCENT_TLS_CERT", &d->tls_cert}, {"CRESCENT_TLS_KEY", &d->tls_key}};
+    } texts[] = {
+        {"CRESCENT_HOOKS", &d->hooks},   {"CRESCENT_FILES", &d->files},       {"CRESCENT_LOG_FILE", &d->log_file},
+        {"CRESCENT_STORE", &d->store},   {"CRESCENT_ADMIN", &d->admin},       {"CRESCENT_ADMIN_TOKEN", &d->admin_token},
+        {"CRESCENT_HEALTH", &d->health}, {"CRESCENT_TLS_CERT", &d->tls_cert}, {"CRESCENT_TLS_KEY", &d->tls_key}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (strcmp(texts[i].name, name) == 0)
             return texts[i].text;
@@ -121,9 +123,10 @@ static bool environment_foreign(const char *name)
 
 static int environment_unknown(const char *name, struct error *err)
 {
-    static const char *const texts[] = {
-        "CRESCENT_HOOKS",       "CRESCENT_FILES",    "CRESCENT_STORE",   "CRESCENT_LOG_FILE", "CRESCENT_ADMIN",
-        "CRESCENT_ADMIN_TOKEN", "CRESCENT_TLS_CERT", "CRESCENT_TLS_KEY", "CRESCENT_LISTEN",   "CRESCENT_CONFIG"};
+    static const char *const texts[] = {"CRESCENT_HOOKS",    "CRESCENT_FILES",   "CRESCENT_STORE",
+                                        "CRESCENT_LOG_FILE", "CRESCENT_ADMIN",   "CRESCENT_ADMIN_TOKEN",
+                                        "CRESCENT_TLS_CERT", "CRESCENT_TLS_KEY", "CRESCENT_LISTEN",
+                                        "CRESCENT_CONFIG",   "CRESCENT_HEALTH"};
     enum { TEXTS = sizeof texts / sizeof *texts, MOST = 64 };
     char rooms[MOST][64];
     const char *known[TEXTS + MOST];
@@ -311,70 +314,6 @@ static int finish_paths(struct config_draft *d, const char *here, struct error *
     return 0;
 }
 
-/* As config_parse_listen, with the place of a unix socket. */
-static int parse_listen(const struct config *c, const char *text, bool tls, struct config_listen *l, struct error *err)
-{
-    if (config_parse_listen(text, tls, l, err) != 0)
-        return -1;
-    return l->path == NULL ? 0 : config_listen_place(l, config_load_path(c->root, l->path), err);
-}
-
-static int finish_listen(struct config_draft *d, struct error *err)
-{
-    struct config *c = d->config;
-    bool tls = c->tls_count > 0;
-    if (d->listen_count == 0)
-        c->listen[0].tls = tls;
-    else
-        while (c->listen_count > 0)
-            config_listen_free(&c->listen[--c->listen_count]);
-    for (size_t i = 0; i < d->listen_count; i++) {
-        struct config_listen *l = config_add_listen(c);
-        if (parse_listen(c, d->listen[i].text, tls, l, err) != 0)
-            return error_prefix(err, "%s", d->listen[i].where);
-        if (l->tls && !tls)
-            return error_set(err, "%s: \"%s\" needs a certificate: --tls-cert and --tls-key, or the setting tls",
-                             d->listen[i].where, l->text);
-        for (size_t k = 0; k + 1 < c->listen_count; k++)
-            if (config_listen_same(&c->listen[k], l))
-                return error_set(err, "%s: \"%s\" stands twice", d->listen[i].where, l->text);
-        if (i + 1 >= OPTIONS_LISTEN_MAX)
-            return error_set(err, "%s: more than %d addresses", d->listen[i].where, OPTIONS_LISTEN_MAX);
-    }
-    return 0;
-}
-
-/* From this machine only; to a unix socket its file's permissions let in who may. */
-static bool is_local(const struct config_listen *l)
-{
-    const char *host = l->host;
-    return l->path != NULL || strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
-           (strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == strlen(host));
-}
-
-/* Loopback by default; any other address needs a token. */
-static int finish_admin(struct config_draft *d, struct error *err)
-{
-    struct config *c = d->config;
-    if (d->admin.text != NULL) {
-        config_listen_free(&c->admin);
-        if (strcmp(d->admin.text, "off") == 0)
-            return 0;
-        if (parse_listen(c, d->admin.text, false, &c->admin, err) != 0)
-            return error_prefix(err, "%s", d->admin.where);
-        if (c->admin.tls)
-            return error_set(err, "%s: \"%s\": the admin listener speaks plain HTTP", d->admin.where, c->admin.text);
-    }
-    if (!is_local(&c->admin) && c->admin_token == NULL)
-        return error_set(err, "%s: \"%s\" is not a loopback address: that needs admin_token (CRESCENT_ADMIN_TOKEN)",
-                         d->admin.where, c->admin.text);
-    for (size_t i = 0; i < c->listen_count; i++)
-        if (config_listen_same(&c->listen[i], &c->admin))
-            return error_set(err, "%s: \"%s\" is also where the server listens",
-                             d->admin.where != NULL ? d->admin.where : "admin (the default)", c->admin.text);
-    return 0;
-}
-
 /* A log that cannot be written would be found out when it is needed. */
 static int finish_log(struct config_draft *d, struct error *err)
 {
@@ -399,8 +338,7 @@ static int load(struct config_draft *d, const struct options *o, bool serving, c
         return -1;
     if (!serving)
         return 0;
-    if (finish_log(d, err) != 0 || config_tls_files_finish(d, err) != 0 || finish_listen(d, err) != 0 ||
-        finish_admin(d, err) != 0)
+    if (finish_log(d, err) != 0 || config_tls_files_finish(d, err) != 0 || config_address_finish(d, o, err) != 0)
         return -1;
     return 0;
 }

@@ -17,6 +17,9 @@ struct options {
     const char *config, *workers, *admin, *store, *tls_cert, *tls_key;
     const char *listen[OPTIONS_LISTEN_MAX];
     size_t listen_count;
+    /* No flag: the sockets that were handed over to serve, each as config_parse_inherited reads it. */
+    const char *inherited[OPTIONS_LISTEN_MAX];
+    size_t inherited_count;
 };
 
 struct options_flag {

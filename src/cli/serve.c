@@ -25,34 +25,60 @@
 
 /* --- the config child --- */
 
-/* The command line that the parent was given: a list of texts in a sealed file. argv_out ends with NULL. */
-static int read_command_line(int fd, int *argc_out, char ***argv_out, struct error *err)
+/* What the parent was started with. */
+struct order {
+    int argc;
+    char **argv;      /* ends with NULL */
+    char **inherited; /* the sockets that were handed over; ends with NULL */
+};
+
+static char **take_texts(struct slice *bytes, int *count_out, bool *bad)
+{
+    uint32_t count = buf_take_u32(bytes, bad);
+    *bad = *bad || count > bytes->len / 4;
+    *count_out = *bad ? 0 : (int)count;
+    char **texts = need_zero((size_t)*count_out + 1, sizeof *texts);
+    for (int i = 0; i < *count_out; i++)
+        texts[i] = slice_dup(buf_take_string(bytes, bad));
+    return texts;
+}
+
+static void free_texts(char **texts)
+{
+    for (char **one = texts; one != NULL && *one != NULL; one++)
+        free(*one);
+    free(texts);
+}
+
+/* Two lists of texts in a sealed file. */
+static int read_order(int fd, struct order *o, struct error *err)
 {
     struct slice file;
     bool bad = false;
+    int count;
     if (fd_map_sealed(fd, &file, err) != 0)
         return -1;
     struct slice bytes = file;
-    uint32_t count = buf_take_u32(&bytes, &bad);
-    bad = bad || count == 0 || count > bytes.len / 4;
-    *argc_out = bad ? 0 : (int)count;
-    *argv_out = need_zero((size_t)*argc_out + 1, sizeof **argv_out);
-    for (int i = 0; i < *argc_out; i++)
-        (*argv_out)[i] = slice_dup(buf_take_string(&bytes, &bad));
+    o->argv = take_texts(&bytes, &o->argc, &bad);
+    o->inherited = take_texts(&bytes, &count, &bad);
     if (file.len > 0)
         munmap((void *)file.at, file.len);
-    return bad ? error_set(err, "malformed command line") : 0;
+    if (bad || o->argc == 0 || count > OPTIONS_LISTEN_MAX)
+        return error_set(err, "malformed command line");
+    return 0;
 }
 
 /* Reads, checks, and writes what came out into `out`. Returns the exit code. */
-static int answer(int argc, char **argv, int out)
+static int answer(const struct order *o, int out)
 {
     struct options options;
     struct config config;
     struct error err;
     struct buf text = {0};
-    if (options_parse(argc, argv, &options, &err) != 0)
-        return print_usage(argv[0], err.text);
+    if (options_parse(o->argc, o->argv, &options, &err) != 0)
+        return print_usage(o->argv[0], err.text);
+    for (char **one = o->inherited; *one != NULL; one++)
+        options.inherited[options.inherited_count++] = *one;
     int code = config_load(&options, true, &config, &err);
     if (code == CLI_DONE) {
         config_write(&config, &text);
@@ -74,13 +100,12 @@ int cmd_config(int argc, char **argv)
     struct error err;
     if (heritage_read(&h, &err) != 0)
         return print_fail(CLI_FAILED, "%s", err.text);
-    argv = NULL;
-    int code = h.kind == HERITAGE_CONFIG && read_command_line(h.config, &argc, &argv, &err) == 0
-                   ? answer(argc, argv, h.extra)
+    struct order order = {0};
+    int code = h.kind == HERITAGE_CONFIG && read_order(h.config, &order, &err) == 0
+                   ? answer(&order, h.extra)
                    : print_fail(CLI_FAILED, "config: not started by crescent");
-    for (char **one = argv; one != NULL && *one != NULL; one++)
-        free(*one);
-    free(argv);
+    free_texts(order.argv);
+    free_texts(order.inherited);
     heritage_free(&h);
     return code;
 }
@@ -111,12 +136,15 @@ static int run_child(int command_line, int out)
     return WEXITSTATUS(status) <= CLI_USAGE ? WEXITSTATUS(status) : CLI_FAILED;
 }
 
-static int make_files(int argc, char **argv, int *command_line_out, int *out_out, struct error *err)
+/* The order of a config child, and the file that it is to write. */
+static int make_files(int argc, char **argv, const struct sockets *handed, int *command_line_out, int *out_out,
+                      struct error *err)
 {
     struct buf bytes = {0};
     buf_add_u32(&bytes, (uint32_t)argc);
     for (int i = 0; i < argc; i++)
         buf_add_string(&bytes, slice_of(argv[i]));
+    sockets_inherited(handed, &bytes);
     *command_line_out = fd_sealed("crescent-command-line", buf_slice(&bytes), err);
     buf_free(&bytes);
     if (*command_line_out < 0)
@@ -142,12 +170,12 @@ static int take_config(int out, struct config *config_out, int *text_out, struct
     return done;
 }
 
-static int read_config(int argc, char **argv, struct config *config_out, int *text_out)
+static int read_config(int argc, char **argv, const struct sockets *handed, struct config *config_out, int *text_out)
 {
     struct error err;
     int command_line = -1, out = -1;
-    int code = make_files(argc, argv, &command_line, &out, &err) == 0 ? run_child(command_line, out)
-                                                                      : print_fail(CLI_FAILED, "%s", err.text);
+    int code = make_files(argc, argv, handed, &command_line, &out, &err) == 0 ? run_child(command_line, out)
+                                                                              : print_fail(CLI_FAILED, "%s", err.text);
     if (code == CLI_DONE && take_config(out, config_out, text_out, &err) != 0)
         code = print_fail(CLI_FAILED, "%s", err.text);
     fd_close(&command_line);
@@ -159,18 +187,20 @@ int cmd_serve(int argc, char **argv)
 {
     struct options options;
     struct config config;
-    struct supervise_given given;
+    struct supervise_given given = {.notify = {.socket = -1}};
     struct error err;
     int text = -1;
     if (options_parse(argc, argv, &options, &err) != 0)
         return print_usage("serve", err.text);
     if (options.help)
         return cmd_help(2, (char *[]){(char *)"help", argv[0], NULL});
-    if (notify_open(&given.notify, &err) != 0)
-        return print_fail(CLI_FAILED, "%s", err.text);
-    int code = read_config(argc, argv, &config, &text);
+    int code = CLI_FAILED;
+    if (notify_open(&given.notify, &err) != 0 || sockets_inherit(&given.sockets, &err) != 0)
+        print_fail(code, "%s", err.text);
+    else
+        code = read_config(argc, argv, &given.sockets, &config, &text);
     if (code != CLI_DONE) {
-        notify_close(&given.notify);
+        supervise_given_free(&given);
         return code;
     }
     log_open(STDERR_FILENO, config.log_level, "supervisor", config_log_form(&config));

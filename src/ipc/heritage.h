@@ -16,11 +16,12 @@ enum heritage_kind { HERITAGE_KEEPER, HERITAGE_WORKER, HERITAGE_TRIAL, HERITAGE_
 #define HERITAGE_NO_FD (-1)
 
 #define HERITAGE_ADMIN UINT32_MAX
+#define HERITAGE_HEALTH (UINT32_MAX - 1)
 #define HERITAGE_SHARED UINT32_MAX
 
 struct heritage_socket { /* one listening socket */
     int fd;
-    uint32_t listener; /* index in config's list, or HERITAGE_ADMIN */
+    uint32_t listener; /* index in config's list, HERITAGE_ADMIN or HERITAGE_HEALTH */
     uint32_t member;   /* which of its group it is; HERITAGE_SHARED: there is no group, all accept from it */
     uint32_t members;  /* of the group: as many as there were workers when its address was bound; else 1 */
 };

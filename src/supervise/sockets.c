@@ -14,6 +14,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/un.h>
@@ -35,7 +36,7 @@ struct opening {
 
 static bool for_keeper(uint32_t listener)
 {
-    return listener == HERITAGE_ADMIN;
+    return listener == HERITAGE_ADMIN || listener == HERITAGE_HEALTH;
 }
 
 /* --- the set --- */
@@ -77,11 +78,13 @@ static char *address_of(const struct config_listen *l)
 {
     struct buf text = {0};
 
-    if (l->path != NULL)
+    if (l->inherited)
+        buf_add_text(&text, l->text);
+    else if (l->path != NULL)
         buf_addf(&text, "unix:%s", l->path);
     else
         buf_addf(&text, "%s:%u", l->host, (unsigned)l->port);
-    for (size_t i = 0; l->path == NULL && i < text.len; i++)
+    for (size_t i = 0; l->path == NULL && !l->inherited && i < text.len; i++)
         text.at[i] = (char)tolower((unsigned char)text.at[i]);
     return buf_take(&text);
 }
@@ -204,27 +207,41 @@ static int open_tcp(struct opening *o, struct sockets_place *place)
 
 /* --- what was bound, in words --- */
 
-/* "http://127.0.0.1:8080" in quotes: numeric, but for a path, which is written as JSON. */
+void sockets_address(const struct sockaddr_storage *at, socklen_t len, struct buf *out)
+{
+    char host[NI_MAXHOST] = "?", port[NI_MAXSERV] = "?";
+    const struct sockaddr_un *path = (const struct sockaddr_un *)at;
+    bool v6 = at->ss_family == AF_INET6;
+
+    if (at->ss_family == AF_UNIX) {
+        size_t most = len > offsetof(struct sockaddr_un, sun_path) ? len - offsetof(struct sockaddr_un, sun_path) : 0;
+
+        buf_add_text(out, "unix:");
+        for (size_t i = 0; i < most && (path->sun_path[i] != '\0' || i == 0); i++)
+            buf_add_char(out, i == 0 && path->sun_path[i] == '\0'      ? '@' /* abstract */
+                              : (unsigned char)path->sun_path[i] < ' ' ? '?'
+                                                                       : path->sun_path[i]);
+        return;
+    }
+    getnameinfo((const struct sockaddr *)at, len, host, sizeof(host), port, sizeof(port),
+                NI_NUMERICHOST | NI_NUMERICSERV);
+    buf_addf(out, "%s%s%s:%s", v6 ? "[" : "", host, v6 ? "]" : "", port);
+}
+
+/* "http://127.0.0.1:8080" in quotes. */
 static void add_url(struct buf *urls, int fd, bool tls)
 {
     struct sockaddr_storage at = {.ss_family = AF_UNSPEC};
     socklen_t len = sizeof(at);
-    char host[NI_MAXHOST] = "?", port[NI_MAXSERV] = "?";
-    bool v6;
+    struct buf address = {0};
 
-    getsockname(fd, (struct sockaddr *)&at, &len);
+    if (getsockname(fd, (struct sockaddr *)&at, &len) == 0)
+        sockets_address(&at, len, &address);
     buf_addf(urls, "\"%s://", tls ? "https" : "http");
-    if (at.ss_family == AF_UNIX) {
-        buf_add_text(urls, "unix:");
-        for (const char *c = ((struct sockaddr_un *)&at)->sun_path; *c != '\0'; c++)
-            buf_addf(urls, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c); /* a path has no control characters */
-    } else {
-        v6 = at.ss_family == AF_INET6;
-        getnameinfo((struct sockaddr *)&at, len, host, sizeof(host), port, sizeof(port),
-                    NI_NUMERICHOST | NI_NUMERICSERV);
-        buf_addf(urls, "%s%s%s:%s", v6 ? "[" : "", host, v6 ? "]" : "", port);
-    }
+    for (size_t i = 0; i < address.len; i++)
+        buf_addf(urls, address.at[i] == '"' || address.at[i] == '\\' ? "\\%c" : "%c", address.at[i]);
     buf_add_char(urls, '"');
+    buf_free(&address);
 }
 
 /* One for each address of the place: for each group, its first member. */
@@ -254,11 +271,23 @@ static int open_listener(struct opening *o, struct buf *urls)
     place->keeper = for_keeper(o->listener);
     if (old != NULL)
         done = reuse(o, place, old);
+    else if (o->listen->inherited)
+        done = error_set(o->err, "cannot listen on %s: it was not handed over", o->listen->text);
     else
         done = o->listen->path != NULL ? open_unix(o, place) : open_tcp(o, place);
     if (done == 0)
         add_urls(o->s, place, !place->keeper && o->listen->tls, urls);
     return done;
+}
+
+static int open_keepers(struct opening *o, uint32_t listener, const struct config_listen *listen, struct buf *urls)
+{
+    o->listener = listener;
+    o->listen = listen;
+    if (listen->text != NULL)
+        return open_listener(o, urls);
+    buf_add_text(urls, "null");
+    return 0;
 }
 
 int sockets_open(struct sockets *s, const struct config *config, const struct sockets *have, struct error *err)
@@ -274,12 +303,10 @@ int sockets_open(struct sockets *s, const struct config *config, const struct so
     }
     buf_add_char(&s->listen_urls, ']');
     o.members = 0;
-    o.listener = HERITAGE_ADMIN;
-    o.listen = &config->admin;
-    if (config->admin.text != NULL && done == 0)
-        done = open_listener(&o, &s->admin_urls);
-    else
-        buf_add_text(&s->admin_urls, "null");
+    if (done == 0)
+        done = open_keepers(&o, HERITAGE_ADMIN, &config->admin, &s->admin_urls);
+    if (done == 0)
+        done = open_keepers(&o, HERITAGE_HEALTH, &config->health, &s->health_urls);
     if (done != 0)
         sockets_close(s, have);
     return done;
@@ -352,6 +379,7 @@ void sockets_close(struct sockets *s, const struct sockets *keep)
     free(s->places);
     buf_free(&s->listen_urls);
     buf_free(&s->admin_urls);
+    buf_free(&s->health_urls);
     *s = (struct sockets){0};
 }
 

@@ -1,10 +1,9 @@
 /*
  * sockets.h: the listening sockets: per TCP address a SO_REUSEPORT group with one member per worker, per unix socket
- * one that all workers share, and those of the keeper (admin). All are opened before any child starts, and none is
- * closed while serving: connections that wait in a member's queue would be lost with it. A new configuration gets a set
- * of its own, in which an address that stays has the same sockets.
- * Owns: the descriptors (non-blocking, close-on-exec), and the files of unix sockets that it has made.
- * Runs in: the supervisor. Fails: naming the address.
+ * one that all workers share, and those of the keeper (admin, health). All are opened before any child starts, and none
+ * is closed while serving: connections that wait in a member's queue would be lost with it. A new configuration gets a
+ * set of its own, in which an address that stays has the same sockets. Owns: the descriptors (non-blocking,
+ * close-on-exec), and the files of unix sockets that it has made. Runs in: the supervisor. Fails: naming the address.
  */
 #ifndef CRESCENT_SUPERVISE_SOCKETS_H
 #define CRESCENT_SUPERVISE_SOCKETS_H
@@ -18,12 +17,23 @@ struct sockets_place;
 struct sockets {                    /* born as {0} */
     struct heritage_socket *worker; /* what workers accept from: the groups' members, shared ones */
     size_t worker_count, worker_room;
-    struct heritage_socket *keeper; /* the admin listener: one, or several where a name has several addresses */
+    struct heritage_socket *keeper; /* of admin and health: one each, or several where a name has several addresses */
     size_t keeper_count, keeper_room;
     struct sockets_place *places; /* the addresses that these are of */
     size_t place_count, place_room;
-    struct buf listen_urls, admin_urls; /* JSON array; JSON string or null: the addresses bound, ports chosen */
+    /* JSON array; JSON string or null: the addresses bound, ports chosen */
+    struct buf listen_urls, admin_urls, health_urls;
 };
+
+/*
+ * Takes the listening sockets that the environment names (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES: socket activation by
+ * systemd or inetd's like) out of it, and into the empty set s: they serve once sockets_open gets this set as `have`,
+ * for a configuration that has them. 0, also where there are none; -1, naming the variable, or the descriptor that is
+ * no listening stream socket. They are never closed to a peer, nor their files removed: who made them has them still.
+ */
+int sockets_inherit(struct sockets *s, struct error *err);
+/* The inherited sockets of a set, for the configuration: their number, and each as config_parse_inherited reads it. */
+void sockets_inherited(const struct sockets *s, struct buf *out);
 
 /*
  * Opens all of config's listeners into the empty set s, or none: 0, or -1 and "cannot listen on 127.0.0.1:8080: Address

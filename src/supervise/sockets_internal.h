@@ -1,5 +1,6 @@
 /*
- * sockets_internal.h: what the files of the listening sockets share: sockets.c, sockets_bind.c, sockets_state.c.
+ * sockets_internal.h: what the files of the listening sockets share: sockets.c, sockets_bind.c, sockets_inherited.c,
+ * sockets_state.c.
  */
 #ifndef CRESCENT_SUPERVISE_SOCKETS_INTERNAL_H
 #define CRESCENT_SUPERVISE_SOCKETS_INTERNAL_H
@@ -37,7 +38,9 @@ int sockets_bind_unix(const char *path, unsigned mode, int *fd_out, struct error
 /* The file that stands at the path, if it is a socket; false: none is. */
 bool sockets_file(const char *path, uint64_t *device_out, uint64_t *inode_out);
 
-/* sockets.c, for sockets_state.c */
+/* "127.0.0.1:8080", "[::1]:8080", "unix:/run/x.sock"; an abstract name's NUL as '@', control characters as '?'. */
+void sockets_address(const struct sockaddr_storage *at, socklen_t len, struct buf *out);
+/* sockets.c, for the others */
 struct sockets_place *sockets_add_place(struct sockets *s);
 void sockets_add(struct sockets *s, struct sockets_place *place, struct heritage_socket one);
 

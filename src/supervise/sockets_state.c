@@ -17,6 +17,7 @@ void sockets_write(const struct sockets *s, struct buf *out)
     buf_add_u32(out, STATE_MAGIC);
     buf_add_string(out, buf_slice(&s->listen_urls));
     buf_add_string(out, buf_slice(&s->admin_urls));
+    buf_add_string(out, buf_slice(&s->health_urls));
     buf_add_u32(out, (uint32_t)s->place_count);
     for (size_t i = 0; i < s->place_count; i++) {
         const struct sockets_place *place = &s->places[i];
@@ -91,6 +92,7 @@ int sockets_read(struct slice bytes, struct sockets *s, struct error *err)
         return error_set(err, "listening sockets: their description is of another version");
     buf_add_slice(&s->listen_urls, buf_take_string(&bytes, &bad));
     buf_add_slice(&s->admin_urls, buf_take_string(&bytes, &bad));
+    buf_add_slice(&s->health_urls, buf_take_string(&bytes, &bad));
     count = buf_take_u32(&bytes, &bad);
     bad = bad || count > PLACES_MAX;
     for (uint32_t i = 0; i < count && !bad; i++)

@@ -47,12 +47,12 @@ static void raise_descriptors(void)
     }
 }
 
-static int open_all(struct supervisor *s, struct error *err)
+static int open_all(struct supervisor *s, const struct sockets *handed, struct error *err)
 {
     snapshots_init(&s->snapshots);
     s->signals = s->area_fd = -1;
     raise_descriptors();
-    if (sockets_open(&s->sockets, s->config, NULL, err) != 0)
+    if (sockets_open(&s->sockets, s->config, handed, err) != 0)
         return -1;
     if ((s->area = area_new(&s->area_fd, err)) == NULL)
         return -1;
@@ -109,8 +109,9 @@ static void check_start(struct supervisor *s)
         return;
     s->state = SUPERVISOR_RUNNING;
     log_at(LOG_INFO, "serving", LOG_JSON("listen", buf_slice(&s->sockets.listen_urls)),
-           LOG_JSON("admin", buf_slice(&s->sockets.admin_urls)), LOG_STR("hooks", s->config->hooks),
-           LOG_INT("workers", s->config->workers), LOG_INT("generation", atomic_load(area_generation(s->area))));
+           LOG_JSON("admin", buf_slice(&s->sockets.admin_urls)), LOG_JSON("health", buf_slice(&s->sockets.health_urls)),
+           LOG_STR("hooks", s->config->hooks), LOG_INT("workers", s->config->workers),
+           LOG_INT("generation", atomic_load(area_generation(s->area))));
     notify_ready(&s->notify, "serving");
 }
 
@@ -302,13 +303,20 @@ static void close_all(struct supervisor *s)
     notify_close(&s->notify);
 }
 
+void supervise_given_free(struct supervise_given *given)
+{
+    notify_close(&given->notify);
+    sockets_close(&given->sockets, NULL);
+}
+
 int supervise_run(const struct config *config, int config_text, struct supervise_given *given)
 {
     struct supervisor s = {.config = config, .config_text = config_text, .notify = given->notify};
     struct error err;
 
     given->notify = (struct notify){.socket = -1};
-    if (open_all(&s, &err) == 0) {
+    if (open_all(&s, &given->sockets, &err) == 0) {
+        sockets_close(&given->sockets, &s.sockets);
         run(&s);
         kill_all(&s);
         if (s.exit_code == 0)
@@ -318,5 +326,6 @@ int supervise_run(const struct config *config, int config_text, struct supervise
         s.exit_code = 1;
     }
     close_all(&s);
+    supervise_given_free(given);
     return s.exit_code;
 }

@@ -98,7 +98,7 @@ static inline bool reported(struct stage *t, const char *what)
 
 static inline int run_supervisor(struct stage *t, uint32_t workers, const char *listen)
 {
-    struct supervise_given given;
+    struct supervise_given given = {.notify = {.socket = -1}};
     struct config c;
     struct buf text = {0};
     int fd = open(t->log, O_WRONLY | O_CREAT | O_APPEND, 0600), sealed;

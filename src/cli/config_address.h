@@ -1,0 +1,17 @@
+/*
+ * config_address.h: where a server listens, once all sources of its configuration are read.
+ * Owns nothing. Runs in: the config child. Fails: one line, naming the address and its origin.
+ */
+#ifndef CRESCENT_CLI_CONFIG_ADDRESS_H
+#define CRESCENT_CLI_CONFIG_ADDRESS_H
+
+#include "cli/config_load.h"
+
+/*
+ * From the draft's texts, and the sockets that were handed over (o->inherited), to the configuration's listen, admin
+ * and health. A socket that was handed over to serve takes the place of the default address, not of one that is set;
+ * one for admin or health is the only one there may be. The certificate must have been read.
+ */
+int config_address_finish(struct config_draft *d, const struct options *o, struct error *err);
+
+#endif
