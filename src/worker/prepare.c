@@ -178,18 +178,22 @@ static void finish_building(struct prepare *p)
     drop_building(p);
 }
 
-static void on_step(struct loop_later *later)
-{
-    struct prepare *p = CONTAINER_OF(later, struct prepare, step);
-    if (build_until(p, mono_add(mono_now(), SLICE_TIME)))
-        finish_building(p);
-    else
-        loop_later(p->host.loop, &p->step);
-}
-
 static uint64_t word(const struct prepare *p)
 {
     return atomic_load_explicit(area_generation(p->host.area), memory_order_acquire);
+}
+
+static void on_step(struct loop_later *later)
+{
+    struct prepare *p = CONTAINER_OF(later, struct prepare, step);
+    if (!build_until(p, mono_add(mono_now(), SLICE_TIME))) {
+        loop_later(p->host.loop, &p->step);
+        return;
+    }
+    finish_building(p);
+    if (p->aside->number ==
+        word(p)) /* it was live before we heard of it: no flip comes, nor a request that would ask */
+        become_live(p, &p->aside);
 }
 
 int prepare_inherited(struct prepare *p, uint64_t generation, int snapshot, struct error *err)

@@ -157,6 +157,18 @@ static void nothing_is_live_before_the_word_says_so(void **state)
     assert_int_equal(w->lives, 1);
 }
 
+/* A worker that joins after the flip hears of no other, and no request will come before it serves. */
+static void what_the_word_says_already_is_live_as_soon_as_it_is_whole(void **state)
+{
+    struct world *w = *state;
+    word(w, 1);
+    prepare_begin(w->prepare, 1, snapshot_of(1, &(struct text){"a", GOOD, 1}, 1));
+    assert_int_equal(w->lives, 0);
+    pass(w);
+    assert_int_equal(w->lives, 1);
+    assert_int_equal(w->told_generation, 1);
+}
+
 static void what_did_not_change_is_kept(void **state)
 {
     struct world *w = *state;
@@ -272,6 +284,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PROMISE(nothing_is_live_before_the_word_says_so),
+        PROMISE(what_the_word_says_already_is_live_as_soon_as_it_is_whole),
         PROMISE(what_did_not_change_is_kept),
         PROMISE(what_is_owed_is_prepared_before_the_request),
         PROMISE(a_script_that_raises_here_is_told_and_served_as_before),
