@@ -9,11 +9,19 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define ACCEPT_AT_ONCE 16    /* then other descriptors have their turn */
-#define SHARED_AT_ONCE 1     /* the other workers wait at it too: what one takes at once stays with it */
+#define ACCEPT_AT_ONCE 16 /* then other descriptors have their turn */
+#define SHARED_AT_ONCE 1  /* the other workers wait at it too */
+#define TURN DUR_MS(1)    /* so long a shared socket is left to others */
+#define TURNS_FREE DUR_MS(20)
+#define TURN_SPARE 4         /* connections more than theirs, and an eighth, are no reason to */
 #define ACCEPT_AT_LAST 65536 /* more than a queue holds: only a bound */
 
 static void accept_some(h2o_socket_t *sock, const char *err);
+
+static bool shared(const struct listener *l)
+{
+    return l->from.member == HERITAGE_SHARED;
+}
 
 static void update(struct server *s)
 {
@@ -21,9 +29,10 @@ static void update(struct server *s)
     for (size_t i = 0; i < s->listener_count; i++) {
         struct listener *l = &s->listeners[i];
         bool reading = h2o_socket_is_reading(l->sock);
-        if (may && l->on && !reading)
+        bool shall = may && l->on && !(shared(l) && timeout_is_set(&s->turn));
+        if (shall && !reading)
             h2o_socket_read_start(l->sock, accept_some);
-        else if (!(may && l->on) && reading)
+        else if (!shall && reading)
             h2o_socket_read_stop(l->sock);
     }
 }
@@ -46,7 +55,7 @@ static void pause_accepting(struct server *s, int why)
 static void count(struct listener *l, uint64_t accepted)
 {
     struct server *s = l->server;
-    if (accepted == 0 || l->from.member == HERITAGE_SHARED)
+    if (accepted == 0 || shared(l))
         return;
     if (l->own)
         atomic_fetch_add_explicit(&s->host.area->worker[s->host.slot].accepts, accepted, memory_order_relaxed);
@@ -69,16 +78,52 @@ static bool accept_one(struct listener *l)
     return true;
 }
 
+/*
+ * Every knock at a shared socket wakes all workers, and the kernel the same one first, each time: it would have all the
+ * connections, and keep them. Whether this worker has so many more than another that it should stand back for a moment.
+ */
+static bool others_turn(struct server *s)
+{
+    struct area *area = s->host.area;
+    uint64_t mine = s->connections.count, least = UINT64_MAX;
+    atomic_store_explicit(&area->worker[s->host.slot].open, mine, memory_order_relaxed);
+    if (mine <= TURN_SPARE || mono_before(loop_now(s->host.loop), s->turns_free_until))
+        return false;
+    for (uint32_t i = 0; i < area_used(area); i++) {
+        struct area_worker *w = &area->worker[i];
+        uint64_t theirs = atomic_load_explicit(&w->open, memory_order_relaxed);
+        if (i != s->host.slot && atomic_load(&w->state) == AREA_SERVING && theirs < least)
+            least = theirs;
+    }
+    return least < mine - TURN_SPARE && least + least / 8 < mine - TURN_SPARE;
+}
+
+/* Who waits still was not taken by the others: they are busy, or believed to be there and are not. */
+static void turn_over(struct timeout *t)
+{
+    struct server *s = CONTAINER_OF(t, struct server, turn);
+    for (size_t i = 0; i < s->listener_count; i++)
+        if (shared(&s->listeners[i]) && s->listeners[i].on && accept_one(&s->listeners[i]))
+            s->turns_free_until = mono_add(loop_now(s->host.loop), TURNS_FREE);
+    update(s);
+}
+
 static void accept_some(h2o_socket_t *sock, const char *err)
 {
     struct listener *l = sock->data;
-    uint64_t accepted = 0, most = l->from.member == HERITAGE_SHARED ? SHARED_AT_ONCE : ACCEPT_AT_ONCE;
+    struct server *s = l->server;
+    uint64_t accepted = 0, most = shared(l) ? SHARED_AT_ONCE : ACCEPT_AT_ONCE;
     if (err != NULL)
         return;
+    if (shared(l) && others_turn(s)) {
+        timeout_set(s->host.loop, &s->turn, mono_add(loop_now(s->host.loop), TURN), turn_over);
+        update(s);
+        return;
+    }
     while (accepted < most && accept_one(l))
         accepted++;
     if (accepted < most && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
-        pause_accepting(l->server, errno);
+        pause_accepting(s, errno);
     count(l, accepted);
 }
 
@@ -119,6 +164,7 @@ void listener_close(struct server *s)
 {
     s->listening = false;
     timeout_clear(&s->pause);
+    timeout_clear(&s->turn);
     for (size_t i = 0; i < s->listener_count; i++) {
         struct listener *l = &s->listeners[i];
         for (int n = 0; n < ACCEPT_AT_LAST && accept_one(l); n++)

@@ -36,7 +36,9 @@ struct server {
     struct listener *listeners;
     size_t listener_count;
     bool listening;
-    struct timeout pause; /* set: out of descriptors, nobody accepts */
+    struct timeout pause;    /* set: out of descriptors, nobody accepts */
+    struct timeout turn;     /* set: who waits at a shared socket is left to workers with fewer connections */
+    mono_t turns_free_until; /* they did not take it lately: not left to them before then */
 
     struct connections connections;
     struct list waiting;    /* exchanges whose task is suspended */

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define AREA_MAGIC 0x746e656373657243ULL /* "Crescent" */
-#define AREA_VERSION 2
+#define AREA_VERSION 3
 /* The children trust that the file keeps its size: a shorter one would end them by SIGBUS. */
 #define AREA_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
@@ -152,6 +152,7 @@ void area_reset_worker(struct area *a, uint32_t number)
     atomic_store(&w->progress.script_version, 0);
     memset(w->progress.name, 0, sizeof(w->progress.name));
     atomic_store(&w->accepts, 0);
+    atomic_store(&w->open, 0);
     atomic_store(&w->words_end, 0);
     memset(w->words, 0, sizeof(w->words));
     atomic_store(&w->state, AREA_DEAD);

@@ -25,6 +25,7 @@ struct area_worker {
     _Alignas(64) struct progress progress; /* written by the worker */
     _Alignas(64) struct counters counters; /* written by the worker */
     _Atomic uint64_t accepts;              /* connections accepted on its own member; worker */
+    _Atomic uint64_t open;                 /* connections it has now, as of its last look at a shared socket; worker */
     _Atomic uint64_t words_end;            /* bytes ever written to `words`; worker */
     char words[AREA_WORDS];
     _Alignas(64) _Atomic uint32_t state; /* enum area_state; written by the supervisor */

@@ -52,19 +52,27 @@ test('TLS over a unix socket', async (t) => {
         assert.equal(await curl(socket, 'https://localhost/version', version, '--cacert', pair.cert), said);
 });
 
-test('every worker accepts from it, and what one leaves the others take', async (t) => {
+test('every worker accepts from it, none much more than the others, and what one leaves the others take', async (t) => {
     const dir = folder(t), socket = path.join(dir, 's');
-    const server = await start(t, { hooks: { 'who.lua': 'local me = crypto.random(8, "hex") return function() sleep "20ms" return me end' }, dir, listen: ['unix:s'], workers: 2 });
-    const seen = new Set();
+    const server = await start(t, { hooks: { 'who.lua': 'local me = crypto.random(8, "hex") return function() return me end' }, dir, listen: ['unix:s'], workers: 2 });
+    const workers = new Set();
+    // Connections that stay, as those of a proxy do. On a busy machine a worker may miss its turn, so there is more than one try.
     await until(async () => {
-        for (const one of await Promise.all(Array.from({ length: 16 }, () => ask(socket, '/who')))) seen.add(one.text);
-        return seen.size === 2;
-    }, 'answers of both workers');
+        const agent = new http.Agent({ keepAlive: true }), had = {};
+        for (const one of await Promise.all(Array.from({ length: 40 }, () => ask(socket, '/who', { agent })))) had[one.text] = (had[one.text] ?? 0) + 1;
+        agent.destroy();
+        await sleep(ms(50));
+        for (const worker of Object.keys(had)) workers.add(worker);
+        return Object.values(had).length === 2 && Math.min(...Object.values(had)) >= 10;
+    }, 'connections with both workers', 10000);
+    assert.equal(workers.size, 2);
     const [worker] = server.children('worker');
     process.kill(worker, 'SIGSTOP');
     t.after(() => { try { process.kill(worker, 'SIGCONT'); } catch { /* it has been replaced */ } });
-    // One that the stopped worker took before it stopped has to wait; who comes now does not.
     for (let i = 0; i < 20; i++) assert.equal((await ask(socket, '/who')).status, 200);
+    const agent = new http.Agent({ keepAlive: true });
+    for (const one of await Promise.all(Array.from({ length: 20 }, () => ask(socket, '/who', { agent })))) assert.equal(one.status, 200);
+    agent.destroy();
     process.kill(worker, 'SIGCONT');
 });
 
@@ -184,7 +192,7 @@ test('sockets that are handed over serve by their names, in place of the default
     // Nobody else sees them.
     for (const pid of [server.pid, ...server.children('')])
         assert.ok(pid === server.pid || !fs.readFileSync(`/proc/${pid}/environ`, 'latin1').includes('LISTEN_'), `environment of ${pid}`);
-    assert.equal((await request(`http://127.0.0.1:${plain}/env`)).text, '[]');
+    assert.equal((await request(`http://127.0.0.1:${plain}/env`)).text, '{}'); // nothing in the table
     await server.stop();
     assert.ok(fs.existsSync(any), 'a path that is not its own stays');
 });
