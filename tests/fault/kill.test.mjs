@@ -45,7 +45,7 @@ test(`${rounds} rounds of SIGKILL at random`, async (t) => {
     await noLeak(server, before);
 
     t.diagnostic(`killed ${JSON.stringify(killed)}, ${answers} answers, ${failures.length} broken, ${version} saves, seed ${seed}`);
-    assert.ok(killed.worker > rounds / 3 && killed.keeper > 0 && killed.trial > 0);
+    assert.ok(killed.worker > 0 && killed.keeper > 0 && killed.trial > 0);
     // A worker's death breaks what it had in its hands: at most one request for each of the six connections.
     assert.ok(failures.length <= 6 * killed.worker, failures.join('\n'));
     assert.ok(failures.every((f) => /ECONNRESET|socket hang up|EPIPE/.test(f)), failures.join('\n'));
