@@ -15,17 +15,47 @@ static int env_readonly(lua_State *L)
     return luaL_error(L, "env cannot be written: it is what .env and the environment give");
 }
 
-/* A proxy: the values are its metatable's __index, out of the script's reach. */
+/* Upvalue 1: name → why it has no value. */
+static int env_absent(lua_State *L)
+{
+    lua_pushvalue(L, 2);
+    lua_rawget(L, lua_upvalueindex(1));
+    if (lua_type(L, -1) == LUA_TSTRING)
+        return luaL_error(L, "%s", lua_tostring(L, -1));
+    return 1;
+}
+
+/* The pairs that are faults, or those that are none, as a table. */
+static int push_pairs(lua_State *L, const struct snapshot_env *env, bool faults)
+{
+    int count = 0;
+    lua_createtable(L, 0, env != NULL && !faults ? (int)env->count : 0);
+    for (size_t i = 0; env != NULL && i < env->count; i++) {
+        if ((env->faults != NULL && env->faults[i]) != faults)
+            continue;
+        lua_pushlstring(L, env->names[i].at, env->names[i].len);
+        lua_pushlstring(L, env->values[i].at, env->values[i].len);
+        lua_rawset(L, -3);
+        count++;
+    }
+    return count;
+}
+
+/* A proxy: the values are its metatable's __index, out of the script's reach. What is not among them is asked for among
+ * the faults, if there are any. */
 static void make_env(lua_State *L, void *cookie)
 {
     struct env_job *job = cookie;
     lua_newtable(L);
     lua_newtable(L);
-    lua_createtable(L, 0, job->env != NULL ? (int)job->env->count : 0);
-    for (size_t i = 0; job->env != NULL && i < job->env->count; i++) {
-        lua_pushlstring(L, job->env->names[i].at, job->env->names[i].len);
-        lua_pushlstring(L, job->env->values[i].at, job->env->values[i].len);
-        lua_rawset(L, -3);
+    push_pairs(L, job->env, false);
+    lua_createtable(L, 0, 1);
+    if (push_pairs(L, job->env, true) != 0) {
+        lua_pushcclosure(L, env_absent, 1);
+        lua_setfield(L, -2, "__index");
+        lua_setmetatable(L, -2);
+    } else {
+        lua_pop(L, 2);
     }
     lua_setfield(L, -2, "__index");
     lua_pushcfunction(L, env_readonly);

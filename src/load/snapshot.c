@@ -12,12 +12,12 @@
 
 #define SNAPSHOT_MAGIC 0x504e5343u /* "CSNP" */
 #define ENV_MAGIC 0x564e4543u      /* "CENV" */
-#define FORM_VERSION 1u
+#define FORM_VERSION 2u
 
 enum { HAS_TEXT = 1, HAS_ERROR = 2, HAS_NEWER = 4, HAS_ALL = 7 };
 
 /* The fewest bytes that one of each can take: what a count is checked against. */
-enum { PAIR_MIN = 8, ENV_MIN = 4, MODULE_MIN = 28, SCRIPT_MIN = 44, INDEX_MIN = 4 };
+enum { PAIR_MIN = 12, ENV_MIN = 4, MODULE_MIN = 28, SCRIPT_MIN = 44, INDEX_MIN = 4 };
 
 /* --- writing --- */
 
@@ -27,6 +27,7 @@ static void write_pairs(const struct snapshot_env *e, struct buf *out)
     for (size_t i = 0; i < e->count; i++) {
         buf_add_string(out, e->names[i]);
         buf_add_string(out, e->values[i]);
+        buf_add_u32(out, e->faults != NULL && e->faults[i] ? 1 : 0);
     }
 }
 
@@ -120,9 +121,13 @@ static void take_pairs(struct slice *from, struct snapshot_env *e, bool *bad)
     e->count = take_count(from, PAIR_MIN, bad);
     e->names = need_zero(e->count + 1, sizeof *e->names);
     e->values = need_zero(e->count + 1, sizeof *e->values);
+    e->faults = need_zero(e->count + 1, sizeof *e->faults);
     for (size_t i = 0; i < e->count && !*bad; i++) {
         e->names[i] = take_name(from, bad);
         e->values[i] = buf_take_string(from, bad);
+        uint32_t fault = buf_take_u32(from, bad);
+        *bad = *bad || fault > 1;
+        e->faults[i] = fault == 1;
     }
 }
 
@@ -248,6 +253,7 @@ void snapshot_env_free(struct snapshot_env *e)
 {
     free(e->names);
     free(e->values);
+    free(e->faults);
     *e = (struct snapshot_env){0};
 }
 

@@ -26,6 +26,7 @@ struct snapshot_module {
 /* One set of env values: pairs, as read at one time. */
 struct snapshot_env {
     struct slice *names, *values;
+    bool *faults; /* where true, there is no value: it says why; NULL: none is */
     size_t count;
 };
 
@@ -65,7 +66,7 @@ void snapshot_free(struct snapshot *s);
 /* One env set by itself: how a trial tells what it read (load/trial.h). Parses bytes that outlive e; 0 or -1. */
 void snapshot_env_write(const struct snapshot_env *e, struct buf *out);
 int snapshot_env_parse(struct slice bytes, struct snapshot_env *e_out, struct error *err);
-/* Frees the two arrays, not the texts. */
+/* Frees the arrays, not the texts. */
 void snapshot_env_free(struct snapshot_env *e);
 
 #endif

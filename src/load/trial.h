@@ -32,8 +32,8 @@ void trial_run(const struct snapshot *candidate, const struct config *config, bo
                void (*trying)(void *cookie, size_t script),
                void (*tried)(void *cookie, size_t script, const struct trial_result *r), void *cookie);
 
-/* Reads `.env` (NAME=value lines, quotes, #) and the environment over it: the values of `env`. -1 with file:line words.
- */
+/* Reads the values of `env`: `.env` (NAME=value lines, quotes, #), over it the environment, credentials, and the files
+ * of NAME_FILE variables. A fault of .env is -1 with file:line words, one of the others stands in the set. */
 int trial_read_env(const char *env_file, struct buf *room, struct snapshot_env *env_out, struct error *err);
 
 /* The hidden command `trial`: heritage, candidate, results, exit. Returns the exit code. */

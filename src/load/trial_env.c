@@ -1,22 +1,28 @@
 /*
- * trial_env.c: the values of `env`: `.env`, and the environment over it; see trial.h. Lines are NAME=value, with an
- * optional `export`; '...' is literal, "..." knows \n \r \t \" \\ \$ and, like '...', may go over lines; without quotes
- * a value ends at the line's end, or before " #". Nothing is expanded. Of two lines with one name the later counts.
- * Owns: nothing beyond a call. Runs in: trial, check, routes. Fails: with ".env:LINE: words".
+ * trial_env.c: the values of `env`: `.env`, the environment over it, systemd's credentials over that, and last the
+ * files that variables NAME_FILE name; see trial.h. A file of the last two kinds that cannot be read is a fault of its
+ * name: told to the script that asks for it. Lines of .env are NAME=value, with an optional `export`; '...' is literal,
+ * "..." knows \n \r \t \" \\ \$ and, like '...', may go over lines; without quotes a value ends at the line's end, or
+ * before " #". Nothing is expanded. Of two lines with one name the later counts. Owns: nothing beyond a call. Runs in:
+ * trial, check, routes. Fails: with ".env:LINE: words".
  */
 #include "base/fd.h"
 #include "base/map.h"
 #include "base/panic.h"
+#include "load/env_sources.h"
 #include "load/trial.h"
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define ENV_FILE_MAX (1u << 20)
+#define VALUE_FILE_MAX (64u << 10) /* a key or a token, also a chain of certificates; each snapshot carries it */
 
 struct pair { /* offsets in room, which moves as it grows */
     size_t name, name_len, value, value_len;
+    bool fault; /* there is no value: it says why */
 };
 
 struct reader {
@@ -28,9 +34,11 @@ struct reader {
     size_t count;
 };
 
-static void put(struct reader *r, struct slice name, struct slice value)
+static void put(struct reader *r, struct slice name, struct slice value, bool fault)
 {
-    struct pair p = {r->room->len, name.len, r->room->len + name.len, value.len};
+    struct pair p = {r->room->len, name.len, r->room->len + name.len, value.len, fault};
+    if (slice_equal(name, SLICE("CRESCENT_ADMIN_TOKEN")))
+        return; /* the server's own secret is none of the scripts' */
     buf_add_slice(r->room, name);
     buf_add_slice(r->room, value);
     size_t place = (size_t)map_get(r->places, name);
@@ -127,7 +135,7 @@ static const char *read_line(struct reader *r, struct buf *value)
         return fault;
     if (slice_find(buf_slice(value), '\0') != SIZE_MAX)
         return "a NUL byte";
-    put(r, name, buf_slice(value));
+    put(r, name, buf_slice(value), false);
     return NULL;
 }
 
@@ -171,16 +179,56 @@ static int read_file(struct reader *r, const char *env_file, struct error *err)
     return done;
 }
 
-/* The server's own secret is none of the scripts'. */
 static void read_environment(struct reader *r)
 {
     for (char **e = environ; *e != NULL; e++) {
         struct slice all = slice_of(*e);
         size_t equals = slice_find(all, '=');
-        struct slice name = {all.at, equals};
-        if (equals != SIZE_MAX && equals > 0 && !slice_equal(name, SLICE("CRESCENT_ADMIN_TOKEN")))
-            put(r, name, slice_from(all, equals + 1));
+        if (equals != SIZE_MAX && equals > 0)
+            put(r, (struct slice){all.at, equals}, slice_from(all, equals + 1), false);
     }
+}
+
+/* The line break that editors and `echo` put at the end is not meant. */
+static struct slice without_break(struct slice s)
+{
+    if (slice_ends(s, SLICE("\n")))
+        s.len--;
+    if (slice_ends(s, SLICE("\r")))
+        s.len--;
+    return s;
+}
+
+/* what: where the path comes from, for the words of a fault. */
+static void read_value_file(struct reader *r, const struct env_source *from, const char *what)
+{
+    struct buf text = {0}, words = {0};
+    struct error err;
+    int done = fd_read_file(from->path, VALUE_FILE_MAX, &text, &err);
+    if (done == 0 && slice_find(buf_slice(&text), '\0') != SIZE_MAX)
+        done = error_set(&err, "%s: a NUL byte", from->path);
+    if (done != 0)
+        buf_addf(&words, "env.%s: %s: %s", from->name, what, err.text);
+    put(r, slice_of(from->name), done == 0 ? without_break(buf_slice(&text)) : buf_slice(&words), done != 0);
+    buf_free(&text);
+    buf_free(&words);
+}
+
+static void read_value_files(struct reader *r, const char *env_file)
+{
+    struct env_sources sources;
+    size_t count;
+    char what[128];
+    env_sources_list(env_file, &sources);
+    struct env_source *credentials = env_sources_credentials(&sources, &count);
+    for (size_t i = 0; i < count; i++)
+        read_value_file(r, &credentials[i], "a credential");
+    for (size_t i = 0; i < sources.file_count; i++) {
+        snprintf(what, sizeof what, "of %.100s_FILE", sources.files[i].name);
+        read_value_file(r, &sources.files[i], what);
+    }
+    env_sources_free_list(credentials, count);
+    env_sources_free(&sources);
 }
 
 static int by_name(const void *a, const void *b, void *cookie)
@@ -200,9 +248,11 @@ static void give(struct reader *r, struct snapshot_env *env_out)
     env_out->count = r->count;
     env_out->names = need_zero(r->count + 1, sizeof *env_out->names);
     env_out->values = need_zero(r->count + 1, sizeof *env_out->values);
+    env_out->faults = need_zero(r->count + 1, sizeof *env_out->faults);
     for (size_t i = 0; i < r->count; i++) {
         env_out->names[i] = (struct slice){r->room->at + r->pairs[i].name, r->pairs[i].name_len};
         env_out->values[i] = (struct slice){r->room->at + r->pairs[i].value, r->pairs[i].value_len};
+        env_out->faults[i] = r->pairs[i].fault;
     }
 }
 
@@ -213,6 +263,8 @@ int trial_read_env(const char *env_file, struct buf *room, struct snapshot_env *
     int done = env_file != NULL ? read_file(&r, env_file, err) : 0;
     if (done == 0) {
         read_environment(&r);
+        if (env_file != NULL)
+            read_value_files(&r, env_file);
         give(&r, env_out);
     }
     map_free(&r.places);

@@ -45,10 +45,12 @@ struct catalog_env *catalog_env_new(const struct snapshot_env *set)
     e->bytes = need_alloc(bytes + 1);
     e->names = need_zero(set->count + 1, sizeof(*e->names));
     e->values = need_zero(set->count + 1, sizeof(*e->values));
+    e->faults = need_zero(set->count + 1, sizeof(*e->faults));
     char *at = e->bytes;
     for (size_t i = 0; i < set->count; i++) {
         const struct slice pair[2] = {set->names[i], set->values[i]};
         struct slice *copies[2] = {&e->names[i], &e->values[i]};
+        e->faults[i] = set->faults != NULL && set->faults[i];
         for (size_t k = 0; k < 2; k++) {
             *copies[k] = (struct slice){at, pair[k].len};
             if (pair[k].len != 0)
@@ -71,6 +73,7 @@ void catalog_env_release(struct catalog_env **e)
     if (*e != NULL && --(*e)->holds == 0) {
         free((*e)->names);
         free((*e)->values);
+        free((*e)->faults);
         free((*e)->bytes);
         free(*e);
     }
@@ -82,7 +85,8 @@ bool catalog_env_is(const struct catalog_env *e, const struct snapshot_env *set)
     if (e == NULL || e->count != set->count)
         return false;
     for (size_t i = 0; i < set->count; i++)
-        if (!slice_equal(e->names[i], set->names[i]) || !slice_equal(e->values[i], set->values[i]))
+        if (!slice_equal(e->names[i], set->names[i]) || !slice_equal(e->values[i], set->values[i]) ||
+            e->faults[i] != (set->faults != NULL && set->faults[i]))
             return false;
     return true;
 }

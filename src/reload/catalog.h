@@ -21,6 +21,7 @@ struct catalog_text { /* counted, immutable */
 struct catalog_env { /* counted, immutable: one set of env values */
     unsigned holds;
     struct slice *names, *values;
+    bool *faults; /* as in struct snapshot_env, never NULL */
     size_t count;
     char *bytes;
     uint64_t mark; /* catalog_snapshot: seen in this one, at `index` */

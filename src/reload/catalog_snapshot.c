@@ -19,6 +19,8 @@ static uint32_t place_env(struct catalog *c, struct snapshot *snap, struct catal
         out->count = e->count;
         out->names = need_zero(e->count + 1, sizeof(*out->names));
         out->values = need_zero(e->count + 1, sizeof(*out->values));
+        out->faults = need_zero(e->count + 1, sizeof(*out->faults));
+        memcpy(out->faults, e->faults, e->count * sizeof(*out->faults));
         memcpy(out->names, e->names, e->count * sizeof(*out->names));
         memcpy(out->values, e->values, e->count * sizeof(*out->values));
     }

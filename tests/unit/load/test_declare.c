@@ -43,7 +43,7 @@ static int set_up(void **state)
     b->load = load_new(b->state, &b->config, false);
     b->names[0] = SLICE("SECRET");
     b->values[0] = SLICE("0123456789abcdef0123456789abcdef");
-    b->env = (struct snapshot_env){b->names, b->values, 1};
+    b->env = (struct snapshot_env){.names = b->names, .values = b->values, .count = 1};
     b->snap = (struct snapshot){.envs = &b->env, .env_count = 1, .scripts = &b->script, .script_count = 1};
     b->snap.modules = b->modules;
     *state = b;

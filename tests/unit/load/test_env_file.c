@@ -1,6 +1,6 @@
 /*
- * test_env_file.c: promises of `.env`: its syntax, the environment over it, and a malformed line named by file and
- * line.
+ * test_env_file.c: promises of `env`: the syntax of .env, a malformed line named by file and line, each source over the
+ * one before, and what cannot be read told by name and file.
  */
 #include "base/fd.h"
 #include "load/trial.h"
@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -132,9 +133,124 @@ static void test_environment(void **state)
     buf_free(&room);
 }
 
+/* --- credentials and NAME_FILE --------------------------------------------------------------------------------------
+ */
+
+static void write_at(const char *name, struct slice text)
+{
+    char at[128];
+    snprintf(at, sizeof at, "%s/%s", folder, name);
+    int fd = open(at, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_int_equal(fd_write_all(fd, text), 0);
+    close(fd);
+}
+
+static void remove_at(const char *name)
+{
+    char at[128];
+    snprintf(at, sizeof at, "%s/%s", folder, name);
+    remove(at);
+}
+
+/* Its value, or with fault its words; NULL: it is not there as that. */
+static const char *read_name(const char *name, bool fault, char found[256])
+{
+    struct buf room = {0};
+    struct snapshot_env e;
+    struct error err;
+    const char *got = NULL;
+    assert_int_equal(trial_read_env(path, &room, &e, &err), 0);
+    for (size_t i = 0; i < e.count; i++)
+        if (slice_equal(e.names[i], slice_of(name)) && e.faults[i] == fault)
+            got = value(&e, name, found);
+    snapshot_env_free(&e);
+    buf_free(&room);
+    return got;
+}
+
+static void each_source_counts_over_the_one_before(void **state)
+{
+    char found[256], dir[64];
+    snprintf(dir, sizeof dir, "%s/creds", folder);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    write_file(SLICE("S_A=dotenv\n"));
+    assert_string_equal(read_name("S_A", false, found), "dotenv");
+    setenv("S_A", "environment", 1);
+    assert_string_equal(read_name("S_A", false, found), "environment");
+    setenv("CREDENTIALS_DIRECTORY", dir, 1);
+    write_at("creds/S_A", SLICE("credential\n"));
+    write_at("creds/db.password", SLICE("dotted"));
+    assert_string_equal(read_name("S_A", false, found), "credential");
+    assert_string_equal(read_name("db.password", false, found), "dotted");
+    write_at("value", SLICE("of a file\r\n"));
+    setenv("S_A_FILE", "value", 1); /* relative to the folder of .env */
+    assert_string_equal(read_name("S_A", false, found), "of a file");
+    assert_string_equal(read_name("S_A_FILE", false, found), "value");
+    unsetenv("S_A_FILE");
+    unsetenv("S_A");
+    unsetenv("CREDENTIALS_DIRECTORY");
+    remove_at("creds/S_A");
+    remove_at("creds/db.password");
+    remove_at("creds");
+    remove_at("value");
+}
+
+static void one_line_break_at_the_end_goes(void **state)
+{
+    static const struct {
+        struct slice text;
+        const char *value;
+    } rows[] = {{SLICE(""), ""},         {SLICE("\n"), ""},
+                {SLICE("a"), "a"},       {SLICE("a\n"), "a"},
+                {SLICE("a\n\n"), "a\n"}, {SLICE("a\r\n"), "a"},
+                {SLICE(" a "), " a "},   {SLICE("a\nb\n"), "a\nb"},
+                {SLICE("\n a"), "\n a"}, {SLICE("=\"$X\"\n"), "=\"$X\""}};
+    char found[256];
+    setenv("S_B_FILE", "value", 1);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        write_at("value", rows[i].text);
+        assert_string_equal(read_name("S_B", false, found), rows[i].value);
+    }
+    unsetenv("S_B_FILE");
+    remove_at("value");
+}
+
+static void what_cannot_be_read_is_a_fault_of_that_name(void **state)
+{
+    char found[256], *big = malloc(70000);
+    memset(big, 'x', 70000);
+    setenv("S_C_FILE", "value", 1);
+    assert_null(read_name("S_C", false, found));
+    assert_non_null(strstr(read_name("S_C", true, found), "env.S_C: of S_C_FILE: "));
+    assert_non_null(strstr(read_name("S_C", true, found), "/value: No such file"));
+    write_at("value", SLICE("a\0b"));
+    assert_non_null(strstr(read_name("S_C", true, found), "/value: a NUL byte"));
+    write_at("value", (struct slice){big, 65537});
+    assert_non_null(strstr(read_name("S_C", true, found), "/value: more than 65536 bytes"));
+    write_at("value", (struct slice){big, 65536});
+    assert_non_null(read_name("S_C", false, found));
+    setenv("S_C_FILE", folder, 1);
+    assert_non_null(strstr(read_name("S_C", true, found), "not a regular file"));
+    setenv("S_C_FILE", "", 1); /* says nothing */
+    assert_null(read_name("S_C", true, found));
+    setenv("_FILE", "value", 1);
+    setenv("CRESCENT_ADMIN_TOKEN_FILE", "value", 1);
+    assert_null(read_name("", false, found));
+    assert_null(read_name("CRESCENT_ADMIN_TOKEN", false, found));
+    unsetenv("CRESCENT_ADMIN_TOKEN_FILE");
+    unsetenv("_FILE");
+    unsetenv("S_C_FILE");
+    remove_at("value");
+    free(big);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_syntax), cmocka_unit_test(test_faults),
-                                       cmocka_unit_test(test_environment)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_syntax),
+                                       cmocka_unit_test(test_faults),
+                                       cmocka_unit_test(test_environment),
+                                       cmocka_unit_test(each_source_counts_over_the_one_before),
+                                       cmocka_unit_test(one_line_break_at_the_end_goes),
+                                       cmocka_unit_test(what_cannot_be_read_is_a_fault_of_that_name)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

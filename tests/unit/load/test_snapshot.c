@@ -13,7 +13,8 @@
 #include <cmocka.h>
 
 static struct slice names[] = {SLICE("A"), SLICE("B")}, values[] = {SLICE("1"), SLICE("")};
-static struct snapshot_env envs[] = {{names, values, 2}, {NULL, NULL, 0}};
+static bool faults[] = {false, true};
+static struct snapshot_env envs[] = {{names, values, faults, 2}, {NULL, NULL, NULL, 0}};
 static uint32_t direct[] = {1}, both[] = {0, 1};
 static struct snapshot_module modules[] = {
     {SLICE("_lib.a"), SLICE("_lib/a.lua"), SLICE("return require '_lib.b'"), 3, 0, direct, 1},
@@ -105,6 +106,7 @@ static void test_env(void **state)
     assert_int_equal(snapshot_env_parse(buf_slice(&bytes), &e, &err), 0);
     assert_int_equal(e.count, 2);
     assert_true(slice_equal(e.values[0], SLICE("1")));
+    assert_true(!e.faults[0] && e.faults[1]);
     snapshot_env_free(&e);
     for (size_t len = 0; len < bytes.len; len++)
         assert_int_equal(snapshot_env_parse((struct slice){bytes.at, len}, &e, &err), -1);
