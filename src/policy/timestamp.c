@@ -1,9 +1,9 @@
 /*
- * timestamp.c: see timestamp.h. RFC 3339 5.6 for the text form; leap seconds (":60") count as the next second.
+ * timestamp.c: see timestamp.h.
  * Pure. Runs in: any thread.
  */
 #include "policy/timestamp.h"
-#include <time.h>
+#include "codec/rfc3339.h"
 
 #define NS_PER_S INT64_C(1000000000)
 #define NS_PER_MS INT64_C(1000000)
@@ -37,77 +37,13 @@ static bool parse_number(struct slice text, enum timestamp_unit unit, wall_t *ti
     return true;
 }
 
-/* Takes exactly `digits` digits off the front, then `after` (0: nothing). */
-static bool take_digits(struct slice *text, size_t digits, char after, int *number_out)
-{
-    unsigned long long n;
-    size_t need = digits + (after != 0);
-    if (text->len < need || !slice_to_u64((struct slice){text->at, digits}, 9999, &n))
-        return false;
-    if (after != 0 && text->at[digits] != after)
-        return false;
-    *number_out = (int)n;
-    *text = slice_from(*text, need);
-    return true;
-}
-
-/* ".123", any number of digits; those behind the ninth are dropped. */
-static bool take_fraction(struct slice *text, int64_t *ns_out)
-{
-    *ns_out = 0;
-    if (text->len == 0 || text->at[0] != '.')
-        return true;
-    size_t i = 1;
-    for (int64_t worth = NS_PER_S / 10; i < text->len && text->at[i] >= '0' && text->at[i] <= '9'; i++, worth /= 10)
-        *ns_out += (text->at[i] - '0') * worth;
-    bool some = i > 1;
-    *text = slice_from(*text, i);
-    return some;
-}
-
-/* "Z" or "+hh:mm", to the end. */
-static bool take_offset(struct slice text, int64_t *seconds_out)
-{
-    int hours, minutes;
-    *seconds_out = 0;
-    if (text.len == 1 && (text.at[0] == 'Z' || text.at[0] == 'z'))
-        return true;
-    if (text.len != 6 || (text.at[0] != '+' && text.at[0] != '-'))
-        return false;
-    int64_t sign = text.at[0] == '-' ? -1 : 1;
-    text = slice_from(text, 1);
-    if (!take_digits(&text, 2, ':', &hours) || !take_digits(&text, 2, 0, &minutes) || hours > 23 || minutes > 59)
-        return false;
-    *seconds_out = sign * (hours * 3600 + minutes * 60);
-    return true;
-}
-
 static bool parse_rfc3339(struct slice text, wall_t *time_out)
 {
-    struct tm tm = {0};
-    int64_t fraction, offset;
-    if (text.len < 11 || (text.at[10] != 'T' && text.at[10] != 't' && text.at[10] != ' '))
+    int64_t seconds;
+    int32_t ns;
+    if (!rfc3339_parse(text, &seconds, &ns) || seconds < 0 || seconds > SECONDS_MAX)
         return false;
-    char between = text.at[10];
-    if (!take_digits(&text, 4, '-', &tm.tm_year) || !take_digits(&text, 2, '-', &tm.tm_mon) ||
-        !take_digits(&text, 2, between, &tm.tm_mday) || !take_digits(&text, 2, ':', &tm.tm_hour) ||
-        !take_digits(&text, 2, ':', &tm.tm_min) || !take_digits(&text, 2, 0, &tm.tm_sec) ||
-        !take_fraction(&text, &fraction) || !take_offset(text, &offset))
-        return false;
-    if (tm.tm_year < 1970 || tm.tm_year > 2261 || tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 ||
-        tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
-        return false;
-    int day = tm.tm_mday, leap = tm.tm_sec == 60;
-    tm.tm_mon--;
-    tm.tm_year -= 1900;
-    tm.tm_sec -= leap;
-    int64_t seconds = timegm(&tm) + leap; /* turns a 30 February into March, and tm with it */
-    if (tm.tm_mday != day)
-        return false;
-    seconds -= offset;
-    if (seconds < 0)
-        return false;
-    time_out->ns = seconds * NS_PER_S + fraction;
+    time_out->ns = seconds * NS_PER_S + ns;
     return true;
 }
 

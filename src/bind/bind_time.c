@@ -1,0 +1,122 @@
+/*
+ * bind_time.c: see bind_time.h. Points in time are seconds since 1970 as Lua numbers: a double tells microseconds
+ * apart. Owns nothing. Runs in: the state's thread. Fails: misuse raises; a text that is no time is nil and words.
+ */
+#include "bind/bind_time.h"
+#include "base/time.h"
+#include "base/uuid.h"
+#include "codec/rfc3339.h"
+#include "crypto/random.h"
+#include <lauxlib.h>
+#include <math.h>
+
+/* What is given beyond what is read would be ignored: an option of another version, or a mistake. */
+static void expect_count(lua_State *L, int count, const char *what)
+{
+    if (lua_gettop(L) > count)
+        luaL_error(L, "%s, got %d values", what, lua_gettop(L));
+}
+
+/* --- time --------------------------------------------------------------------------------------------------------- */
+
+static int bind_time_now(lua_State *L)
+{
+    lua_pushnumber(L, (double)wall_now().ns / 1e9);
+    return 1;
+}
+
+static int bind_time_monotonic(lua_State *L)
+{
+    lua_pushnumber(L, (double)mono_now().ns / 1e9);
+    return 1;
+}
+
+/* time.parse(text) → seconds, or nil and why not. */
+static int bind_time_parse(lua_State *L)
+{
+    struct slice text;
+    int64_t seconds;
+    int32_t ns;
+    luaL_checktype(L, 1, LUA_TSTRING);
+    expect_count(L, 1, "time.parse: expected a text");
+    text.at = lua_tolstring(L, 1, &text.len);
+    if (!rfc3339_parse(text, &seconds, &ns)) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "not a time: expected RFC 3339 (2024-02-29T12:00:00Z)");
+        return 2;
+    }
+    lua_pushnumber(L, (double)seconds + ns / 1e9);
+    return 1;
+}
+
+/* time.format(seconds) → text. */
+static int bind_time_format(lua_State *L)
+{
+    char text[RFC3339_TEXT + 1];
+    double seconds = luaL_checknumber(L, 1), whole = floor(seconds);
+    expect_count(L, 1, "time.format: expected seconds");
+    luaL_argcheck(L, whole >= (double)RFC3339_FIRST && whole <= (double)RFC3339_LAST, 1,
+                  "expected seconds of the years 0 to 9999");
+    long ms = lround((seconds - whole) * 1000);
+    if (ms == 1000) { /* rounding does not lead past the last second */
+        ms = whole < (double)RFC3339_LAST ? 0 : 999;
+        whole += ms == 0;
+    }
+    rfc3339_text((int64_t)whole, (unsigned)ms, text);
+    lua_pushstring(L, text);
+    return 1;
+}
+
+void bind_time_open(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"now", bind_time_now},
+                                         {"monotonic", bind_time_monotonic},
+                                         {"parse", bind_time_parse},
+                                         {"format", bind_time_format},
+                                         {NULL, NULL}};
+    lua_createtable(L, 0, 4);
+    luaL_register(L, NULL, functions);
+}
+
+/* --- uuid --------------------------------------------------------------------------------------------------------- */
+
+/* Bits from the system's generator: a script may use one as a token. RFC 9562 4.1, 4.2: variant and version. */
+static int push_uuid(lua_State *L, unsigned version)
+{
+    struct uuid id;
+    char text[UUID_TEXT];
+    random_fill(id.bytes, sizeof(id.bytes));
+    if (version == 7) { /* RFC 9562 5.7: milliseconds first */
+        uint64_t ms = (uint64_t)wall_now().ns / 1000000;
+        for (int i = 0; i < 6; i++)
+            id.bytes[i] = (unsigned char)(ms >> (40 - 8 * i));
+    }
+    id.bytes[6] = (unsigned char)((id.bytes[6] & 0x0f) | (version << 4));
+    id.bytes[8] = (unsigned char)((id.bytes[8] & 0x3f) | 0x80);
+    uuid_text(&id, text);
+    lua_pushlstring(L, text, sizeof(text));
+    return 1;
+}
+
+static int bind_uuid_v4(lua_State *L)
+{
+    return push_uuid(L, 4);
+}
+
+static int bind_uuid_v7(lua_State *L)
+{
+    return push_uuid(L, 7);
+}
+
+void bind_time_open_uuid(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"v4", bind_uuid_v4}, {"v7", bind_uuid_v7}, {NULL, NULL}};
+    lua_createtable(L, 0, 2);
+    luaL_register(L, NULL, functions);
+    lua_createtable(L, 0, 2);
+    lua_pushcfunction(L, bind_uuid_v7);
+    lua_setfield(L, -2, "__call");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_setmetatable(L, -2);
+}
