@@ -141,6 +141,9 @@ static int take_reply_body(lua_State *L, int reply, int kind, struct reading *r)
         return take_json(L, body, r);
     if (kind == REPLY_KIND_STREAM || kind == REPLY_KIND_SSE)
         return bind_reply_plan_read(L, reply, r->response, r->plan, r->err);
+    r->plan->file = kind == REPLY_KIND_FILE;
+    if (r->plan->file)
+        return bind_reply_file_read(L, reply, r->response, r->err);
     if (kind == REPLY_KIND_REDIRECT)
         return lua_type(L, body) == LUA_TSTRING ? add(r, "location", text_at(L, body))
                                                 : error_set(r->err, "reply.redirect without its URL");

@@ -10,9 +10,10 @@
 #include "http/response.h"
 #include <lua.h>
 
-/* What is to be streamed after the response's headers (reply.stream, reply.sse). */
+/* What is to follow the response's headers: a stream (reply.stream, reply.sse), or a file (reply.file). */
 struct bind_reply_plan {
     int function; /* registry reference, its holder's to release; 0: nothing is, the response is the answer */
+    bool file;    /* the response's body is the path of what is to be sent */
     bool sse;
     dur_t timeout;   /* of the whole stream; 0: none */
     dur_t heartbeat; /* 0: none */

@@ -15,7 +15,8 @@ enum bind_reply_kind {
     REPLY_KIND_REDIRECT,
     REPLY_KIND_PROBLEM,
     REPLY_KIND_STREAM,
-    REPLY_KIND_SSE
+    REPLY_KIND_SSE,
+    REPLY_KIND_FILE
 };
 
 /* Positions in a reply's table. */
@@ -28,7 +29,8 @@ enum bind_reply_field {
     REPLY_TYPE,
     REPLY_TIMEOUT,   /* of a stream: nanoseconds */
     REPLY_HEARTBEAT, /* of events: nanoseconds; 0: none */
-    REPLY_FIELDS = REPLY_HEARTBEAT
+    REPLY_NAME,      /* of a file: under which a browser keeps it */
+    REPLY_FIELDS = REPLY_NAME
 };
 
 /* Puts the metatable and the protected reader into the registry; once per state. [-0,+0,m] */
@@ -43,6 +45,9 @@ int bind_reply_make(lua_State *L, enum bind_reply_kind kind, int status, const c
 /* reply.stream(function [, opts]) and reply.sse(function [, opts]). */
 int bind_reply_stream(lua_State *L);
 int bind_reply_sse(lua_State *L);
+/* reply.file(path [, opts]); and reads one into a response whose body is the path. 0, or -1 with words. */
+int bind_reply_file(lua_State *L);
+int bind_reply_file_read(lua_State *L, int index, struct http_response *r, struct error *err);
 /* Reads the stream or sse reply at `index`, whose response has its headers. 0, or -1 with words; may raise (memory). */
 int bind_reply_plan_read(lua_State *L, int index, struct http_response *r, struct bind_reply_plan *plan,
                          struct error *err);

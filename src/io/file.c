@@ -9,6 +9,7 @@
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define PATH_BYTES 4095 /* PATH_MAX without its NUL */
@@ -177,4 +178,10 @@ bool file_read(int fd, uint64_t offset, char *into, size_t len)
         len -= (size_t)got;
     }
     return true;
+}
+
+bool file_read_cached(int fd, uint64_t offset, char *into, size_t len)
+{
+    struct iovec v = {into, len};
+    return preadv2(fd, &v, 1, (off_t)offset, RWF_NOWAIT) == (ssize_t)len;
 }

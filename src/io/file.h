@@ -2,7 +2,7 @@
  * file.h: files beneath one folder, whatever path is asked for. The kernel resolves the path (openat2(2),
  * RESOLVE_BENEATH): symbolic links that stay inside are followed, what leads out is refused, and nothing that others
  * rename meanwhile changes that. A kernel without openat2 (before 5.6) is an error, never a weaker check.
- * Every call may wait on a disk: it belongs on a helper thread (io/pool).
+ * Every call may wait on a disk, unless it says that it never does: it belongs on a helper thread (io/pool).
  * Runs in: any thread; a struct belongs to one at a time. Fails: a code for programs, and words that name the path as
  * it was asked for, never where the folder is.
  */
@@ -47,6 +47,12 @@ enum file_code file_open(const char *root, const char *path, int *fd_out, struct
                          struct error *err);
 /* Reads exactly `len` bytes at `offset`. False: the disk failed, or the file has become shorter. */
 bool file_read(int fd, uint64_t offset, char *into, size_t len);
+
+/*
+ * The same for bytes that are in memory already: never waits, so it may be called on a loop. False: they are not (or
+ * anything else): then it is file_read, on a helper thread, that knows.
+ */
+bool file_read_cached(int fd, uint64_t offset, char *into, size_t len);
 
 /* --- saving: open, write pieces, then finish or drop --- */
 

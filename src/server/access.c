@@ -91,6 +91,14 @@ void access_bad_reply(struct exchange *ex, const char *words)
            LOG_STR("error", words));
 }
 
+void access_file_failed(struct exchange *ex, const char *words)
+{
+    struct names n;
+    name(ex, &n);
+    log_at(LOG_ERROR, "file cannot be sent", LOG_SLICE("script", n.endpoint), LOG_SLICE("request_id", n.id_text),
+           LOG_STR("error", words));
+}
+
 void access_timeout(struct exchange *ex)
 {
     struct names n;

@@ -19,6 +19,8 @@ void access_refused(struct exchange *ex, enum reason reason, int status);
 /* Its script raised, or returned what is no answer. */
 void access_script_error(struct exchange *ex, const struct script_error *e);
 void access_bad_reply(struct exchange *ex, const char *words);
+/* The file of a reply.file, for the disk's reasons or ours. */
+void access_file_failed(struct exchange *ex, const char *words);
 void access_timeout(struct exchange *ex);
 /* A streamed answer began; it ended, which is when it counts as an answer (broken off: as a 5xx), or as one gone. */
 enum access_stream_end { ACCESS_STREAM_COMPLETE, ACCESS_STREAM_GONE, ACCESS_STREAM_BROKEN };

@@ -4,6 +4,7 @@
 #include "server/cancel.h"
 #include "base/panic.h"
 #include "server/access.h"
+#include "server/answer_file.h"
 #include "server/exchange.h"
 
 bool cancel_wanted(const struct exchange *ex)
@@ -23,6 +24,7 @@ static void stop(struct exchange *ex)
     loop_later_cancel(&ex->later);
     if (ex->task != NULL)
         task_cancel(&ex->task);
+    answer_file_stop(ex);
 }
 
 static void deadline_passed(struct timeout *t)
@@ -39,7 +41,7 @@ static void deadline_passed(struct timeout *t)
 void cancel_arm(struct exchange *ex)
 {
     struct server *s = ex->server;
-    CHECK(ex->task != NULL && ex->status == 0);
+    CHECK((ex->task != NULL || ex->file != NULL) && ex->status == 0);
     if (!timeout_is_set(&ex->deadline))
         timeout_set(s->host.loop, &ex->deadline, mono_add(ex->started, exchange_endpoint(ex)->timeout),
                     deadline_passed);

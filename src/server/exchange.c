@@ -22,7 +22,8 @@ static void end_if_idle(struct exchange *ex)
     if (ex->req != NULL || !ex->over)
         return;
     struct server *s = ex->server;
-    CHECK(ex->task == NULL && ex->stream == NULL && ex->script == NULL && !timeout_is_set(&ex->deadline));
+    CHECK(ex->task == NULL && ex->stream == NULL && ex->script == NULL && ex->file == NULL &&
+          !timeout_is_set(&ex->deadline));
     bind_req_end(&ex->bind);
     list_remove(&ex->link);
     loop_later_cancel(&ex->later);
@@ -88,6 +89,7 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
     ex->stream = NULL;
     ex->plan.function = 0;
     ex->script = NULL;
+    ex->file = NULL;
     ex->progress = 0;
     ex->status = 0;
     loop_later_init(&ex->later, go_on);

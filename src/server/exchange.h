@@ -20,6 +20,7 @@ enum step_result {
 };
 
 struct http_stream;
+struct answer_file;
 struct streaming_writer;
 
 #define EXCHANGE_MAGIC 0x65786368u
@@ -52,6 +53,7 @@ struct exchange {
 
     struct http_stream *stream; /* the answer is being written; see streaming.h */
     const struct streaming_writer *writer;
+    struct answer_file *file;    /* reply.file, or NULL; see answer_file.h */
     struct bind_reply_plan plan; /* of a script's stream */
     struct bind_stream *script;
 

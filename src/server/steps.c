@@ -10,6 +10,7 @@
 #include "policy/event_type.h"
 #include "route/generation.h"
 #include "server/access.h"
+#include "server/answer_file.h"
 #include "server/dev_page.h"
 #include "server/tls.h"
 #include <lauxlib.h>
@@ -328,6 +329,10 @@ static enum step_result answer_reply(struct exchange *ex, lua_State *co, int cou
         exchange_response(ex);
         exchange_problem(ex, 500, SLICE_NONE, SLICE_NONE);
         return STEP_DONE;
+    }
+    if (ex->plan.file) {
+        answer_file_take(ex);
+        return STEP_NEXT;
     }
     if (ex->plan.function != 0)
         return steps_stream_begin(ex) ? STEP_NEXT : STEP_DONE;

@@ -140,11 +140,35 @@ static void misuse_of_reply_raises_with_the_scripts_line(void **state)
     expect_raised("return reply.redirect('/x', 200)", 500, "expected status 301");
     expect_raised("return reply.problem(200)", 500, "400 to 599");
     expect_raised("return reply.problem(404.5)", 500, "400 to 599");
-    expect_raised("return reply.file 'x'", 500, "reply.file is not in this version of crescent");
+    expect_raised("return reply.file()", 500, "reply.file: expected a path, got nothing");
+    expect_raised("return reply.file(7)", 500, "reply.file: expected a path, got number");
+    expect_raised("return reply.file('x', { nam = 'y' })", 500, "did you mean 'name'?");
+    expect_raised("return reply.file('x', { name = '' })", 500, "name: expected a file name");
+    expect_raised("return reply.file('x', { name = 'a\\nb' })", 500, "name: expected a file name");
+    expect_raised("return reply.file('x', { name = '\\255' })", 500, "name: expected a file name");
     expect_raised("return reply.proxy 'x'", 500, "reply.proxy is not in this version");
     expect_raised("return reply.jsn {}", 500, "did you mean reply.json?");
     expect_raised("local r = reply.json {} r.status = 500 return r", 500, "a reply has no field 'status'");
     expect_raised("return reply.json({}).status", 500, "a reply has no field 'status'");
+}
+
+static void a_file_is_a_path_and_headers(void **state)
+{
+    new_request(NULL, NULL, "");
+    expect("return reply.file 'a/b.txt'", "200 a/b.txt"); /* the server opens it, and says its type */
+    assert_true(answer.plan.file);
+    expect("return reply.file('x', { name = 'r\\195\\169.pdf', type = 'text/x', headers = { a = 'b' } })",
+           "200 a: b|text/x|content-disposition: attachment; filename=\"r_.pdf\"; filename*=UTF-8''r%C3%A9.pdf|x");
+    expect("return reply.file('x', 404)", "404 x");
+    expect("return 'a text'", "200 text/plain; charset=utf-8|a text");
+    assert_false(answer.plan.file);
+    expect_refused("return reply.file('x', 304)", "reply.file with status 304");
+    expect_refused("return reply.file('x', { headers = { ETag = '1' } })", "reply.file has its own etag header");
+    expect_refused("return reply.file('x', { name = 'y', headers = { ['content-disposition'] = 'inline' } })",
+                   "a name and a content-disposition");
+    expect_refused("return reply.file('x', { type = 'a/b', headers = { ['content-type'] = 'c/d' } })",
+                   "a type and a content-type");
+    expect_refused("local r = reply.file 'x' rawset(r, 3, 7) return r", "no longer a string");
 }
 
 static void cookies_are_checked_character_by_character(void **state)
@@ -219,6 +243,7 @@ int main(void)
         cmocka_unit_test(headers_that_split_or_break_the_answer_are_refused),
         cmocka_unit_test(replies_are_what_they_say),
         cmocka_unit_test(misuse_of_reply_raises_with_the_scripts_line),
+        cmocka_unit_test(a_file_is_a_path_and_headers),
         cmocka_unit_test(cookies_are_checked_character_by_character),
         cmocka_unit_test(a_reply_taken_apart_is_still_safe),
     };

@@ -209,7 +209,25 @@ static void the_facts_are_the_opened_files_and_a_short_file_reads_as_such(void *
     assert_true(file_read(fd, 2, bytes, 4)); /* the old one goes on */
     assert_memory_equal(bytes, "side", 4);
     assert_false(file_read(fd, 4, bytes, 3));
+    assert_false(file_read_cached(fd, 4, bytes, 3));
+    if (file_read_cached(fd, 0, bytes, 6)) /* just written, so most likely in memory: then right */
+        assert_memory_equal(bytes, "inside", 6);
     fd_close(&fd);
+}
+
+static void no_right_is_told_from_no_file(void **state)
+{
+    if (geteuid() == 0)
+        assert_int_equal(seteuid(65534), 0);
+    else
+        assert_int_equal(chmod(base, 0), 0);
+    enum file_code read_code = try_open("plain"), save_code = save("new", "x", false, false);
+    if (geteuid() == 65534)
+        assert_int_equal(seteuid(0), 0);
+    assert_int_equal(chmod(base, 0700), 0);
+    assert_int_equal(read_code, FILE_DENIED);
+    assert_int_equal(save_code, FILE_DENIED);
+    assert_string_equal(file_code_name(FILE_DENIED), "denied");
 }
 
 /* --- saving --- */
@@ -395,6 +413,7 @@ int main(void)
         TEST(links_are_followed_inside_and_never_out),
         TEST(what_is_no_regular_file_is_refused_without_a_wait),
         TEST(the_facts_are_the_opened_files_and_a_short_file_reads_as_such),
+        TEST(no_right_is_told_from_no_file),
         TEST(a_save_is_whole_and_replaces_nothing_unasked),
         TEST(of_two_saves_to_one_name_one_wins),
         TEST(a_link_in_the_place_is_replaced_not_followed),
