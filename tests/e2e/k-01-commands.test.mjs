@@ -35,7 +35,7 @@ test('wrong usage is exit 2 and names the nearest', async (t) => {
     const dir = hooks(t, { 'a.lua': hello });
     for (const [args, words] of [[['sreve'], /sreve.*serve/], [['serve', '--lisen', '127.0.0.1:0'], /--lisen.*--listen/], [['serve', '--workers', 'many'], /workers/], [['serve', '--workers', '0'], /workers/],
         [['serve', '--listen'], /--listen/], [['serve', '--listen', 'nonsense'], /nonsense/], [['serve', '--listen', '127.0.0.1:99999'], /99999/], [['serve', 'hooks', 'more'], /more/],
-        [['serve', '--dev'], /--dev/], [['help', 'nothing'], /nothing/]])
+        [['serve', '--user', 'x'], /--user/], [['help', 'nothing'], /nothing/]])
         refused(await run(args, { cwd: dir }), 2, words);
     const bare = await run([], { cwd: dir });
     assert.equal(bare.code, 2);

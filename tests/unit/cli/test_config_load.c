@@ -174,7 +174,8 @@ static void test_origins(void **state)
     refuse("--workers x", CLI_USAGE, "--workers: expected a number 1-128, got \"x\"");
     refuse("--listen 8080", CLI_USAGE, "--listen: \"8080\": expected host:port");
     refuse("--lisen x", CLI_USAGE, "unknown flag --lisen (did you mean --listen?)");
-    refuse("--dev", CLI_USAGE, "--dev is not in this version of crescent");
+    refuse("--user x", CLI_USAGE, "--user is not in this version of crescent");
+    refuse("--dev --workers 2", CLI_USAGE, "--dev runs one worker: --workers 2 does not go with it");
     refuse("--workers", CLI_USAGE, "--workers needs a value: --workers N");
     refuse("--admin 0.0.0.0:1", CLI_FAILED,
            "--admin: \"0.0.0.0:1\" is not a loopback address: that needs admin_token (CRESCENT_ADMIN_TOKEN)");
