@@ -1,7 +1,7 @@
 /*
  * bind_save.c: open and first piece, further pieces, last piece with sync and name: each one job of a helper thread,
- * with a look at the world between them. Whoever stops waiting leaves the job that is under way to its end, and one
- * more that drops the file. See bind_save.h.
+ * with a look at the world between them. Whoever stops waiting leaves the job that is under way to its end, and the
+ * file is dropped, unless it is being given its name just then. See bind_save.h.
  * Owns: one struct per save, freed when it has completed, or after the drop.
  */
 #include "bind/bind_save.h"
@@ -13,6 +13,7 @@
 #include "script/failure.h"
 #include "script/table.h"
 #include <lauxlib.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define PIECE ((size_t)256 << 10) /* copied at a time: far less than a millisecond of the loop */
@@ -38,18 +39,24 @@ struct save {
     enum file_code code; /* what came of it */
     struct error err;
 
-    bool abandoned; /* nobody waits any more */
-    bool ended;     /* the request of the bytes is over: another request's script has kept its object */
+    atomic_bool abandoned; /* nobody waits any more; set on the loop, looked at by the thread, too */
+    bool ended;            /* the request of the bytes is over: another request's script has kept its object */
 };
 
 /* --- on a helper thread ----------------------------------------------------------------------------------------- */
 
+static void drop(struct save *s)
+{
+    if (s->open)
+        file_save_drop(&s->file);
+    s->open = false;
+}
+
 static void run(struct pool_job *job)
 {
     struct save *s = CONTAINER_OF(job, struct save, job);
-    if (s->drop) {
-        file_save_drop(&s->file);
-        s->open = false;
+    if (s->drop || atomic_load(&s->abandoned)) { /* it may have waited long for its turn */
+        drop(s);
         return;
     }
     if (!s->open) {
@@ -58,11 +65,12 @@ static void run(struct pool_job *job)
     }
     if (s->open)
         s->code = file_save_write(&s->file, (struct slice){s->piece, s->piece_len}, &s->err);
-    if (s->open && s->code != FILE_OK)
-        file_save_drop(&s->file);
-    else if (s->open && s->last)
+    if (s->open && (s->code != FILE_OK || atomic_load(&s->abandoned))) {
+        drop(s);
+    } else if (s->open && s->last) {
         s->code = file_save_finish(&s->file, &s->err);
-    s->open = s->open && s->code == FILE_OK && !s->last;
+        s->open = false;
+    }
 }
 
 /* --- on the loop ------------------------------------------------------------------------------------------------ */
@@ -129,7 +137,7 @@ static void done(struct pool_job *job)
 
 static void cancel(struct await *a)
 {
-    CONTAINER_OF(a, struct save, await)->abandoned = true;
+    atomic_store(&CONTAINER_OF(a, struct save, await)->abandoned, true);
 }
 
 /* --- the call --------------------------------------------------------------------------------------------------- */

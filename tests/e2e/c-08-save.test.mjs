@@ -1,5 +1,6 @@
 // req:save: bodies become files beneath `files`, whole or not at all, whatever client, path or death comes in between.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import net from 'node:net';
@@ -138,6 +139,48 @@ test('a full disk is no_space, and nothing is left on it', async (t) => {
         assert.equal((await server.post('/save?name=small', Buffer.alloc(500 * 1024))).status, 201);
         await server.stop();
     } finally {
+        await tool('umount', [files]);
+    }
+});
+
+test('a disk that hangs holds up its own requests, up to their deadline, and nobody else', async (t) => {
+    const dir = folder(t), files = path.join(dir, 'files'), image = path.join(dir, 'image');
+    fs.mkdirSync(files);
+    try {
+        fs.writeFileSync(image, '');
+        fs.truncateSync(image, 64 * 1024 * 1024);
+        await tool('mkfs.ext4', ['-q', image]);
+        await tool('mount', ['-o', 'loop', image, files]);
+    } catch {
+        t.skip('no right to mount');
+        return;
+    }
+    // whatever becomes of this test, the disk shall not hang for ever
+    const guard = spawn('sh', ['-c', `sleep 60; fsfreeze -u '${files}'`], { stdio: 'ignore', detached: true });
+    const thaw = () => tool('fsfreeze', ['-u', files]).catch(() => {});
+    try {
+        const hooks = { 'save.lua': save.replace('{ max_body', `{ timeout = "${ms(500)}ms", max_body`), 'hello.lua': 'return function() return "hello" end' };
+        const server = await start(t, { dir, hooks, workers: 1 });
+        assert.equal((await server.post('/save?name=before', 'x')).status, 201);
+        await tool('fsfreeze', ['-f', files]);
+        const saves = Array.from({ length: 320 }, (_, i) => server.post(`/save?name=hung${i}`, 'x'));
+        for (let i = 0; i < 10; i++) {
+            const begun = Date.now();
+            assert.equal((await server.get('/hello')).text, 'hello');
+            assert.ok(Date.now() - begun < ms(400));
+        }
+        const answers = await Promise.all(saves);
+        const late = answers.filter((a) => a.status === 504).length, busy = answers.filter((a) => a.status === 409 && a.json.code === 'busy').length;
+        assert.equal(late + busy, 320);
+        assert.ok(late >= 256 && busy > 0, `${late} late, ${busy} busy`);
+        await thaw();
+        await until(async () => (await server.post('/save?name=after&overwrite=1', 'x')).status === 201, 'saves go on', 10000);
+        const there = fs.readdirSync(files).filter((name) => name.startsWith('hung'));
+        assert.ok(there.length <= 4, `saved for nobody: ${there}`); // those that had begun when the disk hung
+        await server.stop();
+    } finally {
+        await thaw();
+        process.kill(-guard.pid);
         await tool('umount', [files]);
     }
 });

@@ -1,10 +1,11 @@
 import { sign } from '@octokit/webhooks-methods';
 import examples from './payloads.mjs';
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import Stripe from 'stripe';
-import { assertProblem, repository, start } from './helper.mjs';
+import { assertProblem, folder, repository, start } from './helper.mjs';
 
 const env = { GITHUB_WEBHOOK_SECRET: 'gh-secret', STRIPE_WEBHOOK_SECRET: 'whsec_test', DEMO_API_KEY: 'demo-key' };
 const setup = (t) => start(t, { hooks: path.join(repository, 'examples/hooks'), env });
@@ -51,4 +52,22 @@ test('form, transform, orders, hello', async (t) => {
     assertProblem(await server.get('/orders/9', key), 404);
     assertProblem(await server.get('/orders/1001', {}), 401);
     assert.equal((await server.get('/hello?name=Ada')).text, 'Hello, Ada!\n');
+});
+
+test('upload, download', async (t) => {
+    const dir = folder(t), files = path.join(dir, 'files');
+    const server = await start(t, { dir, hooks: path.join(repository, 'examples/hooks'), env, config: 'return { files = "files" }' });
+    const authorization = `Basic ${Buffer.from(`demo:${env.DEMO_API_KEY}`).toString('base64')}`;
+    const report = Buffer.from('%PDF-1.7 and so on');
+    const sent = await server.post('/upload?name=a%20report.pdf', report, { authorization });
+    assert.deepEqual([sent.status, sent.headers.location, sent.json], [201, '/download/a%20report.pdf', { saved: 'a report.pdf', bytes: report.length }]);
+    assert.deepEqual(fs.readdirSync(path.join(files, 'uploads')), ['a report.pdf']);
+    assertProblem(await server.post('/upload?name=a%20report.pdf', report, { authorization }), 409);
+    for (const name of ['', '.htaccess', '../x', 'a/b']) assertProblem(await server.post(`/upload?name=${name}`, report, { authorization }), 422);
+    assertProblem(await server.post('/upload?name=b', report), 401);
+    const got = await server.get(sent.headers.location);
+    assert.deepEqual([got.status, got.body.equals(report), got.headers['content-type']], [200, true, 'application/pdf']);
+    assert.equal(got.headers['content-disposition'], 'attachment; filename="a report.pdf"');
+    assert.equal((await server.get(sent.headers.location, { 'if-none-match': got.headers.etag })).status, 304);
+    assertProblem(await server.get('/download/none.pdf'), 404);
 });
