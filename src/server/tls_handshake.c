@@ -5,6 +5,7 @@
 #include "server/tls_handshake.h"
 #include "base/panic.h"
 #include "server/server_internal.h"
+#include <errno.h>
 #include <h2o/http1.h>
 #include <h2o/http2.h>
 #include <openssl/err.h>
@@ -137,11 +138,30 @@ static void count_failure(struct server *s, const struct tls_handshake *h)
     counters_add(s->counters, why, 1);
 }
 
-/* Best effort: the socket's buffer is all but empty, and whoever is refused may be gone. */
-static void send_alert(h2o_socket_t *sock, const struct tls_handshake *h)
+static void read_until_end(h2o_socket_t *sock, const char *err)
 {
-    if (h->failed && h->alert_len > 0)
-        (void)!send(h2o_socket_get_fd(sock), h->alert, h->alert_len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    char bytes[4096];
+    ssize_t got = recv(h2o_socket_get_fd(sock), bytes, sizeof(bytes), MSG_DONTWAIT);
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+        h2o_socket_close(sock);
+}
+
+/*
+ * Best effort, for whoever is refused may be gone. Then its end is waited for, until header_time at the most: a client
+ * of TLS 1.3 that lacks a certificate has sent its request already, and with that unread a close would be a reset,
+ * which takes the alert with it.
+ */
+static void refuse(h2o_socket_t *sock, const struct tls_handshake *h)
+{
+    int fd = h2o_socket_get_fd(sock);
+    if (!h->failed || h->alert_len == 0 ||
+        send(fd, h->alert, h->alert_len, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)h->alert_len ||
+        shutdown(fd, SHUT_WR) != 0) {
+        h2o_socket_close(sock);
+        return;
+    }
+    h2o_socket_dont_read(sock, 1);
+    h2o_socket_read_start(sock, read_until_end);
 }
 
 static void count_success(struct server *s, SSL *ssl)
@@ -177,9 +197,8 @@ static void over(h2o_socket_t *sock, const char *err)
         watch_no_more(h.ssl);
     if (err != NULL || h.ssl == NULL) {
         count_failure(h.server, &h);
-        send_alert(sock, &h);
         ERR_clear_error();
-        h2o_socket_close(sock);
+        refuse(sock, &h);
         return;
     }
     c->ssl = h.ssl;
