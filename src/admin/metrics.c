@@ -3,13 +3,37 @@
  * metric stand together there.
  */
 #include "admin/metrics.h"
+#include "admin/process.h"
+
+enum kind { COUNTED, MOMENTARY, EACH_WORKER };
 
 static const struct {
     const char *metric, *labels, *help;
+    enum kind kind;
 } counters[COUNTER_COUNT] = {
-#define COUNTER(name, metric, labels, help) [COUNTER_##name] = {metric, labels, help},
+#define COUNTER(name, metric, labels, help) [COUNTER_##name] = {metric, labels, help, COUNTED},
+#define GAUGE(name, metric, labels, help) [COUNTER_##name] = {metric, labels, help, MOMENTARY},
+#define EACH(name, metric, labels, help) [COUNTER_##name] = {metric, labels, help, EACH_WORKER},
+#define HISTOGRAM(name, metric, labels, help)
 #include "shm/counters.def"
 #undef COUNTER
+#undef GAUGE
+#undef EACH
+#undef HISTOGRAM
+};
+
+static const struct {
+    const char *metric, *labels, *help;
+} histograms[HISTOGRAM_COUNT] = {
+#define COUNTER(name, metric, labels, help)
+#define GAUGE(name, metric, labels, help)
+#define EACH(name, metric, labels, help)
+#define HISTOGRAM(name, metric, labels, help) [HISTOGRAM_##name] = {metric, labels, help},
+#include "shm/counters.def"
+#undef COUNTER
+#undef GAUGE
+#undef EACH
+#undef HISTOGRAM
 };
 
 static const char *const reasons[] = {
@@ -41,11 +65,23 @@ static void write_head(struct buf *out, const char *metric, const char *kind, co
     buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", metric, help, metric, kind);
 }
 
-/* The ones that only grow are named so. */
-static bool is_total(const char *metric)
+static bool alive(const struct area *area, uint32_t slot)
 {
-    size_t len = strlen(metric);
-    return len > 6 && strcmp(metric + len - 6, "_total") == 0;
+    return atomic_load(&area->worker[slot].state) != AREA_DEAD;
+}
+
+/* One line for each living worker, by its slot; what is kept in ns is told in seconds. */
+static void write_each(const struct area *area, unsigned which, struct buf *out)
+{
+    for (uint32_t i = 0; i < area_used(area); i++) {
+        uint64_t value = counters_get(&area->worker[i].counters, which);
+        if (!alive(area, i))
+            continue;
+        if (which == COUNTER_lag_max)
+            buf_addf(out, "%s{slot=\"%u\"} %.9g\n", counters[which].metric, i, (double)value / 1e9);
+        else
+            buf_addf(out, "%s{slot=\"%u\"} %llu\n", counters[which].metric, i, (unsigned long long)value);
+    }
 }
 
 static void write_counters(const struct area *area, struct buf *out)
@@ -54,10 +90,57 @@ static void write_counters(const struct area *area, struct buf *out)
     for (unsigned i = 0; i < COUNTER_COUNT; i++) {
         bool labelled = counters[i].labels[0] != '\0';
         if (strcmp(metric, counters[i].metric) != 0)
-            write_head(out, counters[i].metric, is_total(counters[i].metric) ? "counter" : "gauge", counters[i].help);
+            write_head(out, counters[i].metric, counters[i].kind == COUNTED ? "counter" : "gauge", counters[i].help);
         metric = counters[i].metric;
-        buf_addf(out, "%s%s%s%s %llu\n", metric, labelled ? "{" : "", counters[i].labels, labelled ? "}" : "",
-                 (unsigned long long)sum_counter(area, i));
+        if (counters[i].kind == EACH_WORKER)
+            write_each(area, i, out);
+        else
+            buf_addf(out, "%s%s%s%s %llu\n", metric, labelled ? "{" : "", counters[i].labels, labelled ? "}" : "",
+                     (unsigned long long)sum_counter(area, i));
+    }
+}
+
+/* The sum over all slots, dead lives included. */
+static void sum_histogram(const struct area *area, unsigned which, uint64_t counts_out[COUNTERS_BUCKETS + 1],
+                          uint64_t *ns_out)
+{
+    *ns_out = 0;
+    memset(counts_out, 0, (COUNTERS_BUCKETS + 1) * sizeof(*counts_out));
+    for (uint32_t i = 0; i < area_used(area); i++) {
+        const struct histogram *h = &area->worker[i].counters.histogram[which];
+        for (unsigned b = 0; b <= COUNTERS_BUCKETS; b++)
+            counts_out[b] += atomic_load_explicit(&h->count[b], memory_order_relaxed);
+        *ns_out += atomic_load_explicit(&h->sum, memory_order_relaxed);
+    }
+}
+
+static void write_histogram(const struct area *area, unsigned which, struct buf *out)
+{
+    const char *metric = histograms[which].metric, *labels = histograms[which].labels;
+    const char *comma = labels[0] != '\0' ? "," : "";
+    uint64_t counts[COUNTERS_BUCKETS + 1], ns, so_far = 0;
+    sum_histogram(area, which, counts, &ns);
+    for (unsigned b = 0; b <= COUNTERS_BUCKETS; b++) {
+        so_far += counts[b];
+        buf_addf(out, "%s_bucket{%s%sle=\"", metric, labels, comma);
+        if (b < COUNTERS_BUCKETS)
+            buf_addf(out, "%.9g\"} %llu\n", (double)counters_bounds[b] / 1e9, (unsigned long long)so_far);
+        else
+            buf_addf(out, "+Inf\"} %llu\n", (unsigned long long)so_far);
+    }
+    const char *open = labels[0] != '\0' ? "{" : "", *close = labels[0] != '\0' ? "}" : "";
+    buf_addf(out, "%s_sum%s%s%s %.9g\n", metric, open, labels, close, (double)ns / 1e9);
+    buf_addf(out, "%s_count%s%s%s %llu\n", metric, open, labels, close, (unsigned long long)so_far);
+}
+
+static void write_histograms(const struct area *area, struct buf *out)
+{
+    const char *metric = "";
+    for (unsigned i = 0; i < HISTOGRAM_COUNT; i++) {
+        if (strcmp(metric, histograms[i].metric) != 0)
+            write_head(out, histograms[i].metric, "histogram", histograms[i].help);
+        metric = histograms[i].metric;
+        write_histogram(area, i, out);
     }
 }
 
@@ -75,6 +158,39 @@ static void write_gauge(struct buf *out, const char *metric, uint64_t value, con
     buf_addf(out, "%s %llu\n", metric, (unsigned long long)value);
 }
 
+static void write_counter(struct buf *out, const char *metric, uint64_t value, const char *help)
+{
+    write_head(out, metric, "counter", help);
+    buf_addf(out, "%s %llu\n", metric, (unsigned long long)value);
+}
+
+/* Lines that were not written, wherever on their way. */
+static void write_log(const struct area *area, struct buf *out)
+{
+    uint64_t dropped = atomic_load_explicit(&area->log_lost, memory_order_relaxed) + tape_dropped(&area->tape);
+    uint64_t resets = tape_resets(&area->tape);
+    for (uint32_t i = 0; i < area_used(area); i++) {
+        dropped += tape_dropped(&area->worker[i].tape);
+        resets += tape_resets(&area->worker[i].tape);
+    }
+    write_counter(out, "crescent_log_dropped_total", dropped, "Log lines that were dropped");
+    write_counter(out, "crescent_tape_resets_total", resets, "Times a process had left what is no record on its tape");
+}
+
+static void write_process(const struct area *area, struct buf *out)
+{
+    static const char *const kinds[] = {"supervisor", "keeper", "worker"};
+    uint64_t sums[ADMIN_PROCESS_KINDS];
+    admin_process_descriptors(sums);
+    write_head(out, "crescent_open_descriptors", "gauge", "Open descriptors of the processes");
+    for (unsigned i = 0; i < ADMIN_PROCESS_KINDS; i++)
+        buf_addf(out, "crescent_open_descriptors{process=\"%s\"} %llu\n", kinds[i], (unsigned long long)sums[i]);
+    write_head(out, "crescent_start_time_seconds", "gauge", "When the server started, in seconds since 1970");
+    buf_addf(out, "crescent_start_time_seconds %.3f\n", (double)area->started / 1e9);
+    write_head(out, "crescent_build_info", "gauge", "1, with the version that runs");
+    buf_addf(out, "crescent_build_info{version=\"%s\"} 1\n", CRESCENT_VERSION);
+}
+
 uint32_t admin_metrics_serving(const struct area *area)
 {
     uint32_t serving = 0;
@@ -90,6 +206,9 @@ void admin_metrics_write(const struct area *area, const struct reload *reload, s
         broken += reload_script_at(reload, i).error != NULL;
     write_counters(area, out);
     write_refusals(area, out);
+    write_histograms(area, out);
+    write_log(area, out);
+    write_process(area, out);
     write_gauge(out, "crescent_workers", atomic_load(&area->workers), "Workers configured");
     write_gauge(out, "crescent_workers_serving", admin_metrics_serving(area), "Workers that accept connections");
     write_gauge(out, "crescent_scripts", scripts, "Scripts in the hooks folder");

@@ -6,6 +6,7 @@
 #include "bind/bind_log.h"
 #include "base/log.h"
 #include "bind/bind_json.h"
+#include "http/redact.h"
 #include "script/state.h"
 #include <lauxlib.h>
 #include <math.h>
@@ -36,7 +37,8 @@ static struct slice text_at(lua_State *L, int index)
  */
 static const char *name_of(struct slice name, struct buf *values)
 {
-    static const char *const ours[] = {"time", "level", "process", "pid", "message", "at", "script", NULL};
+    static const char *const ours[] = {"time",   "level",      "process",  "pid",      "message", "at",
+                                       "script", "request_id", "trace_id", "endpoint", NULL};
     size_t start = values->len, i = 0;
     while (ours[i] != NULL && !slice_equal(name, slice_of(ours[i])))
         i++;
@@ -64,15 +66,49 @@ static const char *word_for(lua_State *L)
     return isnan(number) ? "nan" : number > 0 ? "inf" : "-inf";
 }
 
+/* The text without what is secret; a changed one is kept in `values`. Nothing of it, where that has no room. */
+static struct slice clean(const struct redact *redact, struct slice text, struct buf *values)
+{
+    size_t start = values->len;
+    if (!redact_text(redact, text, values))
+        return text;
+    if (!values->overflow)
+        return slice_from(buf_slice(values), start);
+    values->len = start;
+    values->overflow = false;
+    return SLICE(REDACT_WORD);
+}
+
+/* The JSON text from `start` on, without what is secret. */
+static struct log_field json_field(const struct redact *redact, const char *name, struct buf *values, size_t start)
+{
+    struct buf cleaned = {0};
+    struct slice json = slice_from(buf_slice(values), start);
+    if (redact_json(redact, json, &cleaned)) {
+        values->len = start;
+        buf_add_slice(values, buf_slice(&cleaned));
+    }
+    buf_free(&cleaned);
+    if (!values->overflow)
+        return LOG_JSON(name, slice_from(buf_slice(values), start));
+    values->len = start;
+    values->overflow = false;
+    return LOG_STR(name, REDACT_WORD);
+}
+
 /* The field at the top of the stack. `values` has fixed room, so nothing is owned when something raises. */
 static struct log_field field_of(lua_State *L, const char *name, struct buf *values)
 {
+    const struct redact *redact = state_host(state_of(L))->redact;
     struct error why;
     size_t start = values->len;
-    if (lua_type(L, -1) == LUA_TSTRING)
-        return LOG_SLICE(name, text_at(L, -1));
+    int type = lua_type(L, -1);
+    if ((type == LUA_TSTRING || type == LUA_TTABLE) && redact_name(slice_of(name)))
+        return LOG_STR(name, REDACT_WORD);
+    if (type == LUA_TSTRING)
+        return LOG_SLICE(name, clean(redact, text_at(L, -1), values));
     if (bind_json_encode_protected(L, -1, values, &why) == 0 && !values->overflow)
-        return LOG_JSON(name, slice_from(buf_slice(values), start));
+        return json_field(redact, name, values, start);
     values->len = start;
     values->overflow = false;
     return LOG_STR(name, word_for(L));
@@ -102,7 +138,8 @@ static size_t read_fields(lua_State *L, int index, struct buf *values, struct lo
 static void write_record(lua_State *L, enum log_level level, const char *message, int fields_at)
 {
     char place[LUA_IDSIZE + 16], room[TEXT_MAX];
-    struct log_field fields[FIELDS_MAX + 3];
+    struct log_field fields[FIELDS_MAX + 3 + HOST_LABELS_MAX];
+    struct host_labels labels;
     struct buf values = {.at = room, .room = sizeof(room), .limit = sizeof(room) - 1}; /* never grows */
     const char *script = state_script(state_of(L));
     size_t count = 0;
@@ -111,9 +148,15 @@ static void write_record(lua_State *L, enum log_level level, const char *message
         fields[count++] = LOG_STR("at", place);
     if (script != NULL)
         fields[count++] = LOG_STR("script", script);
+    size_t labelled = state_labels(state_of(L), &labels);
+    for (size_t i = 0; i < labelled; i++)
+        fields[count++] = labels.fields[i];
     if (fields_at != 0)
         count += read_fields(L, fields_at, &values, fields + count);
-    log_write(level, message, fields, count);
+    struct slice words = slice_of(message), said = clean(state_host(state_of(L))->redact, words, &values);
+    if (said.at != words.at && said.at >= values.at && said.at < values.at + values.room)
+        room[values.len] = '\0'; /* the limit leaves room for it */
+    log_write(level, said.at, fields, count);
 }
 
 /* Upvalue 1: the level. */

@@ -5,6 +5,7 @@
 #include "io/loop.h"
 #include "base/panic.h"
 #include "io/loop_internal.h"
+#include "shm/counters.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -90,6 +91,39 @@ static bool has_pending(const h2o_evloop_t *evloop)
     return evloop->_pending_as_server != NULL || evloop->_pending_as_client != NULL;
 }
 
+/* Of a pass in which nobody asked for the time nothing is known; then nothing was to be done. */
+static void observe(struct loop *l, dur_t lag)
+{
+    uint64_t ns = lag.ns > 0 ? (uint64_t)lag.ns : 0;
+    counters_observe(l->measured, HISTOGRAM_loop_lag, ns);
+    l->lag = lag.ns > l->lag.ns ? lag : l->lag;
+}
+
+static void run_timeouts(struct loop *l)
+{
+    bool asked = l->clock->fresh;
+    mono_t begun = l->clock->now, now = mono_now();
+    /* Read anew, not loop_now: callbacks may have taken long, and a deadline is never fired early. */
+    l->clock->now = now;
+    l->clock->fresh = true;
+    bool due = timeout_wait(l, now) == 0;
+    timeout_run(l, now);
+    if (l->measured != NULL && (asked || due))
+        observe(l, mono_since(due ? mono_now() : now, asked ? begun : now));
+}
+
+dur_t loop_take_lag(struct loop *l)
+{
+    dur_t lag = l->lag;
+    l->lag = (dur_t){0};
+    return lag;
+}
+
+void loop_measure(struct loop *l, struct counters *c)
+{
+    l->measured = c;
+}
+
 void loop_pass(struct loop *l, dur_t wait)
 {
     CHECK(!l->running);
@@ -105,12 +139,8 @@ void loop_pass(struct loop *l, dur_t wait)
     l->clock->fresh = false;
     h2o_evloop_run(l->evloop, max); /* -1 is EINTR: nothing was run, the next pass goes on */
     run_later(l);
-    if (l->heap_count > 0) {
-        /* Read anew, not loop_now: callbacks may have taken long, and a deadline is never fired early. */
-        l->clock->now = mono_now();
-        l->clock->fresh = true;
-        timeout_run(l, l->clock->now);
-    }
+    if (l->heap_count > 0)
+        run_timeouts(l);
     l->running = false;
 }
 

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct loop;
+struct counters;
 
 struct loop *loop_new(void);
 /* Everything watched must be gone. Leaves NULL. */
@@ -23,6 +24,9 @@ void loop_stop(struct loop *l);
 void loop_pass(struct loop *l, dur_t wait);
 /* The monotonic clock as read at the start of this pass's callbacks: cheap, good for deadlines. */
 mono_t loop_now(const struct loop *l);
+/* Observes from now on how long the passes take, as HISTOGRAM_loop_lag; and the longest since the last call. */
+void loop_measure(struct loop *l, struct counters *c);
+dur_t loop_take_lag(struct loop *l);
 /* The h2o_evloop_t (h2o_loop_t *), for server/ and admin/. */
 void *loop_evloop(struct loop *l);
 

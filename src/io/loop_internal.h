@@ -27,6 +27,8 @@ struct loop {
     int ready_count;
 
     struct list later;
+    struct counters *measured; /* or NULL */
+    dur_t lag;                 /* the longest pass since somebody asked */
 
     struct timeout **heap; /* by `at`, the earliest first */
     uint32_t heap_count, heap_room;

@@ -3,6 +3,7 @@
  * Owns: what env_tables.h says. Runs in: the state's thread. Fails: memory, in words.
  */
 #include "load/env_tables.h"
+#include "http/redact.h"
 #include <lauxlib.h>
 
 struct env_job {
@@ -79,6 +80,10 @@ int env_tables_get(struct env_tables *t, const struct snapshot *snap, uint32_t i
             buf_free(&bytes);
             return t->kept[i].ref;
         }
+    struct redact *redact = state_host(t->state)->redact;
+    for (size_t i = 0; redact != NULL && job.env != NULL && i < job.env->count; i++)
+        if (job.env->faults == NULL || !job.env->faults[i])
+            redact_learn(redact, job.env->names[i], job.env->values[i]);
     if (state_protected(t->state, make_env, &job, err) != 0) {
         buf_free(&bytes);
         return LUA_NOREF;

@@ -6,6 +6,7 @@
 #include "load/trial.h"
 #include "base/panic.h"
 #include "bind/bind.h"
+#include "http/redact.h"
 #include "load/limit.h"
 #include "load/load.h"
 #include <stdlib.h>
@@ -86,6 +87,7 @@ struct trial {
     const struct config *config;
     struct state *state;
     struct load *load;
+    struct redact *redact;       /* an error may quote what env gave */
     struct endpoint **endpoints; /* all that loaded, until the end: they live together in a worker too */
     struct buf errors, description;
 };
@@ -110,6 +112,15 @@ static void note_modules(const struct load *l, struct trial_result *r)
     }
 }
 
+static void keep_secrets(struct trial *t)
+{
+    struct buf clean = {0};
+    if (!redact_text(t->redact, buf_slice(&t->errors), &clean))
+        return;
+    buf_free(&t->errors);
+    t->errors = clean;
+}
+
 static struct trial_result try_script(struct trial *t, size_t script)
 {
     struct trial_result r = {0};
@@ -125,6 +136,7 @@ static struct trial_result try_script(struct trial *t, size_t script)
         load_describe(e, &t->description);
         r.is_public = e->verify == NULL;
     }
+    keep_secrets(t);
     while (t->errors.len > 0 && t->errors.at[t->errors.len - 1] == '\n')
         t->errors.len--;
     r.errors = buf_slice(&t->errors);
@@ -142,6 +154,7 @@ static void trial_end(struct trial *t)
     state_free(&t->state);
     buf_free(&t->errors);
     buf_free(&t->description);
+    redact_free(&t->redact);
 }
 
 void trial_run(const struct snapshot *candidate, const struct config *config, bool no_secrets,
@@ -149,14 +162,16 @@ void trial_run(const struct snapshot *candidate, const struct config *config, bo
                void (*tried)(void *cookie, size_t script, const struct trial_result *r), void *cookie)
 {
     struct error err;
-    struct script_host host = {.memory = config->limits.lua_memory, .sandbox = config->sandbox};
-    struct trial t = {.candidate = candidate, .config = config};
+    struct redact *redact = redact_new();
+    struct script_host host = {.memory = config->limits.lua_memory, .sandbox = config->sandbox, .redact = redact};
+    struct trial t = {.candidate = candidate, .config = config, .redact = redact};
     t.state = state_new(&host, bind_open, &err);
     if (t.state == NULL) {
         struct trial_result none = {.errors = slice_of(err.text)};
         for (size_t i = 0; i < candidate->script_count; i++)
             if (candidate->scripts[i].text.at != NULL)
                 tried(cookie, i, &none);
+        redact_free(&redact);
         return;
     }
     t.load = load_new(t.state, config, no_secrets);

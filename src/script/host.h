@@ -6,15 +6,23 @@
 #ifndef CRESCENT_SCRIPT_HOST_H
 #define CRESCENT_SCRIPT_HOST_H
 
-#include "base/slice.h"
+#include "base/log.h"
 #include "base/time.h"
 #include <stdbool.h>
 #include <stddef.h>
 
 struct loop;
+struct redact;
 struct progress;
 struct counters;
 struct pool;
+
+#define HOST_LABELS_MAX 3
+
+struct host_labels { /* whose a log line is */
+    char request[36], trace[32];
+    struct log_field fields[HOST_LABELS_MAX];
+};
 
 struct script_host {
     struct loop *loop;         /* NULL: nothing may wait */
@@ -23,8 +31,11 @@ struct script_host {
     struct pool *pool;         /* NULL: no files */
     const char *files;         /* the folder of req:save; NULL with pool */
     size_t memory;             /* ceiling of the state, bytes */
-    bool sandbox;              /* false: Lua's own libraries whole */
-    bool jit;                  /* false while loading: then a stuck top level can be interrupted anywhere */
+    struct redact *redact;     /* learns the values of env; NULL: nothing is kept from the log */
+    /* Fills the labels for the task with this cookie; how many fields. NULL: none. */
+    size_t (*labels)(void *cookie, struct host_labels *labels);
+    bool sandbox; /* false: Lua's own libraries whole */
+    bool jit;     /* false while loading: then a stuck top level can be interrupted anywhere */
 };
 
 #endif

@@ -202,6 +202,11 @@ const char *state_script(const struct state *s)
     return s->current != NULL ? s->current->name : s->load_name;
 }
 
+size_t state_labels(const struct state *s, struct host_labels *labels)
+{
+    return s->current != NULL && s->host->labels != NULL ? s->host->labels(s->current->cookie, labels) : 0;
+}
+
 void state_set_pointer(struct state *s, const void *key, void *pointer, void (*release)(void *))
 {
     size_t i = 0;

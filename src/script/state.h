@@ -24,6 +24,8 @@ size_t state_memory(const struct state *s);
 bool state_loading(const struct state *s);
 /* The name of the script that runs, or loads, now: for the log. NULL: none. Borrowed until it ends. */
 const char *state_script(const struct state *s);
+/* Whose the lines are that the running task logs: how many fields. */
+size_t state_labels(const struct state *s, struct host_labels *labels);
 /* A slot per module for a C pointer, e.g. JSON parser memory: key is the address of a static. */
 void state_set_pointer(struct state *s, const void *key, void *pointer, void (*release)(void *));
 void *state_pointer(const struct state *s, const void *key);

@@ -1,16 +1,36 @@
 /*
- * access.c: see access.h. A stranger decides how many requests are refused, so their log lines are bounded.
+ * access.c: see access.h.
  */
 #include "server/access.h"
 #include "base/log.h"
+#include "base/panic.h"
+#include "http/redact.h"
+#include "server/access_record.h"
 #include "server/dev_page.h"
 #include "server/exchange.h"
-
-#define REFUSALS_A_SECOND 200
 
 void access_begun(struct exchange *ex, int version)
 {
     counters_add(ex->server->counters, version >= 0x200 ? COUNTER_requests_http2 : COUNTER_requests_http1, 1);
+    counters_add(ex->server->counters, COUNTER_under_way, 1);
+}
+
+/* Answered by a 1xx is nothing; there is a histogram from 2xx on. */
+static void observe(struct exchange *ex, dur_t duration)
+{
+    int which = HISTOGRAM_latency_2xx + ex->status / 100 - 2;
+    if (ex->status >= 200 && !ex->gone && !ex->cut_short)
+        counters_observe(ex->server->counters, (enum counters_histogram)which,
+                         duration.ns > 0 ? (uint64_t)duration.ns : 0);
+}
+
+void access_ended(struct exchange *ex)
+{
+    struct counters *c = ex->server->counters;
+    dur_t duration = mono_since(mono_now(), ex->started); /* not the loop's: this pass may have been all its time */
+    counters_set(c, COUNTER_under_way, counters_get(c, COUNTER_under_way) - 1);
+    observe(ex, duration);
+    access_record_end(ex, duration);
 }
 
 void access_answered(struct exchange *ex, int status)
@@ -23,48 +43,49 @@ void access_gone(struct exchange *ex)
     counters_add(ex->server->counters, COUNTER_requests_gone, 1);
 }
 
-struct names { /* texts of an exchange's names, for a log line */
-    char id[UUID_TEXT];
-    struct slice id_text, endpoint;
+void access_refused(struct exchange *ex, enum reason reason)
+{
+    counters_refused(ex->server->counters, reason);
+    dev_page_note_reason(ex->server, reason);
+}
+
+struct names { /* of an exchange, for a log line */
+    char id[UUID_TEXT], trace[32];
+    struct log_field script, request, trace_id;
 };
 
 static void name(const struct exchange *ex, struct names *n)
 {
     const struct endpoint *e = exchange_endpoint(ex);
     uuid_text(&ex->view.id, n->id);
-    n->id_text = (struct slice){n->id, UUID_TEXT};
-    n->endpoint = e != NULL ? slice_of(e->name) : SLICE("");
+    trace_id_text(&ex->trace, &ex->view.id, n->trace);
+    n->script = LOG_STR("script", e != NULL ? e->name : "");
+    n->request = LOG_SLICE("request_id", ((struct slice){n->id, sizeof(n->id)}));
+    n->trace_id = LOG_SLICE("trace_id", ((struct slice){n->trace, sizeof(n->trace)}));
 }
 
-/* Whether another line may be written in this second. */
-static bool may_log(struct server *s)
+size_t access_labels(void *cookie, struct host_labels *labels)
 {
-    mono_t now = loop_now(s->host.loop);
-    if (mono_since(now, s->log_window).ns >= DUR_S(1).ns) {
-        if (s->log_left_out > 0)
-            log_at(LOG_INFO, "more requests refused", LOG_INT("count", s->log_left_out));
-        s->log_window = now;
-        s->log_count = s->log_left_out = 0;
-    }
-    if (s->log_count < REFUSALS_A_SECOND) {
-        s->log_count++;
-        return true;
-    }
-    s->log_left_out++;
-    return false;
+    const struct exchange *ex = cookie;
+    const struct endpoint *e = exchange_endpoint(ex);
+    CHECK(ex->magic == EXCHANGE_MAGIC);
+    uuid_text(&ex->view.id, labels->request);
+    trace_id_text(&ex->trace, &ex->view.id, labels->trace);
+    labels->fields[0] = LOG_SLICE("request_id", ((struct slice){labels->request, sizeof(labels->request)}));
+    labels->fields[1] = LOG_SLICE("trace_id", ((struct slice){labels->trace, sizeof(labels->trace)}));
+    labels->fields[2] = LOG_STR("endpoint", e != NULL ? e->name : "");
+    return 3;
 }
 
-void access_refused(struct exchange *ex, enum reason reason, int status)
+/* What scripts say in an error may hold what they know. */
+static void log_error(struct exchange *ex, struct slice words)
 {
-    counters_refused(ex->server->counters, reason);
-    dev_page_note_reason(ex->server, reason);
-    if (!log_wanted(LOG_INFO) || !may_log(ex->server))
-        return;
+    struct buf clean = {0};
     struct names n;
     name(ex, &n);
-    log_at(LOG_INFO, "request refused", LOG_STR("reason", policy_reason_name(reason)), LOG_INT("status", status),
-           LOG_SLICE("endpoint", n.endpoint), LOG_SLICE("method", ex->view.method), LOG_SLICE("request_id", n.id_text),
-           LOG_SLICE("ip", ex->view.ip));
+    log_at(LOG_ERROR, "script error", n.script, n.request, n.trace_id,
+           LOG_SLICE("error", redact_text(ex->server->host.redact, words, &clean) ? buf_slice(&clean) : words));
+    buf_free(&clean);
 }
 
 void access_script_error(struct exchange *ex, const struct script_error *e)
@@ -75,28 +96,21 @@ void access_script_error(struct exchange *ex, const struct script_error *e)
     dev_page_note(ex->server, buf_slice(&e->log));
     if (e->memory)
         counters_add(ex->server->counters, COUNTER_script_memory, 1);
-    struct names n;
-    name(ex, &n);
-    log_at(LOG_ERROR, "script error", LOG_SLICE("script", n.endpoint), LOG_SLICE("request_id", n.id_text),
-           LOG_SLICE("error", buf_slice(&e->log)));
+    log_error(ex, buf_slice(&e->log));
 }
 
 void access_bad_reply(struct exchange *ex, const char *words)
 {
-    struct names n;
-    name(ex, &n);
     counters_add(ex->server->counters, COUNTER_script_errors, 1);
     dev_page_note(ex->server, slice_of(words));
-    log_at(LOG_ERROR, "script error", LOG_SLICE("script", n.endpoint), LOG_SLICE("request_id", n.id_text),
-           LOG_STR("error", words));
+    log_error(ex, slice_of(words));
 }
 
 void access_file_failed(struct exchange *ex, const char *words)
 {
     struct names n;
     name(ex, &n);
-    log_at(LOG_ERROR, "file cannot be sent", LOG_SLICE("script", n.endpoint), LOG_SLICE("request_id", n.id_text),
-           LOG_STR("error", words));
+    log_at(LOG_ERROR, "file cannot be sent", n.script, n.request, n.trace_id, LOG_STR("error", words));
 }
 
 void access_timeout(struct exchange *ex)
@@ -104,7 +118,7 @@ void access_timeout(struct exchange *ex)
     struct names n;
     name(ex, &n);
     counters_add(ex->server->counters, COUNTER_script_timeouts, 1);
-    log_at(LOG_WARN, "request timed out", LOG_SLICE("script", n.endpoint), LOG_SLICE("request_id", n.id_text),
+    log_at(LOG_WARN, "request timed out", n.script, n.request, n.trace_id,
            LOG_FLOAT("seconds", (double)exchange_endpoint(ex)->timeout.ns / 1e9));
 }
 
@@ -121,6 +135,7 @@ void access_stream_ended(struct exchange *ex, enum access_stream_end how)
     counters_set(c, COUNTER_streams, counters_get(c, COUNTER_streams) - 1);
     if (ex->gone)
         return; /* counted when its client was seen to leave, while the handler ran on */
+    ex->cut_short = how != ACCESS_STREAM_COMPLETE;
     if (how == ACCESS_STREAM_GONE)
         access_gone(ex);
     else
@@ -132,6 +147,6 @@ void access_stream_timeout(struct exchange *ex)
     struct names n;
     name(ex, &n);
     counters_add(ex->server->counters, COUNTER_script_timeouts, 1);
-    log_at(LOG_WARN, "stream timed out", LOG_SLICE("script", n.endpoint), LOG_SLICE("request_id", n.id_text),
+    log_at(LOG_WARN, "stream timed out", n.script, n.request, n.trace_id,
            LOG_FLOAT("seconds", (double)ex->plan.timeout.ns / 1e9));
 }

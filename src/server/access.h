@@ -1,5 +1,5 @@
 /*
- * access.h: what is counted and logged of an exchange. No body, no header, no secret.
+ * access.h: what is counted and logged of an exchange; its record is access_record's.
  * Runs in: the worker. Never fails.
  */
 #ifndef CRESCENT_SERVER_ACCESS_H
@@ -7,6 +7,7 @@
 
 #include "policy/policy.h"
 #include "script/error.h"
+#include "script/host.h"
 
 struct exchange;
 
@@ -14,8 +15,12 @@ struct exchange;
 void access_begun(struct exchange *ex, int version);
 void access_answered(struct exchange *ex, int status);
 void access_gone(struct exchange *ex);
-/* It was refused before handle. At most 200 lines a second; the rest are counted in one line. */
-void access_refused(struct exchange *ex, enum reason reason, int status);
+/* It was refused before handle. */
+void access_refused(struct exchange *ex, enum reason reason);
+/* Its end: answered and delivered, or nobody is left to take it, and its work is done. Its record. */
+void access_ended(struct exchange *ex);
+/* Whose lines those of a task are: script_host.labels; the cookie is the exchange. */
+size_t access_labels(void *cookie, struct host_labels *labels);
 /* Its script raised, or returned what is no answer. */
 void access_script_error(struct exchange *ex, const struct script_error *e);
 void access_bad_reply(struct exchange *ex, const char *words);

@@ -24,6 +24,7 @@ static void end_if_idle(struct exchange *ex)
     struct server *s = ex->server;
     CHECK(ex->task == NULL && ex->stream == NULL && ex->script == NULL && ex->file == NULL &&
           !timeout_is_set(&ex->deadline));
+    access_ended(ex); /* what it was asked is still there: its own copy, or libh2o's while this is its disposal */
     bind_req_end(&ex->bind);
     list_remove(&ex->link);
     loop_later_cancel(&ex->later);
@@ -46,6 +47,7 @@ static void disposed(void *data)
     struct exchange *ex = hook->exchange;
     CHECK(ex->magic == EXCHANGE_MAGIC);
     struct connection *c = ex->connection;
+    ex->sent = ex->req->bytes_sent;
     ex->req = NULL;
     ex->connection = NULL;
     if (ex->status == 0 && !ex->over)
@@ -91,6 +93,10 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
     ex->script = NULL;
     ex->file = NULL;
     ex->progress = 0;
+    ex->trace.carried = false;
+    memset(ex->trace.id, 0, sizeof(ex->trace.id));
+    ex->refused = REASON_none;
+    ex->cut_short = false;
     ex->status = 0;
     loop_later_init(&ex->later, go_on);
 
@@ -143,6 +149,16 @@ struct http_response *exchange_response(struct exchange *ex)
     return &ex->server->response;
 }
 
+void exchange_trace(struct exchange *ex)
+{
+    char text[TRACE_TEXT];
+    if (!ex->trace.carried || http_response_has(&ex->server->response, SLICE("traceresponse")))
+        return;
+    trace_text(&ex->trace, text);
+    /* A script that has filled all places for headers goes without. */
+    http_response_add(&ex->server->response, SLICE("traceresponse"), (struct slice){text, sizeof(text)}, NULL);
+}
+
 void exchange_answer(struct exchange *ex)
 {
     struct server *s = ex->server;
@@ -159,6 +175,7 @@ void exchange_answer(struct exchange *ex)
         ex->req->http1_is_persistent = 0;
     list_add(&s->answering, &ex->link);
     ex->progress_at = loop_now(s->host.loop);
+    exchange_trace(ex);
     http_response_send(&s->response, ex->req);
 }
 
@@ -173,7 +190,8 @@ void exchange_problem(struct exchange *ex, int status, struct slice detail, stru
 void exchange_refuse(struct exchange *ex, enum reason reason, const char *detail)
 {
     int status = policy_reason_status(reason);
-    access_refused(ex, reason, status);
+    ex->refused = reason;
+    access_refused(ex, reason);
     exchange_problem(ex, status, slice_of(detail), SLICE_NONE);
 }
 

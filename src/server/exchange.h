@@ -9,6 +9,7 @@
 
 #include "bind/bind_req.h"
 #include "bind/bind_stream.h"
+#include "http/trace.h"
 #include "policy/policy.h"
 #include "script/task.h"
 #include "server/server_internal.h"
@@ -57,7 +58,11 @@ struct exchange {
     struct bind_reply_plan plan; /* of a script's stream */
     struct bind_stream *script;
 
-    mono_t progress_at; /* while answering: when the delivery last moved */
+    struct trace trace;
+    enum reason refused; /* REASON_none: it was not */
+    bool cut_short;      /* its client left while the answer was streamed, or the script broke it off */
+    uint64_t sent;       /* bytes of the answer's body, once disposed */
+    mono_t progress_at;  /* while answering: when the delivery last moved */
     uint64_t progress;
     int status; /* of the answer */
 };
@@ -75,6 +80,8 @@ void exchange_detach(struct exchange *ex);
 struct http_response *exchange_response(struct exchange *ex);
 /* Sends the server's response, once, and counts it; without a client it is dropped, and counted as that. */
 void exchange_answer(struct exchange *ex);
+/* Tells a client who named its trace which part of it this is; for answers that exchange_answer does not send. */
+void exchange_trace(struct exchange *ex);
 /* Answers with a problem; headers that are in the server's response already stay. detail, members: SLICE_NONE: none. */
 void exchange_problem(struct exchange *ex, int status, struct slice detail, struct slice members);
 /* The same for a refusal before handle, with the reason's status, counted and logged by its reason. */

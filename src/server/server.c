@@ -18,6 +18,7 @@
 #include <h2o/http2.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /*
  * libh2o measures time by the wall clock: when that is set forward, all its timeouts fire at once. They are the sweep's
@@ -100,6 +101,7 @@ struct server *server_new(const struct server_host *host, struct error *err)
 {
     struct server *s = need_zero(1, sizeof(*s));
     s->host = *host;
+    s->pid = getpid();
     s->counters = &host->area->worker[host->slot].counters;
     list_init(&s->waiting);
     list_init(&s->answering);

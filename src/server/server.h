@@ -13,6 +13,7 @@
 #include "shm/area.h"
 
 struct records_sink;
+struct redact;
 struct server;
 struct loop;
 
@@ -23,6 +24,7 @@ struct server_host { /* what the worker gives it */
     struct area *area;
     uint32_t slot, member;           /* this worker's */
     const struct heritage *heritage; /* listening sockets */
+    struct redact *redact;           /* what never reaches the log */
     struct records_sink *records;    /* where exchanges are recorded; NULL: nowhere */
     /* The live generation now, or NULL (then 503): looks at the generation word, prepares what is owed. Borrowed. */
     struct generation *(*generation)(void *cookie);

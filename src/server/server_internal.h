@@ -6,6 +6,7 @@
 
 #include "http/response.h"
 #include "io/timeout.h"
+#include "server/access_record.h"
 #include "server/connections.h"
 #include "server/server.h"
 #include <h2o.h>
@@ -64,8 +65,10 @@ struct server {
 
     int push_handle, push_verify, push_stream; /* registry references of steps.c */
 
-    mono_t log_window; /* refusals in the log are bounded: see access.c */
-    unsigned log_count, log_left_out;
+    struct access_record access;
+    int pid;
+    mono_t lag_minute;     /* begun then */
+    dur_t lag, lag_before; /* longest pass in it; in the one before */
 
     bool draining, shutdown_asked, streams_stopped;
     struct timeout drain;

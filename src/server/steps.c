@@ -65,7 +65,9 @@ static wall_t wall_of_pass(struct server *s)
 enum step_result steps_view(struct exchange *ex)
 {
     const char *why = NULL;
-    if (http_request_view(ex->req, wall_of_pass(ex->server), &ex->view, &why) == 0)
+    int viewed = http_request_view(ex->req, wall_of_pass(ex->server), &ex->view, &why);
+    trace_read(&ex->view, &ex->trace);
+    if (viewed == 0)
         return STEP_NEXT;
     exchange_response(ex);
     exchange_refuse(ex, REASON_bad_request, why);
@@ -244,7 +246,8 @@ static void verified(enum task_end end, lua_State *co, int count, void *cookie)
     CHECK(ex->magic == EXCHANGE_MAGIC);
     ex->task = NULL;
     if (end == TASK_FAILED) {
-        counters_refused(ex->server->counters, REASON_verifier_failed);
+        ex->refused = REASON_verifier_failed;
+        access_refused(ex, REASON_verifier_failed);
         steps_task_over(ex, answer_raised(ex, co));
         return;
     }

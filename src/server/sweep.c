@@ -9,6 +9,8 @@
 #include "server/peer.h"
 #include "server/streaming.h"
 
+#define LAG_MINUTE DUR_S(60)
+
 struct look { /* one sweep */
     struct server *server;
     const struct config_limits *limits;
@@ -204,6 +206,34 @@ static void begin_look(struct server *s, struct look *look, bool cut)
         .server = s, .limits = &s->host.config->limits, .now = loop_now(s->host.loop), .wall = wall_now(), .cut = cut};
 }
 
+static uint64_t longest(dur_t a, dur_t b)
+{
+    return (uint64_t)(a.ns > b.ns ? a.ns : b.ns);
+}
+
+/* What a scrape shall find as it is now. */
+static void measure(struct server *s, mono_t now)
+{
+    uint64_t open[3] = {0};
+    dur_t lag = loop_take_lag(s->host.loop);
+    for (struct list *l = s->connections.all.next; l != &s->connections.all; l = l->next) {
+        const struct connection *c = CONTAINER_OF(l, struct connection, link);
+        if (c->sock != NULL)
+            open[c->http2 ? 2 : c->ssl != NULL ? 1 : 0]++;
+    }
+    counters_set(s->counters, COUNTER_open_plain, open[0]);
+    counters_set(s->counters, COUNTER_open_tls, open[1]);
+    counters_set(s->counters, COUNTER_open_http2, open[2]);
+    counters_set(s->counters, COUNTER_lua_memory, state_memory(s->host.state));
+    if (mono_since(now, s->lag_minute).ns >= LAG_MINUTE.ns) {
+        s->lag_minute = now;
+        s->lag_before = s->lag;
+        s->lag = (dur_t){0};
+    }
+    s->lag.ns = lag.ns > s->lag.ns ? lag.ns : s->lag.ns;
+    counters_set(s->counters, COUNTER_lag_max, longest(s->lag, s->lag_before));
+}
+
 static void sweep(struct timeout *t)
 {
     struct server *s = CONTAINER_OF(t, struct server, sweep);
@@ -217,6 +247,8 @@ static void sweep(struct timeout *t)
     look_at_streams(&look);
     look_at_waiting(&look);
     count_library_errors(s);
+    access_record_tick(s, look.now);
+    measure(s, look.now);
     timeout_set(s->host.loop, &s->sweep, mono_add(look.now, interval(look.limits)), sweep);
 }
 

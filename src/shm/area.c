@@ -6,6 +6,7 @@
 #include "shm/area.h"
 
 #include "base/panic.h"
+#include "base/time.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -72,6 +73,7 @@ struct area *area_new(int *fd_out, struct error *err)
         return NULL;
     }
     a->magic = AREA_MAGIC;
+    a->started = wall_now().ns;
     a->version = AREA_VERSION;
     *fd_out = fd;
     return a;
@@ -151,6 +153,7 @@ void area_reset_worker(struct area *a, uint32_t number)
     atomic_store(&w->progress.preparing, 0);
     atomic_store(&w->progress.script_version, 0);
     memset(w->progress.name, 0, sizeof(w->progress.name));
+    counters_forget(&w->counters);
     atomic_store(&w->accepts, 0);
     atomic_store(&w->open, 0);
     atomic_store(&w->words_end, 0);

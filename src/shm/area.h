@@ -42,6 +42,7 @@ struct area {
     _Alignas(64) _Atomic uint64_t generation[AREA_EDITIONS];
     _Alignas(64) struct counters keeper; /* the keeper's own counters */
     _Alignas(64) struct tickets tickets; /* written by the supervisor */
+    int64_t started;                     /* wall clock, ns; written by the first supervisor */
     struct tape_bell bell;               /* of who reads the tapes */
     _Atomic uint64_t log_lost;           /* lines that could not be written; added to by the keeper's writer thread */
     struct tape tape;                    /* the supervisor's lines */

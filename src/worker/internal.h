@@ -20,6 +20,7 @@ struct worker {
     struct heritage heritage;
     struct config config;
     struct area *area;
+    struct redact *redact;
     struct records_sink records; /* its log lines and exchanges */
     struct loop *loop;
     struct pool *pool;

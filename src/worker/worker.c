@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "bind/bind.h"
+#include "http/redact.h"
+#include "server/access.h"
 #include "worker/orders.h"
 #include <signal.h>
 #include <stdio.h>
@@ -67,6 +69,7 @@ static struct generation *live_generation(void *cookie)
 
 static int make_state(struct worker *w, struct error *err)
 {
+    w->redact = redact_new();
     struct area_worker *slot = &w->area->worker[w->heritage.slot];
     w->script_host = (struct script_host){
         .loop = w->loop,
@@ -74,6 +77,8 @@ static int make_state(struct worker *w, struct error *err)
         .files = w->config.files,
         .progress = &slot->progress,
         .counters = &slot->counters,
+        .redact = w->redact,
+        .labels = access_labels,
         .memory = w->config.limits.lua_memory,
         .sandbox = w->config.sandbox,
         .jit = true,
@@ -119,6 +124,7 @@ static int make_server(struct worker *w, struct error *err)
         .member = w->heritage.member,
         .heritage = &w->heritage,
         .records = &w->records,
+        .redact = w->redact,
         .generation = live_generation,
         .cookie = w,
     };
@@ -132,6 +138,7 @@ static int start(struct worker *w, struct error *err)
         return -1;
     area_capture_stderr(w->area, w->heritage.slot);
     w->loop = loop_new();
+    loop_measure(w->loop, &w->area->worker[w->heritage.slot].counters);
     w->pool = pool_new(w->loop);
     if (make_state(w, err) != 0 || take_scripts(w, err) != 0 || make_server(w, err) != 0)
         return -1;

@@ -1,0 +1,106 @@
+/*
+ * access_record.c: see access_record.h. No body, no header but Host and User-Agent, and nothing of the query.
+ */
+#include "server/access_record.h"
+#include "base/config.h"
+#include "base/log.h"
+#include "http/redact.h"
+#include "ipc/records.h"
+#include "server/exchange.h"
+#include <unistd.h>
+
+#define NOTED_A_SECOND 200   /* refused, failed, gone */
+#define ORDINARY_A_SECOND 50 /* "sampled": enough to see by eye what a quiet server does, nothing to a busy one */
+
+static enum records_end end_of(const struct exchange *ex)
+{
+    if (ex->refused != REASON_none)
+        return RECORDS_REFUSED;
+    return ex->gone || ex->cut_short || ex->status == 0 ? RECORDS_GONE : RECORDS_ANSWERED;
+}
+
+static bool take_one(uint32_t *count, uint32_t most)
+{
+    if (*count >= most)
+        return false;
+    (*count)++;
+    return true;
+}
+
+/* Whether this one is recorded. */
+static bool wanted(struct server *s, const struct exchange *ex, enum records_end end)
+{
+    struct access_record *a = &s->access;
+    uint32_t share = s->host.config->log_access;
+    if (share == CONFIG_ACCESS_ALL)
+        return true;
+    if (share == 0)
+        return false;
+    if (end != RECORDS_ANSWERED || ex->status >= 400)
+        return take_one(&a->noted, NOTED_A_SECOND);
+    if (share == CONFIG_ACCESS_SAMPLED)
+        return take_one(&a->ordinary, ORDINARY_A_SECOND);
+    a->share += share;
+    if (a->share < CONFIG_ACCESS_ALL)
+        return false;
+    a->share -= CONFIG_ACCESS_ALL;
+    return true;
+}
+
+static void put_record(struct exchange *ex, enum records_end end, dur_t duration)
+{
+    const struct http_request *v = &ex->view;
+    const struct endpoint *e = exchange_endpoint(ex);
+    struct server *s = ex->server;
+    struct buf path = {0};
+    struct records_exchange x = {
+        .at = wall_now(),
+        .duration = duration,
+        .bytes_in = v->body.len,
+        .bytes_out = ex->sent,
+        .id = v->id,
+        .pid = s->pid,
+        .status = ex->status,
+        .version = v->version,
+        .end = end,
+        .endpoint = e != NULL ? slice_of(e->name) : SLICE_NONE,
+        .method = v->method,
+        .path = redact_text(s->host.redact, v->path, &path) ? buf_slice(&path) : v->path,
+        .host = v->host,
+        .ip = v->ip,
+        .agent = http_request_header(v, SLICE("user-agent")),
+        .reason = ex->refused != REASON_none ? slice_of(policy_reason_name(ex->refused)) : SLICE_NONE,
+        .auth_by = ex->auth.by,
+        .auth_subject = ex->auth.subject,
+    };
+    memcpy(x.trace, ex->trace.id, sizeof(x.trace));
+    records_write_exchange(&s->host.records->writer, s->host.member, &x);
+    buf_free(&path);
+}
+
+void access_record_end(struct exchange *ex, dur_t duration)
+{
+    struct server *s = ex->server;
+    enum records_end end = end_of(ex);
+    if (s->host.records == NULL || s->host.config->log_access == 0 || !log_wanted(LOG_INFO))
+        return;
+    access_record_tick(s, loop_now(s->host.loop));
+    if (wanted(s, ex, end))
+        put_record(ex, end, duration);
+    else
+        s->access.left_out++;
+}
+
+void access_record_tick(struct server *s, mono_t now)
+{
+    struct access_record *a = &s->access;
+    if (mono_since(now, a->window).ns < DUR_S(1).ns)
+        return;
+    if (a->left_out > 0) {
+        counters_add(s->counters, COUNTER_access_left_out, a->left_out);
+        log_at(LOG_INFO, "more requests", LOG_INT("count", a->left_out));
+    }
+    a->window = now;
+    a->noted = a->ordinary = 0;
+    a->left_out = 0;
+}
