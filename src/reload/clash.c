@@ -1,13 +1,14 @@
 /*
  * clash.c: see clash.h. A router is built of all descriptions: first what is live already, then the newcomers in byte
- * order. A newcomer that clashes goes back to its last good load, whose routes must then be there first: so the router
- * is built again. Each pass sends one back at least, and what was live together has no clash.
+ * order. A newcomer that clashes goes back to its last good load, whose routes should have been there first: where one of
+ * them has been given away by then, the router is built again. Each pass sends one back at least, and what was live
+ * together has no clash.
  */
 #include "reload/clash.h"
 #include "reload/round.h"
 #include "route/router.h"
 
-/* -1: it clashed, and its last good load has routes of its own to claim. */
+/* -1: it clashed, and a route of its last good load is another newcomer's already. */
 static int add_newcomer(struct reload *r, struct router *routes, struct catalog_script *s)
 {
     struct error err;
@@ -18,7 +19,7 @@ static int add_newcomer(struct reload *r, struct router *routes, struct catalog_
     round_broken(r, s, text, err.text);
     catalog_text_release(&text);
     s->clash = true;
-    return s->next != NULL ? -1 : 0;
+    return s->next != NULL ? router_add(routes, s->next->routes, &err) : 0;
 }
 
 static int settle_once(struct reload *r)
