@@ -69,14 +69,19 @@ static const char *name_fault(const char *name, bool module)
     return NULL;
 }
 
+static void stamp_of(const struct stat *st, uint64_t stamp_out[4])
+{
+    stamp_out[0] = st->st_dev;
+    stamp_out[1] = st->st_ino;
+    stamp_out[2] = (uint64_t)st->st_ctim.tv_sec * 1000000000u + (uint64_t)st->st_ctim.tv_nsec;
+    stamp_out[3] = (uint64_t)st->st_size;
+}
+
 static void visit_file(struct scan *s, int folder, const char *name, const char *path, bool module,
                        const struct stat *st)
 {
     struct scan_file *f = add_file(s, path, module);
-    f->stamp[0] = st->st_dev;
-    f->stamp[1] = st->st_ino;
-    f->stamp[2] = (uint64_t)st->st_ctim.tv_sec * 1000000000u + (uint64_t)st->st_ctim.tv_nsec;
-    f->stamp[3] = (uint64_t)st->st_size;
+    stamp_of(st, f->stamp);
     const char *why = name_fault(name, module);
     if (why == NULL && !S_ISREG(st->st_mode))
         why = "not a regular file";
@@ -223,6 +228,20 @@ bool scan_is_closed(const struct scan *s, const char *path)
             return true;
     }
     return false;
+}
+
+bool scan_is_same(const char *hooks, const struct scan_file *f)
+{
+    struct stat st;
+    uint64_t stamp[4];
+    struct buf path = {0};
+    buf_addf(&path, "%s/%s", hooks, f->path);
+    bool there = stat(buf_text(&path), &st) == 0;
+    buf_free(&path);
+    if (!there)
+        return false;
+    stamp_of(&st, stamp);
+    return memcmp(stamp, f->stamp, sizeof stamp) == 0;
 }
 
 int scan_read(const char *hooks, const struct scan_file *f, struct buf *into, struct error *err)

@@ -36,6 +36,8 @@ int scan_folder(const char *hooks, struct scan *scan_out, struct error *err);
 void scan_free(struct scan *s);
 /* Whether the path stands below a folder that could not be read. */
 bool scan_is_closed(const struct scan *s, const char *path);
+/* Whether the file still is what the scan saw. */
+bool scan_is_same(const char *hooks, const struct scan_file *f);
 /* Reads one file's text. */
 int scan_read(const char *hooks, const struct scan_file *f, struct buf *into, struct error *err);
 /* "billing/stripe.lua" → "billing/stripe"; "_lib/x/y.lua" → "_lib.x.y"; malloc'ed. */

@@ -1,7 +1,7 @@
 /*
  * clash.c: see clash.h. A router is built of all descriptions: first what is live already, then the newcomers in byte
- * order. A newcomer that clashes goes back to its last good load, whose routes should have been there first: where one of
- * them has been given away by then, the router is built again. Each pass sends one back at least, and what was live
+ * order. A newcomer that clashes goes back to its last good load, whose routes should have been there first: where one
+ * of them has been given away by then, the router is built again. Each pass sends one back at least, and what was live
  * together has no clash.
  */
 #include "reload/clash.h"

@@ -25,20 +25,29 @@ static bool is_news(struct examine *e, struct stamp *kept, const uint64_t stamp[
     return news;
 }
 
-/* Its text, or NULL with why it has none: then it is asked for at every look. */
-static struct catalog_text *read_text(struct examine *e, const struct scan_file *f, struct stamp *stamp,
-                                      struct error *err)
+enum reading { READ_TEXT, READ_FAULT, READ_MOVING };
+
+/*
+ * Its text, or why it has none: then it is asked for at every look. A file that is being written, or was while it was
+ * read, is as it was before: a further look comes.
+ */
+static enum reading read_text(struct examine *e, const struct scan_file *f, struct stamp *stamp,
+                              struct catalog_text **text_out, struct error *err)
 {
+    const char *hooks = e->r->host.config->hooks;
     struct buf bytes = {0};
-    struct catalog_text *text = NULL;
-    if (scan_read(e->r->host.config->hooks, f, &bytes, err) == 0)
-        text = catalog_text_new(buf_slice(&bytes));
-    else if (f->error == NULL)
-        e->unsettled = true; /* the scan saw no fault, so it would see no change either */
-    if (text == NULL)
+    int done = scan_read(hooks, f, &bytes, err);
+    enum reading result = done == 0 ? READ_TEXT : READ_FAULT;
+    if (f->error == NULL && (watch_is_written(e->r->watch, f->path) || !scan_is_same(hooks, f)))
+        result = READ_MOVING;
+    if (result == READ_TEXT)
+        *text_out = catalog_text_new(buf_slice(&bytes));
+    else
         stamp->known = false;
+    if (result != READ_TEXT && f->error == NULL)
+        e->unsettled = true; /* the scan saw no fault, so it would see no change either */
     buf_free(&bytes);
-    return text;
+    return result;
 }
 
 /* --- modules ------------------------------------------------------------------------------------------------------ */
@@ -66,7 +75,9 @@ static struct catalog_module *examine_module(struct examine *e, const struct sca
         *stamp = old->stamp;
     if (!is_news(e, stamp, f->stamp))
         return before;
-    struct catalog_text *text = read_text(e, f, stamp, &err);
+    struct catalog_text *text = NULL;
+    if (read_text(e, f, stamp, &text, &err) == READ_MOVING)
+        return before;
     if (text != NULL && before != NULL && catalog_text_is(before->text, catalog_text_slice(text))) {
         catalog_text_release(&text);
         return before;
@@ -145,32 +156,49 @@ static void add_try(struct reload *r, struct catalog_script *s, struct catalog_t
     r->tries[r->try_count++] = (struct reload_try){s, catalog_text_hold(text)};
 }
 
-static void examine_script(struct examine *e, const struct scan_file *f)
+static struct catalog_script *script_of(struct reload *r, const char *file)
 {
-    struct reload *r = e->r;
-    struct error err;
-    char *name = scan_script_name(f->path);
+    char *name = scan_script_name(file);
     struct catalog_script *s = catalog_find(&r->catalog, name, NULL);
-    bool fresh = s == NULL;
-    if (fresh) {
-        s = catalog_add(&r->catalog, name, f->path);
+    if (s == NULL) {
+        s = catalog_add(&r->catalog, name, file);
         r->changed = true;
     }
     free(name);
-    struct catalog_text *newest = catalog_newest(s);
-    if (is_news(e, &s->stamp, f->stamp)) { /* what has a fault may have no stamp */
-        struct catalog_text *text = read_text(e, f, &s->stamp, &err);
-        if (text == NULL) {
-            round_broken(r, s, NULL, err.text);
-            return;
-        }
-        bool same = catalog_text_is(newest, catalog_text_slice(text));
-        if (!same)
-            add_try(r, s, text);
-        catalog_text_release(&text);
-        if (!same)
+    return s;
+}
+
+/* A new text, or the fault that there is none, of the script of a file. False: what is known of it stands. */
+static bool take_news(struct examine *e, const struct scan_file *f, struct stamp stamp)
+{
+    struct catalog_text *text = NULL;
+    struct error err;
+    enum reading result = read_text(e, f, &stamp, &text, &err);
+    if (result == READ_MOVING)
+        return false;
+    struct catalog_script *s = script_of(e->r, f->path);
+    s->stamp = stamp;
+    bool news = text == NULL || !catalog_text_is(catalog_newest(s), catalog_text_slice(text));
+    if (text == NULL)
+        round_broken(e->r, s, NULL, err.text);
+    else if (news)
+        add_try(e->r, s, text);
+    catalog_text_release(&text);
+    return news;
+}
+
+static void examine_script(struct examine *e, const struct scan_file *f)
+{
+    struct reload *r = e->r;
+    char *name = scan_script_name(f->path);
+    struct catalog_script *s = catalog_find(&r->catalog, name, NULL);
+    struct stamp stamp = s != NULL ? s->stamp : (struct stamp){.known = false};
+    free(name);
+    if (is_news(e, &stamp, f->stamp)) {
+        if (take_news(e, f, stamp) || s == NULL)
             return;
     }
+    struct catalog_text *newest = catalog_newest(s);
     if (newest != NULL && (r->trying_all || deps_touch(s, e->touched, e->touched_count)))
         add_try(r, s, newest);
 }

@@ -25,6 +25,7 @@
 struct writer { /* a file that was changed and not closed since */
     int wd;
     uint64_t name; /* its sum */
+    mono_t since;
 };
 
 struct watch {
@@ -178,7 +179,7 @@ static bool just_made(const struct place *p, const char *name)
 
 static void note_writer(struct watch *w, const struct place *p, const struct inotify_event *e, const char *name)
 {
-    struct writer who = {e->wd, sum_of(name)};
+    struct writer who = {e->wd, sum_of(name), mono_now()};
     size_t at = 0;
     while (at < w->writer_count && (w->writers[at].wd != who.wd || w->writers[at].name != who.name))
         at++;
@@ -189,6 +190,40 @@ static void note_writer(struct watch *w, const struct place *p, const struct ino
                ((e->mask & IN_MODIFY) || ((e->mask & IN_CREATE) && just_made(p, name)))) {
         w->writers[w->writer_count++] = who;
     }
+}
+
+/* A file that is kept open for longer is taken as it is. */
+static bool is_waited_for(const struct writer *who, mono_t now)
+{
+    return mono_since(now, who->since).ns < AT_MOST.ns;
+}
+
+static bool any_writes(const struct watch *w)
+{
+    mono_t now = mono_now();
+    for (size_t i = 0; i < w->writer_count; i++)
+        if (is_waited_for(&w->writers[i], now))
+            return true;
+    return false;
+}
+
+bool watch_is_written(struct watch *w, const char *path)
+{
+    char whole[PATH_MAX];
+    if (places_fd(w->places) != -1)
+        on_events(&w->events, LOOP_READ);
+    if (w->writer_count == 0 || !path_below(w, path, whole))
+        return false;
+    mono_t now = mono_now();
+    char *slash = strrchr(whole, '/');
+    uint64_t name = sum_of(slash + 1);
+    *slash = '\0';
+    for (size_t i = 0; i < w->writer_count; i++) {
+        const struct place *p = places_find(w->places, w->writers[i].wd);
+        if (w->writers[i].name == name && p != NULL && strcmp(p->path, whole) == 0)
+            return is_waited_for(&w->writers[i], now);
+    }
+    return false;
 }
 
 /* --- what happens ------------------------------------------------------------------------------------------------- */
@@ -281,12 +316,11 @@ static bool git_at_work(const struct watch *w)
 static void on_settled(struct timeout *t)
 {
     struct watch *w = CONTAINER_OF(t, struct watch, settle);
-    if (mono_before(loop_now(w->loop), w->latest) && (w->writer_count != 0 || git_at_work(w))) {
+    if (mono_before(loop_now(w->loop), w->latest) && (any_writes(w) || git_at_work(w))) {
         stir(w);
         return;
     }
     w->unrest = false;
-    w->writer_count = 0;
     w->patrol.trusts = true;
     w->changed(w->cookie);
 }

@@ -27,6 +27,9 @@ bool watch_restless(struct watch *w);
  * NULL: there is no folder to be read; the way to it is watched.
  */
 bool watch_folders(struct watch *w, const struct scan *scan);
+/* Whether a file (its path below the hooks folder) has been changed and not closed since, as far as is known now. One
+ * that stays so for 5 s is no longer waited for. */
+bool watch_is_written(struct watch *w, const char *path);
 /* Some file was read so soon after its change that it must be read again, a little later. */
 void watch_unsettled(struct watch *w, bool unsettled);
 
