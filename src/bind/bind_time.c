@@ -5,10 +5,13 @@
 #include "bind/bind_time.h"
 #include "base/time.h"
 #include "base/uuid.h"
+#include "codec/date.h"
 #include "codec/rfc3339.h"
 #include "crypto/random.h"
 #include <lauxlib.h>
 #include <math.h>
+
+#define YEAR_1 INT64_C(-62135596800)
 
 /* What is given beyond what is read would be ignored: an option of another version, or a mistake. */
 static void expect_count(lua_State *L, int count, const char *what)
@@ -31,38 +34,53 @@ static int bind_time_monotonic(lua_State *L)
     return 1;
 }
 
-/* time.parse(text) → seconds, or nil and why not. */
+/* time.parse(text) → seconds, or nil and why not. A date of HTTP begins with a letter, one of RFC 3339 with a digit. */
 static int bind_time_parse(lua_State *L)
 {
     struct slice text;
     int64_t seconds;
-    int32_t ns;
+    int32_t ns = 0;
     luaL_checktype(L, 1, LUA_TSTRING);
-    expect_count(L, 1, "time.parse: expected a text");
     text.at = lua_tolstring(L, 1, &text.len);
-    if (!rfc3339_parse(text, &seconds, &ns)) {
+    expect_count(L, 1, "time.parse: expected a text");
+    if (!rfc3339_parse(text, &seconds, &ns) && !date_parse(text, wall_now().ns / 1000000000, &seconds)) {
         lua_pushnil(L);
-        lua_pushliteral(L, "not a time: expected RFC 3339 (2024-02-29T12:00:00Z)");
+        lua_pushliteral(L, "not a time: expected RFC 3339 (2024-02-29T12:00:00Z) or a date of HTTP");
         return 2;
     }
     lua_pushnumber(L, (double)seconds + ns / 1e9);
     return 1;
 }
 
-/* time.format(seconds) → text. */
-static int bind_time_format(lua_State *L)
+/* Whole seconds and milliseconds, to the nearest; the last millisecond of all is not rounded up. */
+static void push_rfc3339(lua_State *L, double seconds)
 {
     char text[RFC3339_TEXT + 1];
-    double seconds = luaL_checknumber(L, 1), whole = floor(seconds);
-    expect_count(L, 1, "time.format: expected seconds");
-    luaL_argcheck(L, whole >= (double)RFC3339_FIRST && whole <= (double)RFC3339_LAST, 1,
-                  "expected seconds of the years 0 to 9999");
+    double whole = floor(seconds);
     long ms = lround((seconds - whole) * 1000);
-    if (ms == 1000) { /* rounding does not lead past the last second */
+    if (ms == 1000) {
         ms = whole < (double)RFC3339_LAST ? 0 : 999;
         whole += ms == 0;
     }
     rfc3339_text((int64_t)whole, (unsigned)ms, text);
+    lua_pushstring(L, text);
+}
+
+/* time.format(seconds [, "rfc3339" | "http"]) → text, in UTC. */
+static int bind_time_format(lua_State *L)
+{
+    static const char *const forms[] = {"rfc3339", "http", NULL};
+    char text[DATE_TEXT + 1];
+    double seconds = luaL_checknumber(L, 1);
+    bool http = luaL_checkoption(L, 2, "rfc3339", forms) == 1;
+    expect_count(L, 2, "time.format: expected seconds and a form");
+    luaL_argcheck(L, floor(seconds) >= (double)YEAR_1 && floor(seconds) <= (double)RFC3339_LAST, 1,
+                  "expected seconds of the years 1 to 9999");
+    if (!http) {
+        push_rfc3339(L, seconds);
+        return 1;
+    }
+    date_text((int64_t)floor(seconds), text);
     lua_pushstring(L, text);
     return 1;
 }

@@ -289,7 +289,7 @@ hard('a file that somebody keeps open for writing holds the others up for second
 });
 
 hard('saves in the middle of the trial of the one before: the newest wins, no half state', async (t) => {
-    const slow = (n) => ({ ...version(n), 'slow.lua': `local till = os.clock() + 0.2 while os.clock() < till do end\nreturn function() return "${n}" end` });
+    const slow = (n) => ({ ...version(n), 'slow.lua': `local till = os.clock() + 0.12 while os.clock() < till do end\nreturn function() return "${n}" end` });
     const server = await start(t, { hooks: slow(0) });
     const seen = witness(server);
     for (let n = 1; n <= 12; n++) {

@@ -25,6 +25,9 @@ static void parse_reads_rfc3339(void **state)
         {"0001-01-01T00:00:00Z", "-62135596800"},
         {"9999-12-31T23:59:59Z", "253402300799"},
         {"2016-12-31T23:59:60Z", "1483228800"},
+        {"Sun, 06 Nov 1994 08:49:37 GMT", "784111777"},
+        {"Sunday, 06-Nov-94 08:49:37 GMT", "784111777"},
+        {"Sun Nov  6 08:49:37 1994", "784111777"},
     };
     new_request(NULL, NULL, "");
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -86,6 +89,9 @@ static void format_writes_rfc3339(void **state)
         snprintf(text, sizeof(text), "return time.format(%s)", rows[i].seconds);
         gives(text, rows[i].text);
     }
+    gives("return time.format(784111777.9, 'http')", "Sun, 06 Nov 1994 08:49:37 GMT");
+    gives("return time.format(-0.5, 'http')", "Wed, 31 Dec 1969 23:59:59 GMT");
+    gives("return time.format(0, 'rfc3339')", "1970-01-01T00:00:00Z");
     gives("for i = 1, 2000 do local t = math.random(-6e13, 25e13) / 1000 "
           "if math.abs(time.parse(time.format(t)) - t) > 0.0006 then return tostring(t) end end return 'all'",
           "all");
@@ -100,12 +106,13 @@ static void misuse_raises(void **state)
         {"time.parse(5)", "bad argument #1 to 'parse'"},
         {"time.parse('x', 'http')", "time.parse: expected a text, got 2 values"},
         {"time.format('soon')", "bad argument #1 to 'format'"},
-        {"time.format(0, 'http')", "time.format: expected seconds, got 2 values"},
-        {"time.format(0/0)", "expected seconds of the years 0 to 9999"},
-        {"time.format(1/0)", "expected seconds of the years 0 to 9999"},
-        {"time.format(-1/0)", "expected seconds of the years 0 to 9999"},
-        {"time.format(253402300800)", "expected seconds of the years 0 to 9999"},
-        {"time.format(-62167219200.5)", "expected seconds of the years 0 to 9999"},
+        {"time.format(0, 'iso')", "bad argument #2 to 'format' (invalid option 'iso')"},
+        {"time.format(0, 'http', 1)", "time.format: expected seconds and a form, got 3 values"},
+        {"time.format(0/0)", "expected seconds of the years 1 to 9999"},
+        {"time.format(1/0)", "expected seconds of the years 1 to 9999"},
+        {"time.format(-1/0)", "expected seconds of the years 1 to 9999"},
+        {"time.format(253402300800)", "expected seconds of the years 1 to 9999"},
+        {"time.format(-62135596800.5)", "expected seconds of the years 1 to 9999"},
     };
     new_request(NULL, NULL, "");
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
