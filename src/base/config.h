@@ -47,7 +47,7 @@ struct config {
     uint32_t log_access; /* millionths of the ordinary requests; CONFIG_ACCESS_SAMPLED: the first of each second */
     char *log_file;      /* absolute; NULL: stderr */
     struct config_limits {
-        size_t body, headers, fields, uri, lua_memory; /* bytes, but fields: a count */
+        size_t body, headers, fields, uri, lua_memory, body_memory; /* bytes, but fields: a count */
         dur_t header_time, body_time, write_time, idle_time, max_run;
     } limits;
 };

@@ -3,10 +3,13 @@
  */
 #include "bind/bind_body.h"
 #include "base/panic.h"
+#include "bind/bind_content.h"
 #include "bind/bind_json.h"
+#include "bind/bind_part.h"
 #include "codec/form.h"
 #include "script/error.h"
 #include <lauxlib.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* What a state parsed last, and of which request: memory here survives a raise, so nothing leaks. */
@@ -29,9 +32,8 @@ static void bodies_free(void *pointer)
     free(b);
 }
 
-static struct bodies *bodies_of(lua_State *L)
+static struct bodies *bodies_of(struct state *s)
 {
-    struct state *s = state_of(L);
     struct bodies *b = state_pointer(s, &bodies_key);
     if (b == NULL) {
         b = need_zero(1, sizeof(*b));
@@ -41,9 +43,10 @@ static struct bodies *bodies_of(lua_State *L)
     return b;
 }
 
-void bind_body_forget(lua_State *L, const struct uuid *id)
+void bind_body_forget(struct state *s, const struct uuid *id)
 {
-    struct bodies *b = state_pointer(state_of(L), &bodies_key);
+    struct bodies *b = state_pointer(s, &bodies_key);
+    bind_part_forget(s, id);
     if (b == NULL)
         return;
     if (b->json_there && memcmp(&b->json_of, id, sizeof(*id)) == 0) {
@@ -56,37 +59,17 @@ void bind_body_forget(lua_State *L, const struct uuid *id)
     }
 }
 
-/* --- content types --- */
-
-static bool is_form(const struct http_request *http)
-{
-    struct slice type = http_request_header(http, SLICE("content-type")), media;
-    return slice_cut(&type, ';', &media) &&
-           slice_equal_nocase(slice_trim(media), SLICE("application/x-www-form-urlencoded"));
-}
-
-/* application/json, text/json and the +json suffix (RFC 6839 3.1). */
-static bool is_json(const struct http_request *http)
-{
-    struct slice type = http_request_header(http, SLICE("content-type")), media;
-    if (!slice_cut(&type, ';', &media))
-        return false;
-    media = slice_trim(media);
-    if (media.len > 5 && slice_equal_nocase(slice_from(media, media.len - 5), SLICE("+json")))
-        return true;
-    return slice_equal_nocase(media, SLICE("application/json")) || slice_equal_nocase(media, SLICE("text/json"));
-}
-
 /* --- forms --- */
 
-/* Parses the body into b->form, unless it is there already. */
-static int read_form(struct bodies *b, const struct http_request *http, struct form_fault *fault_out)
+/* Parses the unpacked body into b->form, unless it is there already. */
+static int read_form(struct bodies *b, const struct bind_req *r, struct form_fault *fault_out)
 {
+    const struct http_request *http = r->http;
     if (b->form_there && memcmp(&b->form_of, &http->id, sizeof(http->id)) == 0)
         return 0;
     b->form_there = false;
     form_free(&b->form);
-    if (form_parse(http->body, &b->form, fault_out) != 0)
+    if (form_parse(content_bytes(&r->content, http), &b->form, fault_out) != 0)
         return -1;
     b->form_there = true;
     b->form_of = http->id;
@@ -126,7 +109,7 @@ static void push_lists(lua_State *L, const struct form_pairs *pairs)
 
 void bind_body_push_pairs(lua_State *L, struct slice text, const char *what, bool lists)
 {
-    struct bodies *b = bodies_of(L);
+    struct bodies *b = bodies_of(state_of(L));
     struct form_fault fault;
     form_free(&b->scratch);
     if (form_parse(text, &b->scratch, &fault) != 0)
@@ -138,7 +121,7 @@ void bind_body_push_pairs(lua_State *L, struct slice text, const char *what, boo
 
 void bind_body_push_cookies(lua_State *L, struct slice header)
 {
-    struct bodies *b = bodies_of(L);
+    struct bodies *b = bodies_of(state_of(L));
     struct form_fault fault;
     form_free(&b->scratch);
     if (form_parse_cookies(header, &b->scratch, &fault) != 0)
@@ -148,15 +131,23 @@ void bind_body_push_cookies(lua_State *L, struct slice header)
 
 int bind_body_form(lua_State *L)
 {
-    const struct http_request *http = bind_req_check(L, 1)->http;
-    if (!is_form(http))
-        return script_error_problem(L, 415, "expected a form of type application/x-www-form-urlencoded");
-    struct bodies *b = bodies_of(L);
+    struct bind_req *r = bind_req_check(L, 1);
+    struct slice type = bind_content_type(L, r->http);
+    struct bodies *b = bodies_of(state_of(L));
     struct form_fault fault;
-    if (read_form(b, http, &fault) != 0)
-        return script_error_problem(L, 400, "the form is malformed at byte %zu: %s", fault.offset + 1, fault.what);
-    push_firsts(L, &b->form);
-    push_lists(L, &b->form);
+    const struct form_pairs *pairs = &b->form;
+    if (bind_part_is_type(type)) {
+        pairs = bind_part_fields(L);
+    } else if (!bind_content_is_form(type)) {
+        return script_error_problem(L, 415,
+                                    "expected a form of type application/x-www-form-urlencoded or multipart/form-data");
+    } else {
+        bind_content_bytes(L, r);
+        if (read_form(b, r, &fault) != 0)
+            return script_error_problem(L, 400, "the form is malformed at byte %zu: %s", fault.offset + 1, fault.what);
+    }
+    push_firsts(L, pairs);
+    push_lists(L, pairs);
     return 2;
 }
 
@@ -166,43 +157,60 @@ int bind_body_form(lua_State *L)
  * The JSON text of a request: the body, whatever its type says (curl -d sends JSON as a form); but where a provider
  * sends JSON inside a form (GitHub, Slack), the field named payload.
  */
-static struct slice json_text(lua_State *L, const struct http_request *http)
+static struct slice json_text(struct bodies *b, const struct bind_req *r)
 {
     struct form_fault fault;
-    if (!is_form(http) || read_form(bodies_of(L), http, &fault) != 0)
-        return http->body;
-    struct slice payload = form_first(&bodies_of(L)->form, SLICE("payload"));
-    return payload.at != NULL ? payload : http->body;
+    struct slice body = content_bytes(&r->content, r->http);
+    if (!bind_content_is_form(http_request_header(r->http, SLICE("content-type"))) || read_form(b, r, &fault) != 0)
+        return body;
+    struct slice payload = form_first(&b->form, SLICE("payload"));
+    return payload.at != NULL ? payload : body;
 }
 
-static const struct json_reader *json_of(lua_State *L, const struct http_request *http)
+const struct json_reader *bind_body_reader(struct state *s, struct bind_req *r, struct bind_body_fault *fault_out)
 {
-    struct bodies *b = bodies_of(L);
+    struct bodies *b = bodies_of(s);
     struct json_fault fault;
-    if (b->json_there && memcmp(&b->json_of, &http->id, sizeof(http->id)) == 0)
+    if (b->json_there && memcmp(&b->json_of, &r->http->id, sizeof(b->json_of)) == 0)
         return b->reader;
+    if (content_read(&r->content, r->http, r->max_body, r->memory) != 0) {
+        fault_out->status = r->content.status;
+        snprintf(fault_out->words, sizeof(fault_out->words), "%s", r->content.words);
+        return NULL;
+    }
     b->json_there = false;
-    if (json_parse(b->reader, json_text(L, http), &fault) != 0) {
+    if (json_parse(b->reader, json_text(b, r), &fault) != 0) {
         json_reader_trim(b->reader);
-        script_error_problem(L, 400, "the body is not valid JSON: line %zu, column %zu: %s", fault.line, fault.column,
-                             fault.what);
+        fault_out->status = 400;
+        snprintf(fault_out->words, sizeof(fault_out->words), "the body is not valid JSON: line %zu, column %zu: %s",
+                 fault.line, fault.column, fault.what);
+        return NULL;
     }
     b->json_there = true;
-    b->json_of = http->id;
+    b->json_of = r->http->id;
     return b->reader;
+}
+
+static const struct json_reader *json_of(lua_State *L, struct bind_req *r)
+{
+    struct bind_body_fault fault;
+    const struct json_reader *reader = bind_body_reader(state_of(L), r, &fault);
+    if (reader == NULL)
+        script_error_problem(L, fault.status, "%s", fault.words);
+    return reader;
 }
 
 int bind_body_json(lua_State *L)
 {
     struct json_walk walk;
-    json_walk_root(json_of(L, bind_req_check(L, 1)->http), &walk);
+    json_walk_root(json_of(L, bind_req_check(L, 1)), &walk);
     bind_json_push_walk(L, &walk, false);
     return 1;
 }
 
 int bind_body_pick(lua_State *L)
 {
-    const struct http_request *http = bind_req_check(L, 1)->http;
+    struct bind_req *r = bind_req_check(L, 1);
     int count = lua_gettop(L) - 1;
     luaL_argcheck(L, count > 0, 2, "expected a JSON pointer such as \"/a/b\"");
     luaL_checkstack(L, count + 8, "too many pointers");
@@ -213,7 +221,7 @@ int bind_body_pick(lua_State *L)
         if (wrong != NULL)
             return luaL_argerror(L, i, wrong);
     }
-    const struct json_reader *reader = json_of(L, http);
+    const struct json_reader *reader = json_of(L, r);
     for (int i = 2; i <= count + 1; i++) {
         struct json_walk walk;
         struct slice pointer;
@@ -228,11 +236,20 @@ int bind_body_pick(lua_State *L)
 
 int bind_body_data(lua_State *L)
 {
-    const struct http_request *http = bind_req_check(L, 1)->http;
-    if (is_json(http))
+    struct bind_req *r = bind_req_check(L, 1);
+    struct slice type = bind_content_type(L, r->http);
+    if (bind_content_is_json(type))
         return bind_body_json(L);
-    if (is_form(http))
+    if (bind_content_is_form(type))
         return bind_body_form(L);
-    lua_pushlstring(L, http->body.at, http->body.len);
+    if (bind_part_is_type(type)) {
+        bind_body_form(L);
+        lua_pushcfunction(L, bind_part_files);
+        lua_pushvalue(L, 1);
+        lua_call(L, 1, 1);
+        return 3;
+    }
+    struct slice body = bind_content_bytes(L, r);
+    lua_pushlstring(L, body.at, body.len);
     return 1;
 }

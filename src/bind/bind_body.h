@@ -13,10 +13,22 @@
 int bind_body_json(lua_State *L); /* req:json() → the value; JSON's null is json.null */
 int bind_body_pick(lua_State *L); /* req:pick(pointer, ...) → a value each; missing and null are nil */
 int bind_body_form(lua_State *L); /* req:form() → name → first value; and name → list of all values */
-int bind_body_data(lua_State *L); /* req:data() → by content type: as json, as form, else the body's bytes */
+/* req:data() → by content type: as json; as form, and the files of a multipart one behind it; else the body's bytes */
+int bind_body_data(lua_State *L);
+
+struct bind_body_fault {
+    int status;
+    char words[200];
+};
+
+/*
+ * The body as JSON, as the methods above read it (a form's payload included), parsed at most once for all who ask.
+ * Runs no Lua. Good until another request's body is parsed in this state; NULL: it is none, and why.
+ */
+const struct json_reader *bind_body_reader(struct state *s, struct bind_req *r, struct bind_body_fault *fault_out);
 
 /* The request has ended: what was parsed of its body goes, and with it what the parsers hold above 1 MiB. */
-void bind_body_forget(lua_State *L, const struct uuid *id);
+void bind_body_forget(struct state *s, const struct uuid *id);
 
 /*
  * Pushes name → value of urlencoded text, kept until the next call here, and a second table name → list if `lists`.

@@ -6,6 +6,8 @@
 #include "bind/bind_req.h"
 #include "base/panic.h"
 #include "bind/bind_body.h"
+#include "bind/bind_content.h"
+#include "bind/bind_part.h"
 #include "bind/bind_save.h"
 #include "script/error.h"
 #include <lauxlib.h>
@@ -78,12 +80,20 @@ void bind_req_push(lua_State *L, struct bind_req *r)
 void bind_req_end(struct bind_req *r)
 {
     struct object *o = (struct object *)r->userdata;
+    content_free(&r->content);
+    if (o == NULL && r->state != NULL)
+        bind_body_forget(r->state, &r->http->id);
     if (o == NULL)
         return;
     r->userdata = NULL;
     o->req = NULL;
-    bind_body_forget(o->main, &r->http->id);
+    bind_body_forget(state_of(o->main), &r->http->id);
     luaL_unref(o->main, LUA_REGISTRYINDEX, o->anchor);
+}
+
+struct bind_req *bind_req_of(void *object)
+{
+    return ((struct object *)object)->req;
 }
 
 struct bind_req *bind_req_check(lua_State *L, int index)
@@ -107,7 +117,7 @@ bool bind_req_bytes(void *object, struct slice *bytes_out)
     const struct object *o = object;
     if (o->req == NULL)
         return false;
-    *bytes_out = o->req->http->body;
+    *bytes_out = content_bytes(&o->req->content, o->req->http);
     return true;
 }
 
@@ -233,6 +243,12 @@ static int push_kept(lua_State *L, struct object *o, enum field which)
     return 1;
 }
 
+static void push_body(lua_State *L, struct bind_req *r)
+{
+    struct slice body = r->verifying ? r->http->body : bind_content_bytes(L, r);
+    lua_pushlstring(L, body.at, body.len);
+}
+
 static int push_field(lua_State *L, struct object *o, enum field which)
 {
     const struct http_request *http = o->req->http;
@@ -261,7 +277,7 @@ static int push_field(lua_State *L, struct object *o, enum field which)
         push_slice(L, http->ip);
         return 1;
     case FIELD_BODY:
-        lua_pushlstring(L, http->body.at, http->body.len);
+        push_body(L, o->req);
         return 1;
     case FIELD_RECEIVED_AT:
         lua_pushnumber(L, (double)(http->received_at.ns / 1000) / 1e6);
@@ -279,7 +295,7 @@ static int push_field(lua_State *L, struct object *o, enum field which)
 /* req:save(path [, { overwrite, mkdir }]) → path; or nil and why */
 static int save(lua_State *L)
 {
-    bind_req_check(L, 1);
+    bind_content_bytes(L, bind_req_check(L, 1));
     return bind_save(L, "req:save", bind_req_bytes);
 }
 
@@ -300,19 +316,14 @@ static int all_headers(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    {"all_headers", all_headers},
-    {"json", bind_body_json},
-    {"pick", bind_body_pick},
-    {"form", bind_body_form},
-    {"data", bind_body_data},
-    {"save", save},
-    {NULL, NULL},
+    {"all_headers", all_headers}, {"json", bind_body_json},   {"pick", bind_body_pick}, {"form", bind_body_form},
+    {"data", bind_body_data},     {"files", bind_part_files}, {"save", save},           {NULL, NULL},
 };
 
 static int unknown_field(lua_State *L)
 {
-    static const char *const later[] = {"files", "xml", "keep", "stream"};
-    static const char *const callable[] = {"all_headers", "json", "pick", "form", "data", "save"};
+    static const char *const later[] = {"xml", "keep", "stream"};
+    static const char *const callable[] = {"all_headers", "json", "pick", "form", "data", "files", "save"};
     struct slice name;
     name.at = luaL_checklstring(L, 2, &name.len);
     for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
@@ -384,6 +395,7 @@ void bind_req_register(lua_State *L)
     lua_pushliteral(L, "req");
     lua_setfield(L, -2, "__metatable");
     lua_rawset(L, LUA_REGISTRYINDEX);
+    bind_part_register(L);
     lua_pushlightuserdata(L, (void *)&headers_meta);
     lua_createtable(L, 0, 2);
     set_function(L, "__index", headers_index);

@@ -6,6 +6,7 @@
 #ifndef CRESCENT_BIND_BIND_REQ_H
 #define CRESCENT_BIND_BIND_REQ_H
 
+#include "http/content.h"
 #include "http/request.h"
 #include "policy/verify.h"
 #include "route/router.h"
@@ -17,6 +18,11 @@ struct bind_req {
     struct verify_auth *auth;
     struct slice event_type; /* at == NULL: none */
     void **userdata;         /* the Lua object's pointer to this, or NULL: bind_req_end clears both ways */
+    struct state *state;     /* where its body is parsed without an object, or NULL */
+    struct content content;  /* the body unpacked, once somebody has asked */
+    size_t max_body;         /* of the endpoint */
+    struct body_memory *memory;
+    bool verifying; /* a script's own verifier runs: req.body is what was sent, as it was signed */
 };
 
 /* Puts the types of req into the registry; once per state, before any bind_req_push. [-0,+0,m] */
@@ -27,9 +33,12 @@ void bind_req_push(lua_State *L, struct bind_req *r);
 void bind_req_end(struct bind_req *r);
 /* The request behind argument `index`, or a Lua error. */
 struct bind_req *bind_req_check(lua_State *L, int index);
+/* The request behind the userdata of a req, which its caller keeps alive; NULL: it has ended. */
+struct bind_req *bind_req_of(void *object);
 /*
  * The body of the request behind the object that bind_req_check has passed, and false when the request has ended. For
- * what goes on over waits: the object must be anchored meanwhile, the bytes are good until the next wait.
+ * what goes on over waits: the object must be anchored meanwhile, the bytes are good until the next wait. Unpacked
+ * already: the caller has asked bind_content_bytes first.
  */
 bool bind_req_bytes(void *object, struct slice *bytes_out);
 

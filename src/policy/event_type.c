@@ -1,6 +1,6 @@
 /*
  * event_type.c: see event_type.h.
- * Runs in: the worker. Fails: what has no type, or no text as its type, has SLICE_NONE; broken JSON is a fault.
+ * Runs in: the worker. Fails: what has no type, or no text as its type, has SLICE_NONE.
  */
 #include "policy/event_type.h"
 #include "codec/json.h"
@@ -30,16 +30,19 @@ static struct slice read_header(struct slice name, const struct http_request *re
     return SLICE_NONE;
 }
 
-struct slice event_type_read(const char *place, const struct http_request *req, struct json_reader *json,
-                             struct json_fault *fault_out)
+bool event_type_in_body(const char *place)
+{
+    return !slice_starts(slice_of(place), header_mark);
+}
+
+struct slice event_type_read(const char *place, const struct http_request *req, const struct json_reader *json)
 {
     struct slice text = slice_of(place);
     struct json_walk walk;
     struct json_token token;
-    fault_out->what = NULL;
-    if (slice_starts(text, header_mark))
+    if (!event_type_in_body(place))
         return read_header(slice_from(text, header_mark.len), req);
-    if (req->body.len == 0 || json_parse(json, req->body, fault_out) < 0 || !json_walk_at(json, text, &walk))
+    if (json == NULL || !json_walk_at(json, text, &walk))
         return SLICE_NONE;
     json_next(&walk, &token);
     return token.kind == JSON_STRING ? token.text : SLICE_NONE;

@@ -81,7 +81,12 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
     ex->handler = NULL;
     ex->auth = (struct verify_auth){.by = SLICE_NONE};
     ex->event_type = event_type;
-    ex->bind = (struct bind_req){&ex->view, &ex->match, &ex->auth, SLICE_NONE, NULL};
+    ex->bind = (struct bind_req){.http = &ex->view,
+                                 .match = &ex->match,
+                                 .auth = &ex->auth,
+                                 .event_type = SLICE_NONE,
+                                 .state = s->host.state,
+                                 .memory = &s->body_memory};
     ex->step = 0;
     ex->outcome = STEP_NEXT;
     ex->starting = ex->over = ex->gone = false;

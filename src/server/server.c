@@ -5,7 +5,6 @@
 #include "server/server.h"
 #include "base/log.h"
 #include "base/panic.h"
-#include "codec/json.h"
 #include "server/http2_proof.h"
 #include "server/listener.h"
 #include "server/pipeline.h"
@@ -109,6 +108,7 @@ struct server *server_new(const struct server_host *host, struct error *err)
     counters_set(s->counters, COUNTER_streams, 0); /* those of a worker before this one went with it */
     http_response_init(&s->response);
     connections_init(&s->connections, host->loop, s->counters);
+    body_memory_open(&s->body_memory, host->area, host->slot, host->config->limits.body_memory);
     signal(SIGPIPE, SIG_IGN); /* libh2o writes with writev */
 
     struct error why = {""};
@@ -124,7 +124,6 @@ struct server *server_new(const struct server_host *host, struct error *err)
         free(s);
         return NULL;
     }
-    s->json = json_reader_new();
     listener_open(s);
     sweep_start(s);
     return s;

@@ -9,10 +9,10 @@
 #include "server/access_record.h"
 #include "server/connections.h"
 #include "server/server.h"
+#include "shm/body_memory.h"
 #include <h2o.h>
 
 struct exchange;
-struct json_reader;
 struct tls;
 
 struct listener {
@@ -42,6 +42,7 @@ struct server {
     mono_t turns_free_until; /* they did not take it lately: not left to them before then */
 
     struct connections connections;
+    struct body_memory body_memory;
     struct list waiting;    /* exchanges whose task is suspended */
     struct list answering;  /* exchanges whose answer is on its way */
     struct list streaming;  /* exchanges whose answer is still being written */
@@ -61,7 +62,6 @@ struct server {
     struct http_response response;
     struct buf room;
     struct buf dev_notes; /* of the problem that is answered next: see dev_page.h */
-    struct json_reader *json;
 
     int push_handle, push_verify, push_stream; /* registry references of steps.c */
 

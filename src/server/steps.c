@@ -4,6 +4,7 @@
  */
 #include "server/steps.h"
 #include "base/panic.h"
+#include "bind/bind_body.h"
 #include "bind/bind_reply.h"
 #include "bind/bind_verify.h"
 #include "codec/json.h"
@@ -163,6 +164,7 @@ enum step_result steps_size(struct exchange *ex)
     size_t bound = exchange_endpoint(ex)->max_body, server_bound = ex->server->host.config->limits.body;
     if (server_bound < bound)
         bound = server_bound;
+    ex->bind.max_body = bound;
     if (ex->view.body.len <= bound)
         return STEP_NEXT;
     char words[64];
@@ -174,10 +176,18 @@ enum step_result steps_size(struct exchange *ex)
 
 /* --- tasks ------------------------------------------------------------------------------------------------------ */
 
+/* RFC 9110 15.5.16: a body in a coding that is not known is told which ones are. */
+static void accept_codings(struct exchange *ex, int status)
+{
+    if (status == 415 && ex->bind.content.status == 415)
+        CHECK(http_response_add(&ex->server->response, SLICE("accept-encoding"), SLICE(CONTENT_ACCEPTED), NULL) == 0);
+}
+
 static enum step_result answer_error(struct exchange *ex, const struct script_error *e)
 {
     access_script_error(ex, e);
     exchange_response(ex);
+    accept_codings(ex, e->status);
     exchange_problem(ex, e->status, e->detail.len > 0 ? buf_slice(&e->detail) : SLICE_NONE,
                      e->members.len > 0 ? buf_slice(&e->members) : SLICE_NONE);
     return STEP_DONE;
@@ -245,6 +255,7 @@ static void verified(enum task_end end, lua_State *co, int count, void *cookie)
     struct exchange *ex = cookie;
     CHECK(ex->magic == EXCHANGE_MAGIC);
     ex->task = NULL;
+    ex->bind.verifying = false;
     if (end == TASK_FAILED) {
         ex->refused = REASON_verifier_failed;
         access_refused(ex, REASON_verifier_failed);
@@ -263,7 +274,8 @@ enum step_result steps_verify(struct exchange *ex)
     const struct verifier *v = exchange_endpoint(ex)->verify;
     if (v == NULL)
         return STEP_NEXT;
-    if (verify_needs_lua(v))
+    ex->bind.verifying = verify_needs_lua(v);
+    if (ex->bind.verifying)
         return steps_task(ex, ex->server->push_verify, verified, answer_unstarted);
     enum reason reason = REASON_none;
     if (verify_check(v, &ex->view, ex->view.received_at, &ex->auth, &reason) == VERDICT_PASS)
@@ -273,30 +285,36 @@ enum step_result steps_verify(struct exchange *ex)
 
 /* --- events ----------------------------------------------------------------------------------------------------- */
 
-/* 0, or -1 with the fault: a body that must say the type and is no JSON. */
-static int read_event_type(struct exchange *ex, const char *place, struct json_fault *fault_out)
+/* 0, or -1 with the fault: a body that must say the type and is no JSON, or cannot be unpacked. */
+static int read_event_type(struct exchange *ex, const char *place, struct bind_body_fault *fault_out)
 {
-    struct slice type = event_type_read(place, &ex->view, ex->server->json, fault_out);
-    bool header = slice_starts(slice_of(place), SLICE("header:"));
-    if (type.at != NULL && !header) { /* it lies in the reader */
+    const struct json_reader *json = NULL;
+    bool in_body = event_type_in_body(place);
+    if (in_body && ex->view.body.len > 0 &&
+        (json = bind_body_reader(ex->server->host.state, &ex->bind, fault_out)) == NULL)
+        return -1;
+    struct slice type = event_type_read(place, &ex->view, json);
+    if (type.at != NULL && in_body) { /* it lies in the reader */
         buf_clear(&ex->event_type);
         buf_add_slice(&ex->event_type, type);
         buf_add_char(&ex->event_type, '\0'); /* so that an empty type still has memory */
         type = (struct slice){ex->event_type.at, type.len};
     }
-    json_reader_trim(ex->server->json); /* a large body's memory; the type is copied */
     ex->bind.event_type = type;
-    return fault_out->what == NULL ? 0 : -1;
+    return 0;
 }
 
 /* To acknowledge it as one that nobody wants would lose an event with a 2xx. */
-static enum step_result refuse_untyped(struct exchange *ex, const struct json_fault *fault)
+static enum step_result refuse_untyped(struct exchange *ex, const struct bind_body_fault *fault)
 {
-    char words[200];
-    snprintf(words, sizeof(words), "the body is not valid JSON: line %zu, column %zu: %s", fault->line, fault->column,
-             fault->what);
     exchange_response(ex);
-    exchange_refuse(ex, REASON_bad_request, words);
+    accept_codings(ex, fault->status);
+    exchange_refuse(ex,
+                    fault->status == 413   ? REASON_body_too_large
+                    : fault->status == 415 ? REASON_unknown_coding
+                    : fault->status == 503 ? REASON_body_memory
+                                           : REASON_bad_request,
+                    fault->words);
     return STEP_DONE;
 }
 
@@ -306,7 +324,7 @@ enum step_result steps_events(struct exchange *ex)
     const char *place = e->event_type;
     if (place == NULL && e->verify != NULL)
         place = verify_event_type(e->verify);
-    struct json_fault fault;
+    struct bind_body_fault fault;
     if (place != NULL && read_event_type(ex, place, &fault) != 0 && e->events != NULL)
         return refuse_untyped(ex, &fault);
     if (e->events == NULL || event_type_wanted(ex->bind.event_type, e->events, e->event_count))

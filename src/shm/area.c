@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define AREA_MAGIC 0x746e656373657243ULL /* "Crescent" */
-#define AREA_VERSION 3
+#define AREA_VERSION 4
 /* The children trust that the file keeps its size: a shorter one would end them by SIGBUS. */
 #define AREA_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
@@ -154,6 +154,7 @@ void area_reset_worker(struct area *a, uint32_t number)
     atomic_store(&w->progress.script_version, 0);
     memset(w->progress.name, 0, sizeof(w->progress.name));
     counters_forget(&w->counters);
+    atomic_store(&a->body_memory[number], 0);
     atomic_store(&w->accepts, 0);
     atomic_store(&w->open, 0);
     atomic_store(&w->words_end, 0);

@@ -40,12 +40,13 @@ struct area {
     /* The generation words: live scripts; 0 = none yet. One for each edition of configuration and binary (modulo their
      * number), so that in an upgrade old workers stay on what they can load; written by that edition's keeper. */
     _Alignas(64) _Atomic uint64_t generation[AREA_EDITIONS];
-    _Alignas(64) struct counters keeper; /* the keeper's own counters */
-    _Alignas(64) struct tickets tickets; /* written by the supervisor */
-    int64_t started;                     /* wall clock, ns; written by the first supervisor */
-    struct tape_bell bell;               /* of who reads the tapes */
-    _Atomic uint64_t log_lost;           /* lines that could not be written; added to by the keeper's writer thread */
-    struct tape tape;                    /* the supervisor's lines */
+    _Alignas(64) struct counters keeper;      /* the keeper's own counters */
+    _Alignas(64) struct tickets tickets;      /* written by the supervisor */
+    int64_t started;                          /* wall clock, ns; written by the first supervisor */
+    struct tape_bell bell;                    /* of who reads the tapes */
+    _Atomic uint64_t body_memory[AREA_SLOTS]; /* bytes of bodies that a worker holds (shm/body_memory); worker */
+    _Atomic uint64_t log_lost; /* lines that could not be written; added to by the keeper's writer thread */
+    struct tape tape;          /* the supervisor's lines */
     struct area_worker worker[AREA_SLOTS];
 };
 

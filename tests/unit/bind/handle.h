@@ -98,7 +98,7 @@ static inline void new_request(const char *query, const char *type, const char *
                                  .id = uuid_new(wall_now())};
     match = (struct router_match){.names = {SLICE("id")}, .values = {SLICE("7")}, .param_count = 1};
     auth = (struct verify_auth){0};
-    request = (struct bind_req){&http, &match, &auth, SLICE_NONE, NULL};
+    request = (struct bind_req){.http = &http, .match = &match, .auth = &auth, .max_body = 1 << 20};
     if (type != NULL)
         header("content-type", type);
 }

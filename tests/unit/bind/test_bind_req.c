@@ -56,7 +56,6 @@ static void unknown_fields_and_assignment_are_errors_in_words(void **state)
     new_request(NULL, NULL, "");
     expect_raised("local x = req.boddy", 500, "hooks/t.lua:1: req has no field 'boddy'; did you mean 'body'?");
     expect_raised("local x = req.pikc", 500, "did you mean 'pick'?");
-    expect_raised("local x = req:files()", 500, "req.files is not in this version of crescent");
     expect_raised("req.body = 'x'", 500, "hooks/t.lua:1: req is read-only");
     expect_raised("local x = req[1]", 500, "");
     expect_raised("req.json()", 500, "expected req");

@@ -170,7 +170,7 @@ static void a_request_that_ends_meanwhile_is_an_error(void **state)
     new_request(NULL, NULL, "");
     first_http = http;
     first_http.body = (struct slice){body, LARGE};
-    first = (struct bind_req){&first_http, &match, &auth, SLICE_NONE, NULL};
+    first = (struct bind_req){.http = &first_http, .match = &match, .auth = &auth};
     lua_State *L = state_lua(lua);
     bind_req_push(L, &first);
     lua_getfield(L, -1, "save");
