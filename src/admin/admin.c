@@ -8,12 +8,15 @@
 #include "crypto/equal.h"
 #include "http/problem.h"
 #include "http/response.h"
+#include "io/timeout.h"
 #include <arpa/inet.h>
 #include <h2o.h>
 #include <h2o/http1.h>
 
 #define CONNECTIONS_MAX 100 /* of each listener: whoever fills the one leaves the other */
 #define REQUEST_MAX (64u << 10)
+#define LEAVE_TIME \
+    DUR_MS(500)       /* for requests that have just been sent; idle connections are not waited for any longer */
 #define TIME_MS 10000 /* for a whole request, and between two */
 
 struct face { /* one of the two listeners */
@@ -29,7 +32,11 @@ struct admin {
     h2o_globalconf_t config;
     h2o_context_t context;
     struct face operators, health;
-    bool draining;
+    bool draining, leaving;
+    struct timeout leave;
+    mono_t leave_by;
+    void (*gone)(void *cookie);
+    void *gone_cookie;
 };
 
 struct admin_handler {
@@ -96,6 +103,29 @@ void admin_drain(struct admin *a)
     a->draining = true;
 }
 
+static void on_leave(struct timeout *t)
+{
+    struct admin *a = CONTAINER_OF(t, struct admin, leave);
+    mono_t now = loop_now(a->host.loop);
+    if (a->operators.connections + a->health.connections == 0 || !mono_before(now, a->leave_by))
+        a->gone(a->gone_cookie);
+    else
+        timeout_set(a->host.loop, &a->leave, mono_add(now, DUR_MS(5)), on_leave);
+}
+
+void admin_leave(struct admin *a, void (*gone)(void *cookie), void *cookie)
+{
+    if (a->leaving)
+        return;
+    mono_t now = loop_now(a->host.loop);
+    a->leaving = true;
+    a->gone = gone;
+    a->gone_cookie = cookie;
+    a->leave_by = mono_add(now, LEAVE_TIME);
+    h2o_context_request_shutdown(&a->context);
+    timeout_set(a->host.loop, &a->leave, now, on_leave);
+}
+
 /* --- connections -------------------------------------------------------------------------------------------------- */
 
 static void on_close(void *data)
@@ -109,6 +139,10 @@ static void on_accept(h2o_socket_t *listener, const char *err)
     struct face *f = listener->data;
     if (err != NULL)
         return;
+    if (f->admin->leaving) {
+        h2o_socket_read_stop(listener);
+        return;
+    }
     h2o_socket_t *socket = h2o_evloop_socket_accept(listener);
     if (socket == NULL)
         return;

@@ -25,5 +25,8 @@ struct admin_host { /* all of it outlives the admin */
 struct admin *admin_new(const struct admin_host *host);
 /* From now on this node is not ready: load balancers should send elsewhere. */
 void admin_drain(struct admin *a);
+/* Another one takes its place: accepts no more (who knocks waits for that one), answers who is in, and calls gone when
+ * nobody is left, or after a moment. */
+void admin_leave(struct admin *a, void (*gone)(void *cookie), void *cookie);
 
 #endif

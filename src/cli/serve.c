@@ -13,6 +13,9 @@
 #include "cli/print.h"
 #include "ipc/heritage.h"
 #include "load/limit.h"
+#include "supervise/binary.h"
+#include "supervise/notify.h"
+#include "supervise/offer.h"
 #include "supervise/spawn.h"
 #include "supervise/supervise.h"
 #include <errno.h>
@@ -20,8 +23,6 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define CONFIG_TEXT_MAX (8u << 20)
 
 /* --- the config child --- */
 
@@ -81,7 +82,7 @@ static int answer(const struct order *o, int out)
         options.inherited[options.inherited_count++] = *one;
     int code = config_load(&options, true, &config, &err);
     if (code == CLI_DONE) {
-        config_write(&config, &text);
+        offer_write(&config, &text);
         if (fd_write_all(out, buf_slice(&text)) != 0)
             code = print_fail(CLI_FAILED, "config: %s", strerror(errno));
         log_open(STDERR_FILENO, config.log_level, "config", isatty(STDERR_FILENO) == 1);
@@ -113,7 +114,7 @@ int cmd_config(int argc, char **argv)
 /* --- the supervisor to be --- */
 
 /* Starts the child and waits for its end; 0 when it has written the configuration, else the exit code. */
-static int run_child(int command_line, int out)
+static int run_child(int command_line, int out, int binary)
 {
     struct heritage h = {.kind = HERITAGE_CONFIG,
                          .supervisor = HERITAGE_NO_FD,
@@ -125,7 +126,7 @@ static int run_child(int command_line, int out)
     struct error err;
     pid_t pid;
     int status;
-    if (spawn_self(&h, NULL, &pid, NULL, &err) != 0)
+    if (spawn_child(&(struct spawn){.heritage = &h, .binary = binary, .words = -1}, &pid, &err) != 0)
         return print_fail(CLI_FAILED, "%s", err.text);
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
@@ -153,63 +154,54 @@ static int make_files(int argc, char **argv, const struct sockets *handed, int *
     return *out_out < 0 ? error_errno(err, "memory file") : 0;
 }
 
-/* Takes what the child wrote: parsed, and sealed for the other children. */
-static int take_config(int out, struct config *config_out, int *text_out, struct error *err)
-{
-    struct buf text = {0};
-    int done = lseek(out, 0, SEEK_SET) == 0 ? fd_read_all(out, CONFIG_TEXT_MAX, &text, err) : -1;
-    if (done == 0)
-        done = config_read(buf_slice(&text), config_out, err);
-    if (done == 0 && (*text_out = fd_sealed("crescent-configuration", buf_slice(&text), err)) < 0) {
-        config_free(config_out);
-        done = -1;
-    }
-    if (text.len > 0)
-        explicit_bzero(text.at, text.len);
-    buf_free(&text);
-    return done;
-}
-
-static int read_config(int argc, char **argv, const struct sockets *handed, struct config *config_out, int *text_out)
+static int read_config(int command_line, int out, int binary, struct offer_taken *taken_out)
 {
     struct error err;
-    int command_line = -1, out = -1;
-    int code = make_files(argc, argv, handed, &command_line, &out, &err) == 0 ? run_child(command_line, out)
-                                                                              : print_fail(CLI_FAILED, "%s", err.text);
-    if (code == CLI_DONE && take_config(out, config_out, text_out, &err) != 0)
+    int code = run_child(command_line, out, binary);
+    if (code == CLI_DONE && offer_take(out, taken_out, &err) != 0)
         code = print_fail(CLI_FAILED, "%s", err.text);
-    fd_close(&command_line);
-    fd_close(&out);
     return code;
+}
+
+/* Takes what of `start` is there, in any case. */
+static int serve(struct supervise_start *start, int argc, char **argv)
+{
+    struct error err;
+    struct offer_taken taken;
+    int out = -1;
+    int code = CLI_FAILED;
+    if ((start->binary = binary_running(&err)) >= 0 &&
+        make_files(argc, argv, &start->sockets, &start->command_line, &out, &err) == 0)
+        code = read_config(start->command_line, out, start->binary, &taken);
+    else
+        print_fail(CLI_FAILED, "%s", err.text);
+    fd_close(&out);
+    if (code != CLI_DONE) {
+        supervise_start_free(start);
+        return code;
+    }
+    log_open(STDERR_FILENO, taken.config.log_level, "supervisor", config_log_form(&taken.config));
+    if (taken.config.dev)
+        log_at(LOG_WARN, "--dev: answers show errors, tracebacks and routes to everybody who can connect");
+    if (taken.config.store != NULL)
+        log_at(LOG_WARN, "no store in this version: --store is not used yet", LOG_STR("store", taken.config.store));
+    start->config = taken.config;
+    start->config_text = taken.text;
+    start->binary_path = binary_path();
+    return supervise_run(start);
 }
 
 int cmd_serve(int argc, char **argv)
 {
+    struct supervise_start start = {.config_text = -1, .command_line = -1, .binary = -1, .notify = {.socket = -1}};
     struct options options;
-    struct config config;
-    struct supervise_given given = {.notify = {.socket = -1}};
     struct error err;
-    int text = -1;
     if (options_parse(argc, argv, &options, &err) != 0)
         return print_usage("serve", err.text);
     if (options.help)
         return cmd_help(2, (char *[]){(char *)"help", argv[0], NULL});
-    int code = CLI_FAILED;
-    if (notify_open(&given.notify, &err) != 0 || sockets_inherit(&given.sockets, &err) != 0)
-        print_fail(code, "%s", err.text);
-    else
-        code = read_config(argc, argv, &given.sockets, &config, &text);
-    if (code != CLI_DONE) {
-        supervise_given_free(&given);
-        return code;
-    }
-    log_open(STDERR_FILENO, config.log_level, "supervisor", config_log_form(&config));
-    if (config.dev)
-        log_at(LOG_WARN, "--dev: answers show errors, tracebacks and routes to everybody who can connect");
-    if (config.store != NULL)
-        log_at(LOG_WARN, "no store in this version: --store is not used yet", LOG_STR("store", config.store));
-    code = supervise_run(&config, text, &given);
-    fd_close(&text);
-    config_free(&config);
-    return code;
+    if (notify_open(&start.notify, &err) == 0 && sockets_inherit(&start.sockets, &err) == 0)
+        return serve(&start, argc, argv);
+    supervise_start_free(&start);
+    return print_fail(CLI_FAILED, "%s", err.text);
 }

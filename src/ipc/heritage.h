@@ -54,6 +54,8 @@ struct heritage {
     size_t socket_count;
 };
 
+/* Of the bytes' form: only a binary with the same one can be started with them. */
+uint32_t heritage_version(void);
 void heritage_write(const struct heritage *h, struct buf *out);
 /* Reads descriptor 3 and closes it; marks the descriptors it names close-on-exec. 0 or -1 with words. */
 int heritage_read(struct heritage *h_out, struct error *err);

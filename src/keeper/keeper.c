@@ -100,10 +100,28 @@ static void on_peer(struct link *l, const struct message *m, void *cookie)
     roster_peer(k->roster, &m->peer);
 }
 
+static void on_made_way(void *cookie)
+{
+    struct keeper *k = cookie;
+    loop_stop(k->loop);
+}
+
+static void make_way(struct keeper *k)
+{
+    if (k->admin != NULL)
+        admin_leave(k->admin, on_made_way, k);
+    else
+        loop_stop(k->loop);
+}
+
 /* The first: the workers leave, and load balancers should know. The second: they have left. */
 static void on_drain(struct link *l, const struct message *m, void *cookie)
 {
     struct keeper *k = cookie;
+    if (m->drain.replaced != 0) {
+        make_way(k);
+        return;
+    }
     if (k->draining)
         loop_stop(k->loop);
     k->draining = true;

@@ -38,6 +38,7 @@ struct reload {
     bool all;        /* the env values changed: the next round tries every script */
     bool trying_all; /* this one does */
     bool ask_env;    /* a file of theirs changed, or may have (a new keeper): have a trial read them */
+    bool relieves;   /* an upgrade: until the first flip, those of the edition before serve */
     bool changed;    /* the next snapshot differs from the live one */
     struct env_sources sources;
     struct stamp env_stamp;

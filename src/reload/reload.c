@@ -44,6 +44,10 @@ static void restore(struct reload *r, int fd, uint64_t generation)
         log_at(LOG_ERROR, "cannot use the live snapshot, loading the folder anew", LOG_STR("error", err.text));
         catalog_free(&r->catalog);
         fd_close(&fd);
+    } else if (atomic_load(area_generation(r->host.area)) == 0) {
+        /* Made under another configuration, or by another binary, whose workers still serve it: here all is tried. */
+        fd_close(&fd);
+        r->all = r->changed = r->relieves = true;
     } else {
         r->snapshot = fd;
         r->generation = generation;
@@ -316,5 +320,5 @@ struct reload_script reload_script_at(const struct reload *r, size_t i)
 
 bool reload_is_live(const struct reload *r)
 {
-    return r->generation != 0;
+    return r->generation != 0 || r->relieves;
 }

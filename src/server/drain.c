@@ -1,6 +1,12 @@
 /*
- * drain.c: see drain.h. In this order: who has knocked is let in, the listening sockets are closed, libh2o says goodbye
- * (once: a connection that came after it would not hear it), idle connections are closed.
+ * drain.c: see drain.h. In this order: who has knocked is let in (where nobody else would), the listening sockets are
+ * closed, HTTP/2 connections are told goodbye, idle connections are closed (where the server stops).
+ *
+ * The goodbye has two parts: a GOAWAY that names no last stream, so that the peer begins nothing more, and (a second
+ * later at the earliest) one that does, after which libh2o 2.2.5 lets the connection end with its last answer. The
+ * library sends the second by a timer of its own and drops what is still being received then, though it has promised to
+ * take it; so its timer is ours here. It forgets connections that come later (a handshake was under way); so what it
+ * did is repeated until nobody is left.
  */
 #include "server/drain.h"
 #include "base/panic.h"
@@ -11,6 +17,25 @@
 #include <sys/socket.h>
 
 #define LAST_CALL DUR_MS(200) /* a round trip, for handshakes that had begun */
+#define TICK DUR_MS(50)
+#define GOODBYE_WAIT DUR_S(1) /* between the two: a round trip, and time for requests that were on their way */
+#define IN_A_HURRY DUR_S(2)   /* so long before the end nothing is waited for any more, if it has not been before */
+
+/* --- goodbye ------------------------------------------------------------------------------------------------------ */
+
+static void say_goodbye(struct server *s, mono_t now, bool hurry)
+{
+    h2o_timeout_entry_t *second = &s->context.http2._graceful_shutdown_timeout;
+    if (s->goodbye.ns == MONO_NEVER.ns) {
+        h2o_context_request_shutdown(&s->context);
+        h2o_timeout_unlink(second);
+        s->goodbye = now;
+    } else if (mono_since(now, s->goodbye).ns >= GOODBYE_WAIT.ns && (hurry || !sweep_receiving(s))) {
+        second->cb(second);
+        second->cb = NULL; /* asked again, it tells those that have come since */
+        s->goodbye = MONO_NEVER;
+    }
+}
 
 /*
  * Connections that wait for nothing. One that has just been used gets a second, for a request may be on its way: its
@@ -31,50 +56,68 @@ static void close_idle(struct server *s, mono_t now, bool hurry)
     }
 }
 
+/* --- the drain ---------------------------------------------------------------------------------------------------- */
+
 static void drain_on(struct timeout *t)
 {
     struct server *s = CONTAINER_OF(t, struct server, drain);
     mono_t now = loop_now(s->host.loop);
-    bool late = !mono_before(now, s->drain_until);
-    if (s->listening) {
-        if (mono_before(now, s->last_call)) {
-            timeout_set(s->host.loop, &s->drain, s->last_call, drain_on);
-            return;
-        }
+    if (s->listening && !mono_before(now, s->last_call))
         listener_close(s);
-    }
     /* Who listens to events comes back by himself, and finds the next worker. */
+    bool late = !mono_before(now, s->drain_until);
     if (streaming_drain(s, late && !s->streams_stopped)) {
         s->streams_stopped = true;
-        timeout_set(s->host.loop, &s->drain, mono_add(now, DUR_MS(50)), drain_on);
+        timeout_set(s->host.loop, &s->drain, mono_add(now, TICK), drain_on);
         return;
     }
-    /* libh2o's GOAWAY would cut an upload that it promised to take, so it waits for those, up to half the time. */
-    bool half = mono_since(s->drain_until, now).ns < s->drain_half.ns;
-    if (!s->shutdown_asked && (half || !sweep_receiving(s))) {
-        s->shutdown_asked = true;
-        h2o_context_request_shutdown(&s->context);
-    }
-    if (s->shutdown_asked)
-        close_idle(s, now, half);
-    if (late || s->connections.count == 0) {
+    /* When it stops, half of the time is for waiting; replaced, all but the last moment is. */
+    bool hurry = mono_since(s->drain_until, now).ns < s->drain_hurry.ns;
+    if (s->replaced || !s->listening)
+        say_goodbye(s, now, hurry);
+    if (!s->replaced && !s->listening)
+        close_idle(s, now, hurry);
+    if (late || (s->connections.count == 0 && !s->listening)) {
         s->drained(s->drained_cookie);
         return;
     }
-    timeout_set(s->host.loop, &s->drain, mono_add(now, DUR_MS(50)), drain_on);
+    timeout_set(s->host.loop, &s->drain, mono_add(now, TICK), drain_on);
 }
 
-void server_drain(struct server *s, mono_t deadline, void (*drained)(void *cookie), void *cookie)
+/* The whole server stops, perhaps in the middle of a replacement. */
+static void stop(struct server *s, mono_t now)
 {
-    if (s->draining)
-        return;
+    dur_t half = {mono_since(s->drain_until, now).ns / 2};
+    s->drain_hurry = half;
+    s->last_call = mono_add(now, half.ns < LAST_CALL.ns ? half : LAST_CALL);
+    if (s->listening)
+        listener_last_call(s);
+}
+
+static void make_way(struct server *s, mono_t now, struct slice gone)
+{
+    dur_t half = {mono_since(s->drain_until, now).ns / 2};
+    s->drain_hurry = half.ns < IN_A_HURRY.ns ? half : IN_A_HURRY;
+    s->last_call = mono_add(now, half.ns < LAST_CALL.ns ? half : LAST_CALL);
+    listener_leave(s, gone);
+}
+
+void server_drain(struct server *s, const struct server_drain *how, void (*drained)(void *cookie), void *cookie)
+{
     mono_t now = loop_now(s->host.loop);
+    if (s->draining && (!s->replaced || how->replaced))
+        return;
+    if (!s->draining || mono_before(how->deadline, s->drain_until))
+        s->drain_until = how->deadline;
+    if (!s->draining)
+        s->goodbye = MONO_NEVER;
     s->draining = true;
-    s->drain_until = deadline;
-    s->drain_half = (dur_t){mono_since(deadline, now).ns / 2};
+    s->replaced = how->replaced;
     s->drained = drained;
     s->drained_cookie = cookie;
-    s->last_call = mono_add(now, s->drain_half.ns < LAST_CALL.ns ? s->drain_half : LAST_CALL);
-    listener_last_call(s);
-    timeout_set(s->host.loop, &s->drain, s->last_call, drain_on);
+    if (how->replaced)
+        make_way(s, now, how->gone);
+    else
+        stop(s, now);
+    timeout_set(s->host.loop, &s->drain, now, drain_on);
 }

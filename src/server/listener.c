@@ -160,6 +160,41 @@ void listener_last_call(struct server *s)
     update(s);
 }
 
+static void close_one(struct listener *l)
+{
+    h2o_socket_read_stop(l->sock);
+    h2o_socket_close(l->sock);
+}
+
+/* UNSAFE BYTES: gone has any length; what is left over is passed over. */
+static bool is_gone(const struct listener *l, struct slice gone)
+{
+    while (gone.len >= 4)
+        if (buf_take_u32(&gone, &(bool){false}) == l->from.listener)
+            return true;
+    return false;
+}
+
+void listener_leave(struct server *s, struct slice gone)
+{
+    size_t kept = 0;
+    timeout_clear(&s->pause);
+    for (size_t i = 0; i < s->listener_count; i++) {
+        struct listener *l = &s->listeners[i];
+        if (is_gone(l, gone)) {
+            s->listeners[kept] = *l;
+            s->listeners[kept].on = true;
+            s->listeners[kept].sock->data = &s->listeners[kept];
+            kept++;
+        } else {
+            close_one(l);
+        }
+    }
+    s->listener_count = kept;
+    s->listening = kept > 0;
+    update(s);
+}
+
 void listener_close(struct server *s)
 {
     s->listening = false;
@@ -169,8 +204,7 @@ void listener_close(struct server *s)
         struct listener *l = &s->listeners[i];
         for (int n = 0; n < ACCEPT_AT_LAST && accept_one(l); n++)
             continue;
-        h2o_socket_read_stop(l->sock);
-        h2o_socket_close(l->sock);
+        close_one(l);
     }
     free(s->listeners);
     s->listeners = NULL;

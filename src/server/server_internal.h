@@ -70,11 +70,12 @@ struct server {
     mono_t lag_minute;     /* begun then */
     dur_t lag, lag_before; /* longest pass in it; in the one before */
 
-    bool draining, shutdown_asked, streams_stopped;
+    bool draining, replaced, streams_stopped; /* see drain.h */
     struct timeout drain;
     mono_t drain_until;
-    mono_t last_call; /* the listening sockets are closed then */
-    dur_t drain_half;
+    mono_t last_call;  /* the listening sockets are closed then */
+    dur_t drain_hurry; /* so long before drain_until */
+    mono_t goodbye;    /* the first of the two GOAWAYs was sent; MONO_NEVER: the next is a first one */
     void (*drained)(void *cookie);
     void *drained_cookie;
 };

@@ -264,6 +264,6 @@ bool sweep_receiving(struct server *s)
 {
     struct look look;
     begin_look(s, &look, false);
-    look_at_requests(&look);
+    s->config.http2.callbacks.foreach_request(&s->context, look_at_request, &look);
     return look.receiving;
 }

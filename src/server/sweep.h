@@ -12,7 +12,7 @@
 struct server;
 
 void sweep_start(struct server *s);
-/* Whether a request is arriving on some connection now (a look of its own; cheap). */
+/* Whether a request is arriving on some HTTP/2 connection now (a look of its own; cheap). */
 bool sweep_receiving(struct server *s);
 
 #endif

@@ -17,19 +17,30 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
-void child_init(struct child *c, enum heritage_kind kind, uint32_t slot, uint32_t member)
+#define LEAVE_GRACE DUR_S(2) /* beyond its time: it takes its end itself */
+
+void child_init(struct child *c, enum heritage_kind kind, struct edition *e, uint32_t slot, uint32_t member)
 {
     *c = (struct child){.kind = kind,
+                        .edition = e,
                         .slot = slot,
                         .member = member,
+                        .incarnation = c->incarnation, /* of a place: what is under way to an earlier life stays odd */
+                        .max_run = e->config.limits.max_run,
                         .start_at = {0},
                         .silent_since = MONO_NEVER,
                         .died = MONO_NEVER,
+                        .leave_by = MONO_NEVER,
                         .orphaned = kind == HERITAGE_WORKER};
     if (kind == HERITAGE_KEEPER)
         snprintf(c->name, sizeof(c->name), "keeper");
     else
         snprintf(c->name, sizeof(c->name), "worker %u", member);
+}
+
+bool child_free(const struct child *c)
+{
+    return c->pid == 0 && c->edition == NULL;
 }
 
 static bool is_worker(const struct child *c)
@@ -42,24 +53,27 @@ static bool is_worker(const struct child *c)
 /* Forks; channel_end is the child's. */
 static int spawn(struct supervisor *s, struct child *c, int channel_end, struct error *err)
 {
-    struct snapshot_held live = snapshots_live(&s->snapshots, atomic_load(area_generation(s->area)));
+    struct edition *e = c->edition;
+    struct snapshot_held live = edition_snapshot(e, s->area, is_worker(c));
     struct heritage h = {.kind = c->kind,
                          .slot = c->slot,
                          .member = c->member,
                          .incarnation = c->incarnation,
+                         .edition = e->number,
                          .generation = live.generation,
                          .supervisor = channel_end,
                          .area = s->area_fd,
-                         .config = s->config_text,
+                         .config = e->config_text,
                          .snapshot = live.fd,
                          .wake = s->logbook.wake,
                          .extra = HERITAGE_NO_FD,
-                         .sockets = is_worker(c) ? s->sockets.worker : s->sockets.keeper,
-                         .socket_count = is_worker(c) ? s->sockets.worker_count : s->sockets.keeper_count};
+                         .sockets = is_worker(c) ? e->sockets.worker : e->sockets.keeper,
+                         .socket_count = is_worker(c) ? e->sockets.worker_count : e->sockets.keeper_count};
     char label[12];
+    struct spawn what = {.heritage = &h, .label = is_worker(c) ? label : NULL, .binary = e->binary, .words = -1};
 
     snprintf(label, sizeof(label), "%u", c->member);
-    return spawn_self(&h, is_worker(c) ? label : NULL, &c->pid, NULL, err);
+    return spawn_child(&what, &c->pid, err);
 }
 
 static int try_start(struct supervisor *s, struct child *c, struct error *err)
@@ -79,12 +93,12 @@ static int try_start(struct supervisor *s, struct child *c, struct error *err)
     return 0;
 }
 
-/* A channel between the keeper and this worker, if both run. */
+/* A channel between the keeper and this worker, if both run, from one configuration. */
 static void link_pair(struct supervisor *s, struct child *worker)
 {
     int ends[2];
 
-    if (s->keeper.pid == 0 || worker->pid == 0)
+    if (s->keeper.pid == 0 || worker->pid == 0 || worker->edition == NULL || s->keeper.edition != worker->edition)
         return;
     if (channel_pair(ends) != 0) { /* without its keeper a worker is of no use: its next life may have one */
         child_kill(worker, "no descriptors left for its link to the keeper");
@@ -127,7 +141,7 @@ void child_start(struct supervisor *s, struct child *c, mono_t now)
         link_pair(s, c);
         return;
     }
-    for (uint32_t i = 0; i < s->config->workers; i++)
+    for (uint32_t i = 0; i < s->places; i++)
         link_pair(s, &s->workers[i]);
 }
 
@@ -142,6 +156,29 @@ void child_send(struct child *c, const struct message *m)
 }
 
 /* --- death --- */
+
+void child_leave(struct supervisor *s, struct child *c, dur_t within, struct slice gone)
+{
+    struct message m = {.type = MESSAGE_drain,
+                        .drain = {.deadline_ms = (uint64_t)dur_ms_up(within), .replaced = 1, .gone = gone}};
+
+    c->edition = NULL;
+    c->start_at = MONO_NEVER;
+    c->leave_by = mono_add(mono_add(mono_now(), within), LEAVE_GRACE);
+    if (c->pid != 0 && is_worker(c))
+        atomic_store(&s->area->worker[c->slot].state, AREA_DRAINING);
+    child_send(c, &m);
+}
+
+void child_end(struct child *c)
+{
+    c->edition = NULL;
+    c->start_at = c->leave_by = MONO_NEVER;
+    channel_free(&c->channel);
+    if (c->pid != 0 && !c->doomed)
+        kill(c->pid, SIGKILL);
+    c->doomed = c->pid != 0;
+}
 
 void child_kill(struct child *c, const char *why)
 {
@@ -218,11 +255,11 @@ void child_died(struct supervisor *s, struct child *c, int status, mono_t now)
 
     c->pid = 0;
     bury(s, c, &r);
-    if (s->state >= SUPERVISOR_DRAINING) {
+    if (s->state >= SUPERVISOR_DRAINING || c->edition == NULL) { /* it was to leave */
+        if (status != 0 && !c->doomed)
+            log_death(c, pid, status, &r);
         c->ready = false;
         c->start_at = MONO_NEVER;
-        if (status != 0)
-            log_death(c, pid, status, &r);
         return;
     }
     log_death(c, pid, status, &r);
@@ -231,6 +268,7 @@ void child_died(struct supervisor *s, struct child *c, int status, mono_t now)
     plan_next(c, now);
     if (is_worker(c)) {
         members_orphan(s, c, true);
-        tell_keeper(s, c, &r.progress);
+        if (c->edition == s->keeper.edition)
+            tell_keeper(s, c, &r.progress);
     }
 }

@@ -7,12 +7,21 @@
 
 #include "supervise/supervisor.h"
 
-/* slot, member: the worker's; 0 for the keeper. It may start at once. */
-void child_init(struct child *c, enum heritage_kind kind, uint32_t slot, uint32_t member);
+/* slot, member: the worker's; 0 for the keeper. It may start at once, from e. The place must be free. */
+void child_init(struct child *c, enum heritage_kind kind, struct edition *e, uint32_t slot, uint32_t member);
+/* Nothing runs there, and nothing will. */
+bool child_free(const struct child *c);
 /* Starts it, and links it with its peers: each pair of keeper and worker has a channel of its own. */
 void child_start(struct supervisor *s, struct child *c, mono_t now);
 /* Sends, if it runs. Descriptors in m are taken. */
 void child_send(struct child *c, const struct message *m);
+/*
+ * It shall leave, and its place is free when it has: finishes what is under way within that time, and is killed a
+ * little later. gone: bytes of the listeners (u32 each, by its own configuration) that nobody else serves.
+ */
+void child_leave(struct supervisor *s, struct child *c, dur_t within, struct slice gone);
+/* It shall leave without finishing anything: what it would still say is not heard. */
+void child_end(struct child *c);
 /* SIGKILL, and a log record that says why. */
 void child_kill(struct child *c, const char *why);
 /* It was reaped with this status: last words, tells the keeper, plans the next start. */

@@ -36,7 +36,7 @@ static bool on_ready(struct supervisor *s, struct child *c, const struct message
         return false;
     c->ready = true;
     tell_back(c);
-    if (c->kind != HERITAGE_WORKER || s->state >= SUPERVISOR_DRAINING)
+    if (c->kind != HERITAGE_WORKER || s->state >= SUPERVISOR_DRAINING || c->edition == NULL)
         return true;
     atomic_store(&s->area->worker[c->slot].state, AREA_SERVING);
     members_orphan(s, c, false);
@@ -48,7 +48,7 @@ static bool on_try_scripts(struct supervisor *s, struct child *c, const struct m
 {
     int candidate = m->try_scripts.candidate;
 
-    if (c->pid != 0 && s->state < SUPERVISOR_DRAINING)
+    if (c->pid != 0 && c->edition != NULL && s->state < SUPERVISOR_DRAINING)
         trials_start(s, m->try_scripts.id, candidate, mono_now());
     else
         fd_close(&candidate);
@@ -59,12 +59,13 @@ static bool on_snapshot(struct supervisor *s, struct child *c, const struct mess
 {
     int fd = m->snapshot.snapshot;
     uint64_t generation = m->snapshot.generation;
+    struct edition *e = c->edition != NULL ? c->edition : s->now; /* about to leave, it is the old one's keeper */
 
     if (generation == 0) {
         fd_close(&fd);
         return false;
     }
-    snapshots_keep(&s->snapshots, atomic_load(area_generation(s->area)), generation, fd);
+    snapshots_keep(&e->snapshots, atomic_load(area_generation_of(s->area, e->number)), generation, fd);
     child_send(c, &(struct message){.type = MESSAGE_snapshot_kept, .snapshot_kept = {.generation = generation}});
     return true;
 }

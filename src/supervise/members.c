@@ -14,19 +14,25 @@ static void tell(struct child *to, uint32_t member, bool orphaned)
     child_send(to, &m);
 }
 
+/* Numbers of members mean the same within an edition only. */
+static bool may_help(const struct child *helper, const struct child *c)
+{
+    return helper != c && helper->edition != NULL && helper->edition == c->edition;
+}
+
 void members_orphan(struct supervisor *s, struct child *c, bool orphaned)
 {
     if (c->orphaned == orphaned)
         return;
     c->orphaned = orphaned;
-    for (uint32_t i = 0; i < s->config->workers; i++)
-        if (&s->workers[i] != c && s->workers[i].ready)
+    for (uint32_t i = 0; i < s->places; i++)
+        if (may_help(&s->workers[i], c) && s->workers[i].ready)
             tell(&s->workers[i], c->member, orphaned);
 }
 
 void members_welcome(struct supervisor *s, struct child *c)
 {
-    for (uint32_t i = 0; i < s->config->workers; i++)
-        if (&s->workers[i] != c && s->workers[i].orphaned)
-            tell(c, i, true);
+    for (uint32_t i = 0; i < s->places; i++)
+        if (may_help(c, &s->workers[i]) && s->workers[i].orphaned)
+            tell(c, s->workers[i].member, true);
 }

@@ -1,6 +1,7 @@
 /*
  * members.h: who accepts from whose listening sockets. A worker that is dead, starting or stuck is orphaned: the
- * serving ones accept from its members too, until it serves. Owns nothing. Runs in: the supervisor. Never fails.
+ * serving ones of its edition accept from its members too, until it serves. Owns nothing. Runs in: the supervisor.
+ * Never fails.
  */
 #ifndef CRESCENT_SUPERVISE_MEMBERS_H
 #define CRESCENT_SUPERVISE_MEMBERS_H

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -338,7 +339,35 @@ static void remove_file(struct sockets_place *place)
     place->path = NULL;
 }
 
-void sockets_shut(struct sockets *s)
+/* Whether the other set has this very socket, under whatever number. */
+static bool stays(const struct sockets *keep, const struct heritage_socket *one)
+{
+    struct stat a, b;
+
+    for (size_t i = 0; keep != NULL && i < keep->worker_count; i++)
+        if (fstat(one->fd, &a) == 0 && fstat(keep->worker[i].fd, &b) == 0 && a.st_ino == b.st_ino)
+            return true;
+    return false;
+}
+
+static void let_go(struct sockets *s)
+{
+    for (size_t i = 0; i < s->place_count; i++)
+        if (!s->places[i].keeper)
+            s->places[i].count = 0;
+    for (size_t i = 0; i < s->worker_count; i++)
+        fd_close(&s->worker[i].fd);
+    s->worker_count = 0;
+}
+
+void sockets_gone(const struct sockets *s, const struct sockets *keep, struct buf *out)
+{
+    for (size_t i = 0; i < s->worker_count; i++)
+        if ((i == 0 || s->worker[i].listener != s->worker[i - 1].listener) && !stays(keep, &s->worker[i]))
+            buf_add_u32(out, s->worker[i].listener);
+}
+
+void sockets_shut(struct sockets *s, const struct sockets *keep)
 {
     /* Of a TCP segment, which is what the filter sees: byte 13 has the flags. SYN is dropped, all else passes. */
     struct sock_filter code[] = {
@@ -349,17 +378,14 @@ void sockets_shut(struct sockets *s)
     };
     const struct sock_fprog filter = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
 
-    for (size_t i = 0; i < s->place_count; i++)
-        if (!s->places[i].keeper) {
-            remove_file(&s->places[i]); /* while its socket is open: see there */
-            s->places[i].count = 0;
-        }
-    for (size_t i = 0; i < s->worker_count; i++) {
-        if (s->worker[i].member != HERITAGE_SHARED)
+    for (size_t i = 0; i < s->worker_count; i++)
+        if (s->worker[i].member != HERITAGE_SHARED && !stays(keep, &s->worker[i]))
             setsockopt(s->worker[i].fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter));
-        fd_close(&s->worker[i].fd);
-    }
-    s->worker_count = 0;
+    for (size_t i = 0; i < s->place_count; i++)
+        if (!s->places[i].keeper && !kept(keep, &s->places[i]))
+            remove_file(&s->places[i]); /* while its socket is open: see there */
+    if (keep == NULL)
+        let_go(s);
 }
 
 void sockets_close(struct sockets *s, const struct sockets *keep)

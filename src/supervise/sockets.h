@@ -43,13 +43,16 @@ void sockets_inherited(const struct sockets *s, struct buf *out);
  */
 int sockets_open(struct sockets *s, const struct config *config, const struct sockets *have, struct error *err);
 /*
- * Lets go of what workers accept from, for a drain. From now on nobody who knocks gets in: whoever is in is in the
- * queues, or gets there within a round trip, and no more come. So the last to close can take up all of them, and nobody
- * who got in is reset. At TCP the kernel answers no SYN: who knocks is not told, knocks again a second later, and is
- * refused then (where the kernel cannot, newcomers come in until the last close). The file of a unix socket is removed:
- * who comes then is refused at once. The keeper's stay as they are.
+ * From now on nobody who knocks at the workers' sockets gets in: whoever is in is in the queues, or gets there within a
+ * round trip, and no more come. So the last to close can take up all of them, and nobody who got in is reset. At TCP
+ * the kernel answers no SYN: who knocks is not told, knocks again a second later, and is refused then (where the kernel
+ * cannot, newcomers come in until the last close). The file of a unix socket is removed: who comes then is refused at
+ * once. keep: NULL, for a drain: the set lets go of the sockets; or the set that replaces this one: what stands in both
+ * stays as it is, and the others are still held. The keeper's stay as they are.
  */
-void sockets_shut(struct sockets *s);
+void sockets_shut(struct sockets *s, const struct sockets *keep);
+/* Appends the workers' listeners (u32 each, as in heritage_socket) whose sockets the set `keep` has not. */
+void sockets_gone(const struct sockets *s, const struct sockets *keep, struct buf *out);
 /*
  * Closes the set, leaves it empty. The files of its unix sockets are removed, but those that `keep` (may be NULL) has
  * too, and those that are no longer ours: another server's at the same path.

@@ -1,7 +1,7 @@
 /*
  * spawn.c: plans the child's descriptors in the parent (3 heritage, 4… those it names, in order), forks, and lays them
  * out in the child, which allocates nothing before exec.
- * Owns: the binary's descriptor. Runs in: a process with one thread. Fails: with words; after fork: exit status 127.
+ * Owns nothing. Runs in: a process with one thread. Fails: with words; after fork: exit status 127.
  */
 #include "supervise/spawn.h"
 
@@ -14,7 +14,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -23,13 +22,10 @@
 #define FIRST_FD (HERITAGE_FD + 1)
 #define STACK_BYTES (64ul << 20) /* a recursive gsub callback takes 53 MB before Lua itself says "stack overflow" */
 
-/* The running binary. File-scope, because it must be opened before anybody replaces the file, and once. */
-static int binary = -1;
-
 struct plan {
     enum heritage_kind kind;
     pid_t parent;
-    int exec, heritage;
+    int exec, heritage, words;
     int *from; /* the parent's number of the child's descriptor FIRST_FD + i */
     size_t count;
     char *argv[4];
@@ -112,6 +108,8 @@ static void place_descriptors(struct plan *p)
     for (size_t i = 0; i < p->count; i++)
         if ((p->from[i] = fcntl(p->from[i], F_DUPFD_CLOEXEC, away)) < 0)
             give_up("descriptors");
+    if (p->words >= 0 && dup2(p->words, STDERR_FILENO) < 0)
+        give_up("descriptors");
     if (p->exec < 0 || dup2(p->heritage, HERITAGE_FD) < 0)
         give_up("descriptors");
     for (size_t i = 0; i < p->count; i++)
@@ -137,7 +135,7 @@ static _Noreturn void become(struct plan *p)
 
 /* --- in the parent --- */
 
-static int start(struct plan *p, pid_t *pid_out, int *pidfd_out, struct error *err)
+static int start(struct plan *p, pid_t *pid_out, struct error *err)
 {
     pid_t pid = fork();
 
@@ -145,30 +143,22 @@ static int start(struct plan *p, pid_t *pid_out, int *pidfd_out, struct error *e
         become(p);
     if (pid < 0)
         return error_errno(err, "cannot start a %s: fork", p->argv[1]);
-    if (pidfd_out != NULL && (*pidfd_out = pidfd_open(pid, 0)) < 0) {
-        error_errno(err, "cannot start a %s: pidfd_open", p->argv[1]);
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
-        return -1;
-    }
     *pid_out = pid;
     return 0;
 }
 
-int spawn_self(const struct heritage *h, const char *label, pid_t *pid_out, int *pidfd_out, struct error *err)
+int spawn_child(const struct spawn *what, pid_t *pid_out, struct error *err)
 {
     static const char *const kinds[] = {"keeper", "worker", "trial", "config"};
-    struct plan p = {.kind = h->kind, .parent = getpid(), .heritage = -1};
+    struct plan p = {
+        .kind = what->heritage->kind, .parent = getpid(), .exec = what->binary, .heritage = -1, .words = what->words};
     int result = -1;
 
-    if (binary < 0 && (binary = open("/proc/self/exe", O_PATH | O_CLOEXEC)) < 0)
-        return error_errno(err, "cannot open the running binary (/proc/self/exe)");
-    p.exec = binary;
     p.argv[0] = (char *)"crescent";
-    p.argv[1] = (char *)kinds[h->kind];
-    p.argv[2] = (char *)label;
-    if (plan_heritage(&p, h, err) == 0)
-        result = start(&p, pid_out, pidfd_out, err);
+    p.argv[1] = (char *)kinds[what->heritage->kind];
+    p.argv[2] = (char *)what->label;
+    if (plan_heritage(&p, what->heritage, err) == 0)
+        result = start(&p, pid_out, err);
     fd_close(&p.heritage);
     free(p.from);
     return result;

@@ -12,6 +12,7 @@
 #include "supervise/desk.h"
 #include "supervise/signals.h"
 #include "supervise/trials.h"
+#include "supervise/upgrade.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -31,7 +32,7 @@ static struct child *child_at(struct supervisor *s, uint32_t i)
 
 static uint32_t child_count(const struct supervisor *s)
 {
-    return s->config->workers + 1;
+    return s->places + 1;
 }
 
 /* --- starting --- */
@@ -49,23 +50,23 @@ static void raise_descriptors(void)
 
 static int open_all(struct supervisor *s, const struct sockets *handed, struct error *err)
 {
-    snapshots_init(&s->snapshots);
-    s->signals = s->area_fd = -1;
+    const struct config *config = &s->now->config;
+
     raise_descriptors();
-    if (sockets_open(&s->sockets, s->config, handed, err) != 0)
+    if (sockets_open(&s->now->sockets, config, handed, err) != 0)
         return -1;
     if ((s->area = area_new(&s->area_fd, err)) == NULL)
         return -1;
-    atomic_store(&s->area->workers, s->config->workers);
+    atomic_store(&s->area->workers, config->workers);
     tickets_rotate(&s->area->tickets, mono_now());
-    if (logbook_open(&s->logbook, s->config, s->area, s->area_fd, -1, err) != 0)
+    if (logbook_open(&s->logbook, config, s->area, s->area_fd, -1, err) != 0)
         return -1;
     if ((s->signals = signals_open(err)) < 0)
         return -1;
-    child_init(&s->keeper, HERITAGE_KEEPER, 0, 0);
-    s->workers = need_zero(s->config->workers, sizeof(*s->workers));
-    for (uint32_t i = 0; i < s->config->workers; i++)
-        child_init(&s->workers[i], HERITAGE_WORKER, i, i);
+    child_init(&s->keeper, HERITAGE_KEEPER, s->now, 0, 0);
+    s->places = config->workers;
+    for (uint32_t i = 0; i < s->places; i++)
+        child_init(&s->workers[i], HERITAGE_WORKER, s->now, i, i);
     return 0;
 }
 
@@ -76,7 +77,7 @@ static void start_due(struct supervisor *s, mono_t now)
     for (uint32_t i = 0; i < child_count(s); i++) {
         struct child *c = child_at(s, i);
 
-        if (c->pid == 0 && !mono_before(now, c->start_at))
+        if (c->pid == 0 && c->edition != NULL && !mono_before(now, c->start_at))
             child_start(s, c, now);
     }
 }
@@ -87,6 +88,7 @@ static void kill_all(struct supervisor *s)
         if (child_at(s, i)->pid != 0)
             kill(child_at(s, i)->pid, SIGKILL);
     trials_abandon(s);
+    upgrade_drop(s);
 }
 
 /* The first service: the keeper and one worker. Or the insight that there will be none. */
@@ -108,17 +110,18 @@ static void check_start(struct supervisor *s)
     if (!worker || !s->keeper.ready)
         return;
     s->state = SUPERVISOR_RUNNING;
-    log_at(LOG_INFO, "serving", LOG_JSON("listen", buf_slice(&s->sockets.listen_urls)),
-           LOG_JSON("admin", buf_slice(&s->sockets.admin_urls)), LOG_JSON("health", buf_slice(&s->sockets.health_urls)),
-           LOG_STR("hooks", s->config->hooks), LOG_INT("workers", s->config->workers),
-           LOG_INT("generation", atomic_load(area_generation(s->area))));
+    log_at(LOG_INFO, "serving", LOG_JSON("listen", buf_slice(&s->now->sockets.listen_urls)),
+           LOG_JSON("admin", buf_slice(&s->now->sockets.admin_urls)),
+           LOG_JSON("health", buf_slice(&s->now->sockets.health_urls)), LOG_STR("hooks", s->now->config.hooks),
+           LOG_INT("workers", s->now->config.workers),
+           LOG_INT("generation", atomic_load(area_generation_of(s->area, s->now->number))));
     notify_ready(&s->notify, "serving");
 }
 
 /* What the service manager's watchdog hears of: this loop runs, and at least one worker takes requests up. */
 static bool any_serves(const struct supervisor *s)
 {
-    for (uint32_t i = 0; i < s->config->workers; i++)
+    for (uint32_t i = 0; i < s->places; i++)
         if (s->workers[i].pid != 0 && s->workers[i].ready && !s->workers[i].orphaned)
             return true;
     return false;
@@ -133,15 +136,18 @@ static void tell_drain(struct child *c, dur_t within)
 
 static void begin_drain(struct supervisor *s)
 {
-    log_at(LOG_INFO, "draining", LOG_INT("within_ms", dur_ms_up(s->config->drain)));
+    dur_t within = s->now->config.drain;
+
+    log_at(LOG_INFO, "draining", LOG_INT("within_ms", dur_ms_up(within)));
     s->state = SUPERVISOR_DRAINING;
-    s->deadline = mono_add(mono_now(), s->config->drain);
+    s->deadline = mono_add(mono_now(), within);
     trials_abandon(s);
-    notify_stopping(&s->notify, s->config->drain);
-    sockets_shut(&s->sockets); /* the workers close theirs, too, once they have taken up who waits there */
+    upgrade_drop(s);
+    notify_stopping(&s->notify, within);
+    sockets_shut(&s->now->sockets, NULL); /* the workers close theirs, too, once they have taken up who waits there */
     for (uint32_t i = 0; i < child_count(s); i++) {
-        tell_drain(child_at(s, i), s->config->drain);
-        if (i > 0)
+        tell_drain(child_at(s, i), within);
+        if (i > 0 && child_at(s, i)->pid != 0)
             atomic_store(&s->area->worker[i - 1].state, AREA_DRAINING);
     }
 }
@@ -151,7 +157,7 @@ static void go_on_draining(struct supervisor *s, mono_t now)
 {
     bool workers = false;
 
-    for (uint32_t i = 0; i < s->config->workers; i++)
+    for (uint32_t i = 0; i < s->places; i++)
         workers = workers || s->workers[i].pid != 0;
     if (!workers && !s->keeper_leaves) {
         s->keeper_leaves = true;
@@ -182,6 +188,7 @@ static void reap(struct supervisor *s)
             child_died(s, c, status, mono_now());
     }
     trials_reap(s);
+    upgrade_reap(s);
 }
 
 static void on_signal(struct supervisor *s, int number)
@@ -198,10 +205,11 @@ static void on_signal(struct supervisor *s, int number)
             s->state = SUPERVISOR_STOPPED;
         break;
     case SIGHUP:
-        log_at(LOG_WARN, "reload of configuration by HUP is not supported yet");
+        if (s->state < SUPERVISOR_DRAINING)
+            upgrade_ask(s);
         break;
     case SIGUSR1:
-        logbook_reopen(&s->logbook, s->config);
+        logbook_reopen(&s->logbook, &s->now->config);
         child_send(&s->keeper, &(struct message){.type = MESSAGE_reopen});
         break;
     }
@@ -218,7 +226,7 @@ static int wait_ms(const struct supervisor *s, mono_t now)
         for (uint32_t i = 0; i < child_count(s); i++) {
             const struct child *c = i == 0 ? &s->keeper : &s->workers[i - 1];
 
-            if (c->pid == 0 && mono_before(c->start_at, next))
+            if (c->pid == 0 && c->edition != NULL && mono_before(c->start_at, next))
                 next = c->start_at;
         }
     if (next.ns > mono_add(now, WAIT_MOST).ns)
@@ -228,19 +236,20 @@ static int wait_ms(const struct supervisor *s, mono_t now)
 
 static void wait_and_hear(struct supervisor *s, struct pollfd *fds)
 {
+    uint32_t count = child_count(s); /* a signal may lead to more of them */
     int number;
 
     fds[0] = (struct pollfd){.fd = s->signals, .events = POLLIN};
-    for (uint32_t i = 0; i < child_count(s); i++) {
+    for (uint32_t i = 0; i < count; i++) {
         const struct channel *c = child_at(s, i)->channel;
         bool alive = c != NULL && channel_why(c) == NULL;
 
         fds[i + 1] = (struct pollfd){.fd = alive ? channel_fd(c) : -1,
                                      .events = alive && channel_wants_write(c) ? POLLIN | POLLOUT : POLLIN};
     }
-    if (poll(fds, child_count(s) + 1, wait_ms(s, mono_now())) <= 0)
+    if (poll(fds, count + 1, wait_ms(s, mono_now())) <= 0)
         return;
-    for (uint32_t i = 0; i < child_count(s); i++) {
+    for (uint32_t i = 0; i < count; i++) {
         if (fds[i + 1].revents & POLLOUT)
             channel_write(child_at(s, i)->channel);
         if (fds[i + 1].revents & ~POLLOUT)
@@ -252,7 +261,7 @@ static void wait_and_hear(struct supervisor *s, struct pollfd *fds)
 
 static void run(struct supervisor *s)
 {
-    struct pollfd *fds = need_zero(child_count(s) + 1, sizeof(*fds));
+    struct pollfd *fds = need_zero(AREA_SLOTS + 2, sizeof(*fds));
 
     s->next_tick = mono_add(mono_now(), WATCHDOG_TICK);
     start_due(s, mono_now());
@@ -264,6 +273,8 @@ static void run(struct supervisor *s)
         start_due(s, now);
         if (s->state == SUPERVISOR_STARTING)
             check_start(s);
+        if (s->state == SUPERVISOR_RUNNING)
+            upgrade_go_on(s, now);
         if (s->state == SUPERVISOR_DRAINING)
             go_on_draining(s, now);
         if (!mono_before(now, s->next_tick)) { /* a drain, too, is not to wait for what is stuck */
@@ -282,7 +293,7 @@ static void run(struct supervisor *s)
 
 static void close_all(struct supervisor *s)
 {
-    for (uint32_t i = 0; s->workers != NULL && i < child_count(s); i++) {
+    for (uint32_t i = 0; i < child_count(s); i++) {
         struct child *c = child_at(s, i);
 
         if (c->pid != 0)
@@ -293,39 +304,51 @@ static void close_all(struct supervisor *s)
         if (s->trials[i].pid != 0)
             waitpid(s->trials[i].pid, NULL, 0);
     logbook_close(&s->logbook);
-    free(s->workers);
     if (s->signals >= 0)
         signals_close(&s->signals);
     area_free(&s->area);
     fd_close(&s->area_fd);
-    snapshots_close(&s->snapshots);
-    sockets_close(&s->sockets, NULL);
+    fd_close(&s->command_line);
+    edition_free(&s->now, NULL);
     notify_close(&s->notify);
+    free(s->binary_path);
 }
 
-void supervise_given_free(struct supervise_given *given)
+void supervise_start_free(struct supervise_start *start)
 {
-    notify_close(&given->notify);
-    sockets_close(&given->sockets, NULL);
+    config_free(&start->config);
+    fd_close(&start->config_text);
+    fd_close(&start->command_line);
+    fd_close(&start->binary);
+    free(start->binary_path);
+    notify_close(&start->notify);
+    sockets_close(&start->sockets, NULL);
 }
 
-int supervise_run(const struct config *config, int config_text, struct supervise_given *given)
+int supervise_run(struct supervise_start *start)
 {
-    struct supervisor s = {.config = config, .config_text = config_text, .notify = given->notify};
+    struct supervisor *s = need_zero(1, sizeof(*s));
     struct error err;
+    int exit_code;
 
-    given->notify = (struct notify){.socket = -1};
-    if (open_all(&s, &given->sockets, &err) == 0) {
-        sockets_close(&given->sockets, &s.sockets);
-        run(&s);
-        kill_all(&s);
-        if (s.exit_code == 0)
+    s->now = edition_new(s->editions++, CRESCENT_VERSION, &start->config, start->config_text, start->binary);
+    s->command_line = start->command_line;
+    s->binary_path = start->binary_path;
+    s->notify = start->notify;
+    s->signals = s->area_fd = -1;
+    if (open_all(s, &start->sockets, &err) == 0) {
+        sockets_close(&start->sockets, &s->now->sockets);
+        run(s);
+        kill_all(s);
+        if (s->exit_code == 0)
             log_at(LOG_INFO, "stopped");
     } else {
         fprintf(stderr, "crescent: %s\n", err.text);
-        s.exit_code = 1;
+        s->exit_code = 1;
     }
-    close_all(&s);
-    supervise_given_free(given);
-    return s.exit_code;
+    sockets_close(&start->sockets, NULL);
+    close_all(s);
+    exit_code = s->exit_code;
+    free(s);
+    return exit_code;
 }

@@ -8,15 +8,21 @@
 #include "supervise/notify.h"
 #include "supervise/sockets.h"
 
-struct supervise_given { /* by whoever has started the server; it was taken from the environment */
+struct supervise_start {
+    struct config config; /* what the processes of the binary below are to serve */
+    int config_text;      /* its sealed file, for them */
+    int command_line;     /* the sealed list of arguments that HUP evaluates again; -1: there is none, HUP is refused */
+    int binary;           /* the running one */
+    char *binary_path;    /* where HUP looks for the next one; NULL: nowhere */
+    /* by whoever has started the server, taken from the environment: */
     struct notify notify;
     struct sockets sockets; /* inherited ones */
 };
-void supervise_given_free(struct supervise_given *given);
+/* Of one that is not run: closes what is open in it (-1, {0}: is not). */
+void supervise_start_free(struct supervise_start *start);
 
-/* Serves until TERM or INT. config_text: the sealed file of `config` for the children. given: taken, and left empty.
- * Returns the exit code: 0 after a drain, 1 when it could not start (one line on stderr said why; nothing is left
- * running). */
-int supervise_run(const struct config *config, int config_text, struct supervise_given *given);
+/* Takes all of it. Serves until TERM or INT. Returns the exit code: 0 after a drain, 1 when it could not start (one
+ * line on stderr said why; nothing is left running). */
+int supervise_run(struct supervise_start *start);
 
 #endif

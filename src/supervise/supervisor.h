@@ -9,11 +9,11 @@
 #include "ipc/channel.h"
 #include "ipc/heritage.h"
 #include "shm/area.h"
+#include "supervise/candidate.h"
+#include "supervise/edition.h"
 #include "supervise/logbook.h"
 #include "supervise/notify.h"
 #include "supervise/restart.h"
-#include "supervise/snapshots.h"
-#include "supervise/sockets.h"
 #include "supervise/watchdog.h"
 
 #include <sys/types.h>
@@ -21,10 +21,11 @@
 #define SUPERVISOR_TRIALS 4    /* at once; the keeper asks for one at a time */
 #define SUPERVISOR_STILLBORN 3 /* so many deaths before the first sign of service, and it is not worth trying */
 
-struct child { /* the keeper, or a worker; its place outlives its processes */
+struct child { /* the keeper, or a worker; its place outlives its processes, but for a replaced one's */
     enum heritage_kind kind;
-    uint32_t slot;   /* worker: its place in shared memory */
-    uint32_t member; /* worker: its number, and the listening sockets that are its own */
+    struct edition *edition; /* started from it, again and again; NULL: the place is free once its process has gone */
+    uint32_t slot;           /* worker: its place in shared memory */
+    uint32_t member;         /* worker: its number, and the listening sockets that are its own */
     uint32_t incarnation;
     char name[24]; /* "worker 1" */
     pid_t pid;     /* 0: not running, nothing may be killed */
@@ -33,9 +34,11 @@ struct child { /* the keeper, or a worker; its place outlives its processes */
     bool doomed;        /* killed, not yet reaped */
     bool orphaned;      /* worker: others accept from its members */
     unsigned stillborn; /* lives that ended before `ready`, in a row */
+    dur_t max_run;      /* of a stretch of Lua, by its configuration */
     mono_t born;
     mono_t died;         /* its last life, while a next one is owed; MONO_NEVER: none */
     mono_t start_at;     /* when not running: its next start, or MONO_NEVER */
+    mono_t leave_by;     /* without an edition: killed if it is still here then */
     mono_t silent_since; /* it closed its channel then, and should be gone soon; MONO_NEVER: no */
     struct restart restart;
     struct watchdog_stretch stretch;
@@ -51,23 +54,45 @@ struct supervisor_trial {
     bool abandoned; /* whoever asked for it has died */
 };
 
+enum upgrade_state {
+    UPGRADE_NONE,
+    UPGRADE_TRYING,  /* the config child of the binary that stands at the path now */
+    UPGRADE_KEEPER,  /* the old keeper leaves, the new one starts */
+    UPGRADE_WORKERS, /* new workers, one by one, and their predecessors leave */
+    UPGRADE_BACK     /* it failed: the new keeper leaves, the old one starts */
+};
+
+struct upgrade { /* see upgrade.h */
+    enum upgrade_state state;
+    bool again;     /* another one was asked for meanwhile */
+    bool old_leave; /* the first old worker was told to: there is no way back */
+    struct candidate candidate;
+    struct edition *next;
+    uint32_t number;     /* the new worker that is on its way */
+    struct child *place; /* its place; NULL: there was no free slot yet */
+    mono_t began;
+    mono_t deadline; /* of the state, or of this worker */
+};
+
 enum supervisor_state { SUPERVISOR_STARTING, SUPERVISOR_RUNNING, SUPERVISOR_DRAINING, SUPERVISOR_STOPPED };
 
 struct supervisor {
-    const struct config *config;
-    int config_text; /* borrowed */
+    struct edition *now; /* what serves */
+    uint32_t editions;   /* numbers given so far */
+    int command_line;
+    char *binary_path;
     enum supervisor_state state;
     int exit_code;
     int signals;
     struct area *area;
     int area_fd;
     struct logbook logbook;
-    struct sockets sockets;
     struct notify notify;
-    struct snapshots snapshots;
     struct child keeper;
-    struct child *workers; /* config->workers */
+    struct child workers[AREA_SLOTS]; /* by slot */
+    uint32_t places;                  /* of them, those that were ever used are below it */
     struct supervisor_trial trials[SUPERVISOR_TRIALS];
+    struct upgrade upgrade;
     mono_t next_tick;
     mono_t deadline;    /* draining: who is still here then is killed */
     bool keeper_leaves; /* draining: the workers have gone, the keeper was told to */

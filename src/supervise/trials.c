@@ -30,13 +30,14 @@ static int start(struct supervisor *s, struct supervisor_trial *t, int candidate
                          .supervisor = HERITAGE_NO_FD,
                          .area = HERITAGE_NO_FD,
                          .wake = HERITAGE_NO_FD,
-                         .config = s->config_text,
+                         .config = s->keeper.edition->config_text,
                          .snapshot = candidate};
+    struct spawn what = {.heritage = &h, .binary = s->keeper.edition->binary, .words = -1};
 
     if (channel_pair(ends) != 0)
         return error_errno(err, "cannot start a trial: socketpair");
     h.extra = ends[0];
-    if (spawn_self(&h, NULL, &t->pid, NULL, err) != 0) {
+    if (spawn_child(&what, &t->pid, err) != 0) {
         t->pid = 0;
         fd_close(&ends[0]);
         fd_close(&ends[1]);

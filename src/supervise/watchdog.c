@@ -70,7 +70,7 @@ static bool cpu_of(pid_t pid, dur_t *cpu_out)
 static void look_at_stretch(struct supervisor *s, struct child *c)
 {
     const struct progress *p = &s->area->worker[c->slot].progress;
-    dur_t limit = {s->config->limits.max_run.ns + WATCHDOG_GRACE.ns}, cpu;
+    dur_t limit = {c->max_run.ns + WATCHDOG_GRACE.ns}, cpu;
     struct progress_view view;
     char why[PROGRESS_NAME + 32];
 
@@ -88,7 +88,7 @@ static void look_at_queue(struct supervisor *s, struct child *c, mono_t now)
 {
     uint64_t accepts = atomic_load_explicit(&s->area->worker[c->slot].accepts, memory_order_relaxed);
 
-    bool waiting = sockets_waiting(&s->sockets, c->member, s->config->workers);
+    bool waiting = sockets_waiting(&c->edition->sockets, c->member, c->edition->config.workers);
 
     members_orphan(s, c, watchdog_queue_stuck(&c->queue, waiting, accepts, now));
 }
@@ -113,16 +113,21 @@ static void look_at_pulse(struct child *c, mono_t now)
 
 void watchdog_tick(struct supervisor *s, mono_t now)
 {
-    if (s->keeper.pid != 0)
+    if (s->keeper.pid != 0) {
+        if (!mono_before(now, s->keeper.leave_by))
+            child_kill(&s->keeper, "it did not make way for the next one");
         look_at_pulse(&s->keeper, now);
-    for (uint32_t i = 0; i < s->config->workers; i++) {
+    }
+    for (uint32_t i = 0; i < s->places; i++) {
         struct child *c = &s->workers[i];
 
         if (c->pid == 0)
             continue;
+        if (!mono_before(now, c->leave_by))
+            child_kill(c, "still there at the end of `drain`");
         look_at_pulse(c, now);
         look_at_stretch(s, c);
-        if (c->ready && s->state < SUPERVISOR_DRAINING)
+        if (c->ready && c->edition != NULL && s->state < SUPERVISOR_DRAINING)
             look_at_queue(s, c, now);
     }
 }

@@ -12,14 +12,13 @@ static void on_drained(void *cookie)
     loop_stop(w->loop);
 }
 
-void drain_begin(struct worker *w, dur_t within)
+void drain_begin(struct worker *w, dur_t within, bool replaced, struct slice gone)
 {
-    if (w->draining)
-        return;
+    const struct server_drain how = {.deadline = mono_add(mono_now(), within), .replaced = replaced, .gone = gone};
     w->draining = true;
     w->exit_code = 0;
     if (w->serving)
-        server_drain(w->server, mono_add(mono_now(), within), on_drained, w);
+        server_drain(w->server, &how, on_drained, w);
     else
         loop_stop(w->loop);
 }

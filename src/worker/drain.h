@@ -7,7 +7,7 @@
 
 #include "worker/internal.h"
 
-/* A second call changes nothing. */
-void drain_begin(struct worker *w, dur_t within);
+/* replaced, gone: see server/drain.h. A second call may make a replacement a stop. */
+void drain_begin(struct worker *w, dur_t within, bool replaced, struct slice gone);
 
 #endif

@@ -18,7 +18,7 @@ static void on_ping(struct link *l, const struct message *m, void *cookie)
 static void on_drain(struct link *l, const struct message *m, void *cookie)
 {
     uint64_t ms = m->drain.deadline_ms < 86400000 ? m->drain.deadline_ms : 86400000;
-    drain_begin(cookie, DUR_MS(ms));
+    drain_begin(cookie, DUR_MS(ms), m->drain.replaced != 0, m->drain.gone);
 }
 
 static void on_adopt(struct link *l, const struct message *m, void *cookie)

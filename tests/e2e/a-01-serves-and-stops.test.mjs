@@ -62,10 +62,3 @@ test('--admin off: no admin listener', async (t) => {
     assert.ok(!server.admin);
     assert.equal((await server.get('/hello')).text, 'hello');
 });
-
-test('HUP is answered in the log as not supported, and changes nothing', async (t) => {
-    const server = await start(t, { hooks: hello });
-    process.kill(server.pid, 'SIGHUP');
-    await server.said((r) => /HUP/.test(r.message), 'a record about HUP');
-    assert.equal((await server.get('/hello')).text, 'hello');
-});

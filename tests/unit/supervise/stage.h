@@ -98,7 +98,6 @@ static inline bool reported(struct stage *t, const char *what)
 
 static inline int run_supervisor(struct stage *t, uint32_t workers, const char *listen)
 {
-    struct supervise_given given = {.notify = {.socket = -1}};
     struct config c;
     struct buf text = {0};
     int fd = open(t->log, O_WRONLY | O_CREAT | O_APPEND, 0600), sealed;
@@ -118,8 +117,10 @@ static inline int run_supervisor(struct stage *t, uint32_t workers, const char *
     NEED(config_parse_listen("127.0.0.1:0", false, &c.admin, NULL) == 0);
     config_write(&c, &text);
     sealed = fd_sealed("config", buf_slice(&text), NULL);
-    NEED(notify_open(&given.notify, NULL) == 0);
-    return supervise_run(&c, sealed, &given);
+    struct supervise_start start = {
+        .config = c, .config_text = sealed, .command_line = -1, .binary = open("/proc/self/exe", O_PATH | O_CLOEXEC)};
+    NEED(notify_open(&start.notify, NULL) == 0);
+    return supervise_run(&start);
 }
 
 static inline void raise_curtain(struct stage *t, uint32_t workers, const char *listen)

@@ -330,7 +330,7 @@ static void draining_removes_the_path_first(void **state)
 
     open_well(&a, "unix:s", NULL, 1, NULL);
     snprintf(at, sizeof(at), "%s/s", folder);
-    sockets_shut(&a);
+    sockets_shut(&a, NULL);
     assert_int_equal(stat(at, &st), -1);
     leave_stale("s"); /* somebody else's, from here on */
     sockets_close(&a, NULL);

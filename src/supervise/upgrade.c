@@ -1,0 +1,288 @@
+/*
+ * upgrade.c: the states of an upgrade, in their order; see upgrade.h, and docs/architecture.md, Upgrade.
+ */
+#include "supervise/upgrade.h"
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "supervise/child.h"
+
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define KEEPER_MAKES_WAY DUR_S(2) /* it has nothing to finish */
+#define KEEPER_READY DUR_S(30)    /* it reads the live snapshot */
+#define WORKER_READY DUR_S(120)   /* the first waits for the trial of every script, which alone may take 30 s */
+
+static void refuse(struct supervisor *s, const char *why)
+{
+    char text[sizeof(struct error) + 32];
+
+    snprintf(text, sizeof(text), "upgrade: refused: %s", why);
+    log_at(LOG_ERROR, text, LOG_STR("serving", s->now->version));
+}
+
+/* --- trying --- */
+
+static void try_candidate(struct supervisor *s, mono_t now)
+{
+    struct upgrade *u = &s->upgrade;
+    struct error err;
+
+    *u = (struct upgrade){.began = now};
+    if (s->command_line < 0 || s->binary_path == NULL) {
+        refuse(s, "the path of the binary is not known: that needs a restart");
+        return;
+    }
+    log_at(LOG_INFO, "upgrade: trying the binary and the configuration", LOG_STR("binary", s->binary_path));
+    if (candidate_start(&u->candidate, s->binary_path, s->command_line, now, &err) == 0)
+        u->state = UPGRADE_TRYING;
+    else
+        refuse(s, err.text);
+}
+
+void upgrade_ask(struct supervisor *s)
+{
+    bool busy = s->upgrade.state != UPGRADE_NONE;
+
+    if (busy && !s->upgrade.again)
+        log_at(LOG_INFO, "upgrade: another one follows this one");
+    if (busy || s->state != SUPERVISOR_RUNNING)
+        s->upgrade.again = true;
+    else
+        try_candidate(s, mono_now());
+}
+
+static void begin_roll(struct supervisor *s, mono_t now);
+
+void upgrade_reap(struct supervisor *s)
+{
+    struct upgrade *u = &s->upgrade;
+    struct error err;
+    int status;
+
+    if (u->candidate.pid == 0 || waitpid(u->candidate.pid, &status, WNOHANG) != u->candidate.pid)
+        return;
+    u->next = candidate_judge(&u->candidate, status, s->editions, &err);
+    if (u->next != NULL && sockets_open(&u->next->sockets, &u->next->config, &s->now->sockets, &err) != 0)
+        edition_free(&u->next, &s->now->sockets);
+    if (u->next != NULL) {
+        begin_roll(s, mono_now());
+        return;
+    }
+    refuse(s, err.text);
+    u->state = UPGRADE_NONE;
+}
+
+/* --- back --- */
+
+/* What of the next edition lives is ended, and the old keeper is started again. */
+static void go_back(struct supervisor *s, const char *why)
+{
+    struct upgrade *u = &s->upgrade;
+
+    refuse(s, why);
+    for (uint32_t i = 0; i < s->places; i++)
+        if (s->workers[i].edition == u->next)
+            child_end(&s->workers[i]);
+    child_end(&s->keeper);
+    u->state = UPGRADE_BACK;
+}
+
+static void begin_old_keeper(struct supervisor *s)
+{
+    edition_free(&s->upgrade.next, &s->now->sockets);
+    child_init(&s->keeper, HERITAGE_KEEPER, s->now, 0, 0);
+    s->upgrade.state = UPGRADE_NONE;
+}
+
+/* --- the keeper --- */
+
+static void begin_roll(struct supervisor *s, mono_t now)
+{
+    s->editions++;
+    atomic_store(area_generation_of(s->area, s->upgrade.next->number), 0);
+    s->upgrade.state = UPGRADE_KEEPER;
+    s->upgrade.deadline = mono_add(now, KEEPER_READY);
+    child_leave(s, &s->keeper, KEEPER_MAKES_WAY, SLICE_NONE);
+}
+
+static void begin_new_keeper(struct supervisor *s)
+{
+    if (edition_inherit(s->upgrade.next, s->now, s->area) != 0) {
+        go_back(s, "no descriptor is left for the scripts that are live");
+        return;
+    }
+    child_init(&s->keeper, HERITAGE_KEEPER, s->upgrade.next, 0, 0);
+}
+
+/* Whether it has come so far that it serves; else it may be time to give up. */
+static bool serves(struct supervisor *s, const struct child *c, mono_t now)
+{
+    char why[96];
+
+    if (c->ready)
+        return true;
+    if (s->upgrade.old_leave)
+        return false;
+    if (c->stillborn >= SUPERVISOR_STILLBORN) {
+        snprintf(why, sizeof(why), "the new %s ended %u times before it was ready", c->name, c->stillborn);
+        go_back(s, why);
+    } else if (!mono_before(now, s->upgrade.deadline)) {
+        snprintf(why, sizeof(why), "the new %s was not ready in time", c->name);
+        go_back(s, why);
+    }
+    return false;
+}
+
+/* --- the workers --- */
+
+/* A free slot for the next worker; where all are taken by workers that still finish, it waits for one of them. */
+static void begin_worker(struct supervisor *s, mono_t now)
+{
+    struct upgrade *u = &s->upgrade;
+
+    for (uint32_t i = 0; i < AREA_SLOTS && u->place == NULL; i++)
+        if (child_free(&s->workers[i])) {
+            u->place = &s->workers[i];
+            child_init(u->place, HERITAGE_WORKER, u->next, i, u->number);
+            s->places = i >= s->places ? i + 1 : s->places;
+        }
+    u->deadline = mono_add(now, WORKER_READY);
+}
+
+/* Whether a new worker that serves accepts from that socket. */
+static bool accepted(const struct supervisor *s, const struct heritage_socket *one)
+{
+    for (uint32_t i = 0; i < s->places; i++) {
+        const struct child *c = &s->workers[i];
+
+        if (c->edition == s->upgrade.next && c->ready && heritage_owns(one, c->member, s->upgrade.next->config.workers))
+            return true;
+    }
+    return false;
+}
+
+/* Whether all sockets that this old worker owns have another owner among the new ones. */
+static bool succeeded(const struct supervisor *s, const struct child *old)
+{
+    const struct sockets *sockets = &s->upgrade.next->sockets;
+
+    for (size_t i = 0; i < sockets->worker_count; i++)
+        if (heritage_owns(&sockets->worker[i], old->member, s->now->config.workers) &&
+            !accepted(s, &sockets->worker[i]))
+            return false;
+    return true;
+}
+
+/* From here on there is no way back. Nobody new gets in at the addresses that are no more. */
+static void begin_leaving(struct supervisor *s)
+{
+    s->upgrade.old_leave = true;
+    sockets_shut(&s->now->sockets, &s->upgrade.next->sockets);
+}
+
+static void let_leave(struct supervisor *s, bool all)
+{
+    struct buf gone = {0};
+
+    for (uint32_t i = 0; i < s->places; i++) {
+        struct child *c = &s->workers[i];
+
+        if (c->edition != s->now || (!all && !succeeded(s, c)))
+            continue;
+        if (!s->upgrade.old_leave)
+            begin_leaving(s);
+        buf_clear(&gone);
+        sockets_gone(&s->now->sockets, &s->upgrade.next->sockets, &gone);
+        child_leave(s, c, s->upgrade.next->config.drain, buf_slice(&gone));
+    }
+    buf_free(&gone);
+}
+
+static void finish(struct supervisor *s, mono_t now)
+{
+    struct upgrade *u = &s->upgrade;
+    struct edition *old = s->now;
+
+    let_leave(s, true);
+    s->now = u->next;
+    u->next = NULL;
+    u->state = UPGRADE_NONE;
+    atomic_store(&s->area->workers, s->now->config.workers);
+    log_open(STDERR_FILENO, s->now->config.log_level, "supervisor", config_log_form(&s->now->config));
+    logbook_reopen(&s->logbook, &s->now->config);
+    log_at(LOG_INFO, "upgrade: done", LOG_STR("version", s->now->version), LOG_STR("before", old->version),
+           LOG_INT("pid", getpid()), LOG_JSON("listen", buf_slice(&s->now->sockets.listen_urls)),
+           LOG_JSON("admin", buf_slice(&s->now->sockets.admin_urls)), LOG_STR("hooks", s->now->config.hooks),
+           LOG_INT("workers", s->now->config.workers), LOG_FLOAT("ms", (double)mono_since(now, u->began).ns / 1e6));
+    edition_free(&old, &s->now->sockets);
+}
+
+static void go_on_with_workers(struct supervisor *s, mono_t now)
+{
+    struct upgrade *u = &s->upgrade;
+
+    if (u->place == NULL) {
+        begin_worker(s, now);
+        return;
+    }
+    /* Past the point of no return one that does not come up is left to the usual restarts: the others serve. */
+    if (!serves(s, u->place, now) && (!u->old_leave || mono_before(now, u->deadline)))
+        return;
+    let_leave(s, false);
+    u->place = NULL;
+    if (++u->number == u->next->config.workers)
+        finish(s, now);
+}
+
+/* --- a pass of the loop --- */
+
+static void go_on_with_keeper(struct supervisor *s, mono_t now)
+{
+    if (child_free(&s->keeper))
+        begin_new_keeper(s);
+    else if (s->keeper.edition == s->upgrade.next && serves(s, &s->keeper, now))
+        s->upgrade.state = UPGRADE_WORKERS;
+}
+
+void upgrade_go_on(struct supervisor *s, mono_t now)
+{
+    switch (s->upgrade.state) {
+    case UPGRADE_NONE:
+        if (s->upgrade.again)
+            try_candidate(s, now);
+        break;
+    case UPGRADE_TRYING:
+        candidate_tick(&s->upgrade.candidate, now);
+        break;
+    case UPGRADE_KEEPER:
+        go_on_with_keeper(s, now);
+        break;
+    case UPGRADE_WORKERS:
+        go_on_with_workers(s, now);
+        break;
+    case UPGRADE_BACK:
+        if (child_free(&s->keeper))
+            begin_old_keeper(s);
+        break;
+    }
+}
+
+void upgrade_drop(struct supervisor *s)
+{
+    struct upgrade *u = &s->upgrade;
+
+    candidate_drop(&u->candidate);
+    if (u->next != NULL) {
+        for (uint32_t i = 0; i < s->places; i++)
+            if (s->workers[i].edition == u->next)
+                s->workers[i].edition = NULL;
+        if (s->keeper.edition == u->next)
+            s->keeper.edition = NULL;
+        sockets_shut(&u->next->sockets, NULL);
+        edition_free(&u->next, NULL);
+    }
+    *u = (struct upgrade){0};
+}
