@@ -102,7 +102,7 @@ enum step_result steps_site(struct exchange *ex)
 {
     const struct server *s = ex->server;
     const struct connection *c = ex->connection;
-    if (s->tls == NULL)
+    if (s->tls == NULL || ex->view.host.len == 0) /* HTTP/1.0 may name none, and reaches the script of none then */
         return STEP_NEXT;
     const struct tls_site *met = c != NULL && c->ssl != NULL ? tls_site_of(c->ssl) : NULL;
     if (tls_site_may(tls_site_named(s->tls, ex->view.host), met))

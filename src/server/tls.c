@@ -53,6 +53,8 @@ static bool asks(const struct tls_site *site)
 
 bool tls_site_may(const struct tls_site *named, const struct tls_site *met)
 {
+    if (named == NULL && met != NULL)
+        named = met->tls->sites[0];
     if (!asks(named))
         return true;
     return met != NULL && memcmp(named->entries[0]->rule, met->entries[0]->rule, TLS_DIGEST) == 0;

@@ -85,6 +85,23 @@ test('a connection of another name, or in clear, does not reach a name that asks
     assert.equal(await server.metric('crescent_refused_total', 'reason="misdirected"'), 6);
 });
 
+test('names of no certificate are under the rule of the first entry, over whatever connection of TLS', async (t) => {
+    const dir = folder(t), ca = await authority(dir);
+    const first = await ca.issue('first', { names: ['first.example'] }), second = await ca.issue('second', { names: ['second.example'] });
+    const me = await ca.issue('me', { usage: 'clientAuth' });
+    const server = await start(t, {
+        dir, hooks, listen: ['https://127.0.0.1:0', 'http://127.0.0.1:0'],
+        config: config([entry(first, `client_ca = "${ca.cert}"`), entry(second)]),
+    });
+    const mine = { cert: fs.readFileSync(me.cert), key: fs.readFileSync(me.key) };
+    const over = (servername, host, pair = {}) => request(`${server.url}/closed`, { servername, headers: { host }, rejectUnauthorized: false, ...pair });
+    await assert.rejects(over('closed.example', 'closed.example'), 'its own name asks for a certificate');
+    assert.equal((await over('second.example', 'closed.example')).status, 421, 'so does the way around');
+    assert.equal((await over('closed.example', 'closed.example', mine)).text, 'inside');
+    assert.equal((await over('second.example', 'second.example')).status, 404);
+    assert.equal((await request(`${server.urls[1]}/closed`, { headers: { host: 'closed.example' } })).text, 'inside', 'no name of TLS in clear');
+});
+
 test('a session resumes on every worker, and on those that come after a death; both versions', async (t) => {
     const { server, dir } = await doors(t, { workers: 3 });
     const resume = async (version, file, how) => {
