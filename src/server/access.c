@@ -88,12 +88,19 @@ static void log_error(struct exchange *ex, struct slice words)
     buf_free(&clean);
 }
 
+/* For the page that follows; of a stream that is broken off, none does. */
+static void note(struct exchange *ex, struct slice words)
+{
+    if (ex->status == 0)
+        dev_page_note(ex->server, words);
+}
+
 void access_script_error(struct exchange *ex, const struct script_error *e)
 {
     if (e->raised_problem)
         return;
     counters_add(ex->server->counters, COUNTER_script_errors, 1);
-    dev_page_note(ex->server, buf_slice(&e->log));
+    note(ex, buf_slice(&e->log));
     if (e->memory)
         counters_add(ex->server->counters, COUNTER_script_memory, 1);
     log_error(ex, buf_slice(&e->log));
@@ -102,7 +109,7 @@ void access_script_error(struct exchange *ex, const struct script_error *e)
 void access_bad_reply(struct exchange *ex, const char *words)
 {
     counters_add(ex->server->counters, COUNTER_script_errors, 1);
-    dev_page_note(ex->server, slice_of(words));
+    note(ex, slice_of(words));
     log_error(ex, slice_of(words));
 }
 

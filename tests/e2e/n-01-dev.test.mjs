@@ -73,6 +73,15 @@ test('a script that never loaded, a missing route and a refusal say why; a meant
     assert.equal((await server.get('/ok')).text, 'ok');
 });
 
+test('what broke a stream off is not told with the next answer, which may be another client\'s', async (t) => {
+    const server = await dev(t, { hooks: { ...hooks, 'stream.lua': 'return function() return reply.stream(function() error("only of the stream") end) end' } });
+    await assert.rejects(server.get('/stream'));
+    await server.said('script error');
+    const reply = await server.get('/raise');
+    assert.match(reply.text, /raise\.lua:2:/);
+    assert.doesNotMatch(reply.text, /only of the stream/);
+});
+
 test('without --dev nothing of it is there', async (t) => {
     const server = await start(t, { hooks });
     for (const headers of [{}, browser]) assertProblem(await server.get('/raise', headers), 500);
