@@ -143,7 +143,9 @@ static bool range_applies(const struct http_request *req, const struct condition
     value = slice_trim(value);
     if (value.len > 0 && (value.at[0] == '"' || is_weak(value)))
         return same_tag(value, facts->etag, true);
-    return date_parse(value, req->received_at.ns / 1000000000, &date) && date == facts->modified;
+    /* While the tag is weak, the file may change again within the second that the date names (8.8.2.2). */
+    return !is_weak(facts->etag) && date_parse(value, req->received_at.ns / 1000000000, &date) &&
+           date == facts->modified;
 }
 
 /* --- all of it -------------------------------------------------------------------------------------------------- */
