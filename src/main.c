@@ -61,6 +61,7 @@ static int no_command(const char *name)
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN); /* a peer or reader that has gone is an error of the write */
+    signal(SIGXFSZ, SIG_IGN); /* so is a limit of the process's files */
     if (argc < 2) {
         fprintf(stderr, "crescent: no command (see 'crescent help')\n");
         return CLI_USAGE;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { test } from 'node:test';
-import { alive, childrenOf, request, start, until } from './helper.mjs';
+import { alive, binary, childrenOf, environment, folder, request, start, tool, until, write } from './helper.mjs';
 
 const hello = { 'hello.lua': 'return function() return "hello" end' };
 
@@ -55,6 +56,13 @@ test('an admin listener beyond loopback needs a token, and asks for it', async (
     assert.equal((await request(`${admin}/metrics`)).status, 401);
     assert.equal((await request(`${admin}/metrics`, { headers: { authorization: 'Bearer tok-3f9b' } })).status, 401);
     assert.equal((await request(`${admin}/metrics`, { headers: { authorization: 'Bearer tok-3f9a' } })).status, 200);
+});
+
+test('under a limit of file sizes that is too small the start fails with words', async (t) => {
+    const dir = folder(t);
+    write(path.join(dir, 'hooks'), hello);
+    const said = await tool('sh', ['-c', `ulimit -f 8; ${binary} serve hooks --listen 127.0.0.1:0 --admin off 2>&1; echo "code $?"`], { cwd: dir, env: environment() });
+    assert.match(said, /File too large[^]*code 1\n$/);
 });
 
 test('--admin off: no admin listener', async (t) => {
