@@ -33,9 +33,9 @@ struct ssl_ctx_st *tls_context(const struct tls *t);
 const struct tls_site *tls_site_of(const struct ssl_st *ssl);
 const struct tls_site *tls_site_named(const struct tls *t, struct slice host);
 /*
- * Whether a request for a name of site `named` (NULL: of none, so over TLS the first entry's) may come over a connection
- * with site `met` (NULL: over one in clear): where the name asks for client certificates, only if the connection has
- * met the same rule.
+ * Whether a request for a name of site `named` (NULL: of none, so over TLS the first entry's) may come over a
+ * connection with site `met` (NULL: over one in clear): where the name asks for client certificates, only if the
+ * connection has met the same rule.
  */
 bool tls_site_may(const struct tls_site *named, const struct tls_site *met);
 
