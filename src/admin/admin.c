@@ -13,7 +13,8 @@
 #include <h2o.h>
 #include <h2o/http1.h>
 
-#define CONNECTIONS_MAX 100 /* of each listener: whoever fills the one leaves the other */
+#define CONNECTIONS_MAX 100         /* of each listener: whoever fills the one leaves the other */
+#define HEALTH_CONNECTIONS_MAX 1000 /* more strangers come there, and the balancer's question must get through */
 #define REQUEST_MAX (64u << 10)
 #define LEAVE_TIME \
     DUR_MS(500)       /* for requests that have just been sent; idle connections are not waited for any longer */
@@ -146,7 +147,7 @@ static void on_accept(h2o_socket_t *listener, const char *err)
     h2o_socket_t *socket = h2o_evloop_socket_accept(listener);
     if (socket == NULL)
         return;
-    if (f->connections >= CONNECTIONS_MAX) {
+    if (f->connections >= (f->health ? HEALTH_CONNECTIONS_MAX : CONNECTIONS_MAX)) {
         h2o_socket_close(socket);
         return;
     }

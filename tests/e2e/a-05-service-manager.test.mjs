@@ -89,8 +89,8 @@ test('what is handed over and cannot serve is a clear error', async (t) => {
     const connected = net.connect(one.at, '127.0.0.1');
     await new Promise((done) => connected.once('connect', done));
     t.after(() => connected.destroy());
-    const fails = (script, fds, words, args = []) => new Promise((done, fail) => {
-        const child = spawn('sh', ['-c', `${script} exec "$@"`, 'sh', binary, 'serve', '--admin', 'off', ...args],
+    const fails = (script, fds, words, args = ['--admin', 'off']) => new Promise((done, fail) => {
+        const child = spawn('sh', ['-c', `${script} exec "$@"`, 'sh', binary, 'serve', ...args],
             { cwd: dir, env: { PATH: process.env.PATH }, stdio: ['ignore', 'ignore', 'pipe', ...fds] });
         let text = '';
         child.stderr.on('data', (part) => { text += part; });
@@ -113,6 +113,11 @@ test('what is handed over and cannot serve is a clear error', async (t) => {
     await fails('LISTEN_FDS=1 LISTEN_PID=$$', [connected._handle.fd], /descriptor 3.*does not listen/);
     await fails('LISTEN_FDS=1 LISTEN_PID=$$ LISTEN_FDNAMES=https', [one.fd], /needs a certificate/);
     await fails('LISTEN_FDS=1 LISTEN_PID=$$ LISTEN_FDNAMES=admin', [one.fd], /--admin: the setting admin, and a socket of that name was handed over/);
+    const open = await listening({ path: path.join(dir, 'open') });
+    t.after(open.close);
+    fs.chmodSync(open.at, 0o666); // systemd's own default
+    await fails('LISTEN_FDS=1 LISTEN_PID=$$ LISTEN_FDNAMES=admin', [open.fd], /others may write to .*SocketMode=0600, or admin_token/, []);
+    await fails('LISTEN_FDS=2 LISTEN_PID=$$ LISTEN_FDNAMES=health:health', [one.fd, open.fd], /two sockets named health/);
     const python = (type) => `exec python3 -c 'import os, socket, sys; s = socket.socket(socket.AF_INET, socket.${type}); s.bind(("127.0.0.1", 0)); os.dup2(s.fileno(), 3); os.set_inheritable(3, True); os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid())); os.execv(sys.argv[1], sys.argv[1:])' "$@"; :`;
     await fails(python('SOCK_DGRAM'), [], /descriptor 3.*no stream socket/);
     await fails(python('SOCK_STREAM'), [], /descriptor 3.*does not listen/);
