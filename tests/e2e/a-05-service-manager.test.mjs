@@ -18,6 +18,7 @@ const hooks = {
 const listening = (where = { port: 0, host: '127.0.0.1' }) => new Promise((done, fail) => {
     const server = net.createServer().on('error', fail);
     const close = () => {
+        if (where.path && !fs.existsSync(where.path)) return server.close();
         const aside = `${where.path}.aside`; // node would remove the file
         if (where.path) fs.linkSync(where.path, aside);
         server.close();
