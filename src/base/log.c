@@ -178,15 +178,33 @@ static void add_raw(struct buf *line, struct slice s)
         buf_add_char(line, (unsigned char)s.at[i] < 0x20 || s.at[i] == 0x7f ? '?' : s.at[i]);
 }
 
-static void add_value(struct buf *line, const struct log_field *f, bool text)
+/*
+ * A value of several lines, as a traceback is, on a terminal: to be read, so one stands below the other. Each further
+ * one is indented: no bytes of a peer look like a record.
+ */
+static void add_lines(struct buf *line, struct slice s)
+{
+    struct slice part;
+    for (bool first = true; slice_cut(&s, '\n', &part); first = false) {
+        bool deeper = slice_starts(part, SLICE("\t"));
+        if (!first)
+            buf_add_text(line, deeper ? "\n      " : "\n    ");
+        add_escaped(line, !first && deeper ? slice_from(part, 1) : part);
+    }
+}
+
+static void add_value(struct buf *line, const struct log_field *f, enum log_form form)
 {
     switch (f->kind) {
     case 's':
         if (f->s.at == NULL) {
-            buf_add_text(line, text ? "-" : "null");
+            buf_add_text(line, form != LOG_JSON_LINES ? "-" : "null");
         } else {
             buf_add_char(line, '"');
-            add_escaped(line, f->s);
+            if (form == LOG_COLOURED)
+                add_lines(line, f->s);
+            else
+                add_escaped(line, f->s);
             buf_add_char(line, '"');
         }
         break;
@@ -221,7 +239,7 @@ static void add_json(struct buf *out, const struct log_line *l)
         buf_add_text(out, ",\"");
         add_escaped(out, slice_of(l->fields[i].name));
         buf_add_text(out, "\":");
-        add_value(out, &l->fields[i], false);
+        add_value(out, &l->fields[i], LOG_JSON_LINES);
     }
     buf_add_text(out, "}\n");
 }
@@ -243,7 +261,7 @@ static void add_text(struct buf *out, const struct log_line *l, bool coloured)
         buf_add_text(out, "  ");
         add_escaped(out, slice_of(l->fields[i].name));
         buf_add_char(out, '=');
-        add_value(out, &l->fields[i], true);
+        add_value(out, &l->fields[i], coloured ? LOG_COLOURED : LOG_PLAIN);
     }
     buf_add_char(out, '\n');
 }

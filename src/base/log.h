@@ -57,7 +57,10 @@ struct log_line { /* all borrowed */
     size_t count;
 };
 
-/* Appends it, with its newline. Whatever bytes it holds, it is one line. */
+/*
+ * Appends it, with its newline. Whatever bytes it holds, it is one line; LOG_COLOURED: one that begins at the left, and
+ * indented ones where a value has several.
+ */
 void log_format(struct buf *out, enum log_form form, const struct log_line *line);
 /* From now on lines go to `take`, which never waits. NULL: back to fd. */
 void log_divert(void (*take)(void *cookie, const struct log_line *line), void *cookie);

@@ -52,11 +52,29 @@ static void on_a_terminal_no_byte_of_a_peer_is_a_control(void **state)
     assert_true(len > 0);
     struct slice text = {line, (size_t)len - 1};
     for (size_t i = 0; i < text.len; i++) /* the only escapes are our colours, before the message */
-        assert_true((unsigned char)line[i] != 0x9b && line[i] != '\r' && line[i] != '\n' &&
-                    (line[i] != '\x1b' || i < 40));
+        assert_true((unsigned char)line[i] != 0x9b && line[i] != '\r' && (line[i] != '\x1b' || i < 40) &&
+                    (line[i] != '\n' || slice_starts(slice_from(text, i + 1), SLICE("    "))));
     log_open(STDERR_FILENO, LOG_INFO, "test", false);
     close(ends[0]);
     close(ends[1]);
+}
+
+/* A traceback, say. A record of the log begins at the left edge, whatever is in a value. */
+static void on_a_terminal_a_value_of_several_lines_is_several_lines(void **state)
+{
+    struct buf out = {0};
+    const struct log_field field = LOG_STR("error", "a.lua:1: no\nstack traceback:\n\t[C]: in x\n2026\tno record");
+    const struct log_line line = {
+        .level = LOG_ERROR, .process = "test", .message = "script\nerror", .fields = &field, .count = 1};
+    log_format(&out, LOG_COLOURED, &line);
+    assert_non_null(strstr(buf_text(&out), "script\\nerror  error=\"a.lua:1: no\n"
+                                           "    stack traceback:\n"
+                                           "      [C]: in x\n"
+                                           "    2026\\u0009no record\"\n"));
+    buf_clear(&out);
+    log_format(&out, LOG_PLAIN, &line);
+    assert_non_null(strstr(buf_text(&out), "error=\"a.lua:1: no\\nstack traceback:\\n"));
+    buf_free(&out);
 }
 
 static void an_unwritable_sink_counts_what_it_drops(void **state)
@@ -105,6 +123,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_bytes_make_one_line_of_valid_json),
         cmocka_unit_test(on_a_terminal_no_byte_of_a_peer_is_a_control),
+        cmocka_unit_test(on_a_terminal_a_value_of_several_lines_is_several_lines),
         cmocka_unit_test(an_unwritable_sink_counts_what_it_drops),
         cmocka_unit_test(sealed_files_read_back_and_unsealed_ones_are_refused),
         cmocka_unit_test(reading_a_folder_or_too_much_is_an_error_with_the_path),
