@@ -49,10 +49,33 @@ void dev_page_note_routes(struct server *s, const struct generation *g)
 
 /* --- the three forms -------------------------------------------------------------------------------------------- */
 
-static bool accepts(const struct exchange *ex, const char *what)
+/* A weight of zero among the parameters: "q=0.0" (RFC 9110 12.4.2). */
+static bool refused(struct slice parameters)
 {
-    struct slice accept = http_request_header(&ex->view, SLICE("accept"));
-    return accept.len > 0 && memmem(accept.at, accept.len, what, strlen(what)) != NULL;
+    struct slice one;
+    while (slice_cut(&parameters, ';', &one)) {
+        one = slice_trim(one);
+        if (one.len < 3 || !slice_equal_nocase((struct slice){one.at, 2}, SLICE("q=")))
+            continue;
+        size_t zeros = 2;
+        while (zeros < one.len && (one.at[zeros] == '0' || one.at[zeros] == '.'))
+            zeros++;
+        return zeros == one.len;
+    }
+    return false;
+}
+
+/* Whether Accept names the type, or one that ends so. */
+static bool accepts(const struct exchange *ex, struct slice type)
+{
+    struct slice accept = http_request_header(&ex->view, SLICE("accept")), range, name;
+    while (slice_cut(&accept, ',', &range)) {
+        slice_cut(&range, ';', &name);
+        name = slice_trim(name);
+        if (name.len >= type.len && slice_equal_nocase(slice_from(name, name.len - type.len), type) && !refused(range))
+            return true;
+    }
+    return false;
 }
 
 static void add_escaped(struct buf *out, struct slice text)
@@ -91,6 +114,9 @@ static void make_text(const struct exchange *ex, int status, struct slice detail
     buf_addf(out, "%.*s\n", SLICE_ARG(notes));
     add_request(ex, out);
     buf_add_text(out, "\n" LEAD "\n");
+    for (size_t i = 0; i < out->len; i++) /* a terminal would obey what a stranger had sent */
+        if (((unsigned char)out->at[i] < ' ' && out->at[i] != '\n' && out->at[i] != '\t') || out->at[i] == 0x7f)
+            out->at[i] = '?';
 }
 
 static void make_html(const struct exchange *ex, int status, struct slice detail, struct slice notes, struct buf *out)
@@ -146,7 +172,7 @@ static void make_page(struct exchange *ex, int status, struct slice detail, stru
                    {SLICE("cache-control"), SLICE("no-store")}};
     struct server *s = ex->server;
     struct http_response *r = &s->response;
-    bool html = accepts(ex, "text/html");
+    bool html = accepts(ex, SLICE("text/html"));
     buf_clear(&s->room);
     if (html)
         make_html(ex, status, detail, notes, &s->room);
@@ -166,7 +192,7 @@ bool dev_page_make(struct exchange *ex, int status, struct slice detail, struct 
     struct slice notes = buf_slice(&s->dev_notes);
     if (notes.len == 0)
         return false;
-    if (!accepts(ex, "text/html") && accepts(ex, "json"))
+    if (!accepts(ex, SLICE("text/html")) && accepts(ex, SLICE("json")))
         make_problem(ex, status, detail, members, notes);
     else
         make_page(ex, status, detail, notes);

@@ -49,6 +49,19 @@ test('a browser gets a page; nothing of the script is markup in it', async (t) =
     assert.doesNotMatch(odd.text, /<b>/);
 });
 
+test('Accept is read as it is meant: names in any case, weights of zero; no control reaches a terminal', async (t) => {
+    const server = await dev(t);
+    const type = async (accept) => (await server.get('/raise', { accept })).headers['content-type'].split(';')[0];
+    assert.equal(await type('Text/HTML'), 'text/html');
+    assert.equal(await type('text/html ; level=1 ; q=0.1'), 'text/html');
+    assert.equal(await type('text/html;q=0, */*'), 'text/plain');
+    assert.equal(await type('application/json;q=0.000'), 'text/plain');
+    assert.equal(await type('application/problem+json'), 'application/problem+json');
+    assert.equal(await type('text/html-not'), 'text/plain');
+    assert.equal(await type(',;,'), 'text/plain');
+    assert.match((await server.get('/a%1b%5b2Jb')).text, /GET \/a\?\[2Jb,/);
+});
+
 test('who asks for JSON gets the problem, with the explanation as a member', async (t) => {
     const server = await dev(t);
     const reply = await server.get('/raise', { accept: 'application/json' });
