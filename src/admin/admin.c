@@ -10,6 +10,7 @@
 #include "http/response.h"
 #include "io/timeout.h"
 #include <arpa/inet.h>
+#include <errno.h>
 #include <h2o.h>
 #include <h2o/http1.h>
 
@@ -19,6 +20,7 @@
 #define LEAVE_TIME \
     DUR_MS(500)       /* for requests that have just been sent; idle connections are not waited for any longer */
 #define TIME_MS 10000 /* for a whole request, and between two */
+#define PAUSE DUR_MS(100)
 
 struct face { /* one of the two listeners */
     struct admin *admin;
@@ -26,6 +28,12 @@ struct face { /* one of the two listeners */
     h2o_hostconf_t *hosts[2]; /* its handler's, and NULL */
     h2o_accept_ctx_t accept;
     unsigned connections;
+};
+
+struct door { /* one listening socket */
+    struct face *face;
+    h2o_socket_t *sock;
+    struct timeout pause;
 };
 
 struct admin {
@@ -60,9 +68,11 @@ static void on_accept(h2o_socket_t *listener, const char *err);
 static void listen_on(struct face *f, struct heritage_socket *socket)
 {
     void *loop = loop_evloop(f->admin->host.loop);
-    h2o_socket_t *listener = h2o_evloop_socket_create(loop, socket->fd, H2O_SOCKET_FLAG_DONT_READ);
-    listener->data = f;
-    h2o_socket_read_start(listener, on_accept);
+    struct door *d = need_zero(1, sizeof(*d));
+    d->face = f;
+    d->sock = h2o_evloop_socket_create(loop, socket->fd, H2O_SOCKET_FLAG_DONT_READ);
+    d->sock->data = d;
+    h2o_socket_read_start(d->sock, on_accept);
     socket->fd = HERITAGE_NO_FD;
 }
 
@@ -135,18 +145,37 @@ static void on_close(void *data)
     f->connections--;
 }
 
+static void pause_over(struct timeout *t)
+{
+    h2o_socket_read_start(CONTAINER_OF(t, struct door, pause)->sock, on_accept);
+}
+
+/* With no descriptor left for who knocks, the level-triggered listener would keep the loop spinning. */
+static void pause_accepting(struct door *d, int why)
+{
+    struct loop *l = d->face->admin->host.loop;
+    log_at(LOG_WARN, "cannot accept connections for now", LOG_STR("error", strerror(why)));
+    h2o_socket_read_stop(d->sock);
+    timeout_set(l, &d->pause, mono_add(loop_now(l), PAUSE), pause_over);
+}
+
 static void on_accept(h2o_socket_t *listener, const char *err)
 {
-    struct face *f = listener->data;
+    struct door *d = listener->data;
+    struct face *f = d->face;
     if (err != NULL)
         return;
     if (f->admin->leaving) {
         h2o_socket_read_stop(listener);
         return;
     }
+    errno = 0;
     h2o_socket_t *socket = h2o_evloop_socket_accept(listener);
-    if (socket == NULL)
+    if (socket == NULL) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            pause_accepting(d, errno);
         return;
+    }
     if (f->connections >= (f->health ? HEALTH_CONNECTIONS_MAX : CONNECTIONS_MAX)) {
         h2o_socket_close(socket);
         return;

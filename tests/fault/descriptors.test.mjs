@@ -1,6 +1,7 @@
 // Out of descriptors: no process ends, nothing spins, who is connected is served; when there are some again, all is as
 // before, reloads included.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
 import { test } from 'node:test';
@@ -42,6 +43,22 @@ test('descriptors exhausted by connections, then given back, three times', async
     await settle();
     await noLeak(server, before);
     assert.equal((await request(`${server.admin}/healthz`)).status, 200);
+});
+
+test('descriptors of the keeper exhausted at the admin listener: it waits, and answers when there are some again', async (t) => {
+    const server = await start(t, { hooks: { 'v.lua': 'return function() return "one" end' }, config: 'return { drain = "2s" }' });
+    const [keeper] = server.children('keeper'), port = new URL(server.admin).port;
+    const limit = (n) => execFileSync('prlimit', ['--pid', String(keeper), `--nofile=${n}:1024`]);
+    limit(fs.readdirSync(`/proc/${keeper}/fd`).length);
+    const held = Array.from({ length: 10 }, () => net.connect(port, '127.0.0.1').on('error', () => {}));
+    await sleep(300);
+    const spent = cpu(keeper);
+    await sleep(1000);
+    assert.ok(cpu(keeper) - spent < 150 * factor, `${cpu(keeper) - spent} ms of CPU in a second`);
+    limit(1024);
+    assert.equal((await request(`${server.admin}/healthz`)).status, 200);
+    for (const socket of held) socket.destroy();
+    assert.ok(server.records('cannot accept connections for now').length > 0);
 });
 
 test('descriptors exhausted by a script: its requests fail, others do not', async (t) => {
