@@ -16,6 +16,13 @@ struct hook { /* lives in the request's pool; its end is the request's */
     void (*gone)(struct exchange *ex);
 };
 
+static void record(struct exchange *ex)
+{
+    if (!ex->recorded)
+        access_ended(ex);
+    ex->recorded = true;
+}
+
 static void end_if_idle(struct exchange *ex)
 {
     CHECK(ex->magic == EXCHANGE_MAGIC);
@@ -24,7 +31,7 @@ static void end_if_idle(struct exchange *ex)
     struct server *s = ex->server;
     CHECK(ex->task == NULL && ex->stream == NULL && ex->script == NULL && ex->file == NULL &&
           !timeout_is_set(&ex->deadline));
-    access_ended(ex); /* what it was asked is still there: its own copy, or libh2o's while this is its disposal */
+    record(ex);
     bind_req_end(&ex->bind);
     list_remove(&ex->link);
     loop_later_cancel(&ex->later);
@@ -52,6 +59,9 @@ static void disposed(void *data)
     ex->connection = NULL;
     if (ex->status == 0 && !ex->over)
         hook->gone(ex); /* may set `over` */
+    /* What it was asked goes with libh2o's request, but for a copy: then its work may go on, and say how it ends. */
+    if (ex->status != 0 || ex->view.own == NULL)
+        record(ex);
     if (c != NULL)
         connections_end(c);
     end_if_idle(ex);
@@ -101,7 +111,7 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
     ex->trace.carried = false;
     memset(ex->trace.id, 0, sizeof(ex->trace.id));
     ex->refused = REASON_none;
-    ex->cut_short = false;
+    ex->cut_short = ex->recorded = false;
     ex->status = 0;
     loop_later_init(&ex->later, go_on);
 

@@ -61,8 +61,9 @@ struct exchange {
     struct trace trace;
     enum reason refused; /* REASON_none: it was not */
     bool cut_short;      /* its client left while the answer was streamed, or the script broke it off */
-    uint64_t sent;       /* bytes of the answer's body, once disposed */
-    mono_t progress_at;  /* while answering: when the delivery last moved */
+    bool recorded;
+    uint64_t sent;      /* bytes of the answer's body, once disposed */
+    mono_t progress_at; /* while answering: when the delivery last moved */
     uint64_t progress;
     int status; /* of the answer */
 };

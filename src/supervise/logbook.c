@@ -55,15 +55,21 @@ static void on_line(void *cookie, const struct log_line *line)
     logbook_tick(b);
 }
 
-/* To the file where there is one and it opens; else to stderr, which is better than nowhere. */
+/* To the file where there is one; where it does not open, all stays as it is. */
 static int open_output(struct logbook *b, struct error *err)
 {
     int fd = b->path != NULL ? fd_open_log(b->path, err) : STDERR_FILENO;
 
+    if (fd < 0)
+        return -1;
+    output_flush(&b->output, (dur_t){0});
     output_close(&b->output);
-    output_open(&b->output, fd >= 0 ? fd : STDERR_FILENO);
-    b->output.own = b->output.own || fd > STDERR_FILENO;
-    return fd >= 0 ? 0 : -1;
+    output_open(&b->output, fd);
+    if (b->path != NULL && b->output.own) /* a pipe, which has been opened once more */
+        fd_close(&fd);
+    else if (b->path != NULL)
+        b->output.own = true;
+    return 0;
 }
 
 int logbook_open(struct logbook *b, const struct config *config, struct area *area, int area_fd, int wake,
@@ -90,7 +96,7 @@ void logbook_reopen(struct logbook *b, const struct config *config)
     b->path = config->log_file;
     b->form = config_log_form(config);
     if (b->path != NULL && open_output(b, &err) != 0)
-        log_at(LOG_ERROR, "the supervisor's own lines go to stderr", LOG_STR("error", err.text));
+        log_at(LOG_ERROR, "the log file stays the old one", LOG_STR("error", err.text));
 }
 
 void logbook_close(struct logbook *b)
