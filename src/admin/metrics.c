@@ -191,6 +191,14 @@ static void write_process(const struct area *area, struct buf *out)
     buf_addf(out, "crescent_build_info{version=\"%s\"} 1\n", CRESCENT_VERSION);
 }
 
+static uint64_t sum_bodies(const struct area *area)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < area_used(area); i++)
+        sum += atomic_load(&area->body_memory[i]);
+    return sum;
+}
+
 uint32_t admin_metrics_serving(const struct area *area)
 {
     uint32_t serving = 0;
@@ -209,6 +217,7 @@ void admin_metrics_write(const struct area *area, const struct reload *reload, s
     write_histograms(area, out);
     write_log(area, out);
     write_process(area, out);
+    write_gauge(out, "crescent_body_memory_bytes", sum_bodies(area), "Memory for what clients send, of all workers");
     write_gauge(out, "crescent_workers", atomic_load(&area->workers), "Workers configured");
     write_gauge(out, "crescent_workers_serving", admin_metrics_serving(area), "Workers that accept connections");
     write_gauge(out, "crescent_scripts", scripts, "Scripts in the hooks folder");

@@ -76,7 +76,7 @@ static bool grow(struct content *c, struct unpacked *u, size_t bound)
     size_t more = u->room == 0 ? ROOM_FIRST : u->room < ROOM_STEP ? u->room : ROOM_STEP;
     if (more > bound + 1 - u->room) /* one byte beyond it tells that there are too many */
         more = bound + 1 - u->room;
-    if (!body_memory_take(c->memory, more))
+    if (!body_memory_take(c->memory, more, u->room + more))
         return false;
     c->counted += more;
     u->room += more;

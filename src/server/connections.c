@@ -4,6 +4,7 @@
  */
 #include "server/connections.h"
 #include "base/panic.h"
+#include "server/body_refusal.h"
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -62,6 +63,7 @@ struct connection *connections_add(struct connections *cs, h2o_socket_t *sock)
     }
     *c = (struct connection){.owner = cs, .sock = sock, .since = loop_now(cs->loop)};
     list_init(&c->link);
+    list_init(&c->refusal.link);
     list_add(&cs->all, &c->link);
     cs->count++;
     sock->on_close.cb = on_close;

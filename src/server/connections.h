@@ -19,6 +19,14 @@ struct connections {
     size_t count;
 };
 
+struct refusal {           /* of a body that there is no memory for: see body_refusal.h */
+    struct list link;      /* in server.refusals, while not answered */
+    h2o_socket_cb library; /* libh2o's reader, which hears no more of it but its end */
+    unsigned laps;         /* how often its room was filled and emptied */
+    bool on, answered;
+    int fd; /* answered: its socket once more, or -1: the answer must not be lost with what the client still sends */
+};
+
 struct connection {
     struct list link;
     struct connections *owner;
@@ -31,6 +39,7 @@ struct connection {
     size_t accounted;                /* HTTP/1: bytes written up to the end of its last request */
     struct tls_handshake *handshake; /* NULL: there is none, or it is over */
     struct ssl_st *ssl;              /* after the handshake, while sock is; NULL: in clear */
+    struct refusal refusal;
     bool http2;
     bool cut; /* shut down by us: what was read before that is refused without work */
 };

@@ -36,6 +36,7 @@ static void end_if_idle(struct exchange *ex)
     list_remove(&ex->link);
     loop_later_cancel(&ex->later);
     http_request_free(&ex->view);
+    body_memory_give(&s->body_memory, ex->detached);
     generation_release(&ex->generation);
     ex->magic = 0;
     if (s->spare_count == SPARE_MAX) {
@@ -97,6 +98,7 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
                                  .event_type = SLICE_NONE,
                                  .state = s->host.state,
                                  .memory = &s->body_memory};
+    ex->detached = 0;
     ex->step = 0;
     ex->outcome = STEP_NEXT;
     ex->starting = ex->over = ex->gone = false;
@@ -151,6 +153,8 @@ void exchange_detach(struct exchange *ex)
         return;
     struct http_request old = ex->view;
     http_request_detach(&ex->view);
+    ex->detached = old.body.len; /* libh2o has it, too, until its request goes */
+    body_memory_add(&ex->server->body_memory, ex->detached);
     for (size_t i = 0; exchange_endpoint(ex) != NULL && i < ex->match.param_count; i++)
         move_slice(&ex->match.values[i], &old, &ex->view);
     move_slice(&ex->auth.by, &old, &ex->view);

@@ -35,6 +35,7 @@ struct exchange {
     struct st_h2o_req_t *req;      /* NULL once disposed */
 
     struct http_request view;
+    size_t detached; /* bytes of the body that the view has copied */
     struct generation *generation;
     struct router_match match;
     const struct endpoint_handler *handler;

@@ -3,6 +3,7 @@
  * version that the build asks for.
  */
 #include "server/http2_guard.h"
+#include "server/body_guard.h"
 #include "server/connections.h"
 #include <dlfcn.h>
 #include <h2o.h>
@@ -23,11 +24,14 @@ typedef int settings_fn(h2o_http2_settings_t *, const uint8_t *, size_t, const c
 typedef int headers_fn(h2o_req_t *, h2o_hpack_header_table_t *, const uint8_t *, size_t, int *, size_t *,
                        h2o_cache_digests_t **, const char **);
 
+typedef ssize_t frame_fn(h2o_http2_frame_t *, const uint8_t *, size_t, const h2o_http2_settings_t *, const char **);
+
 /* File-scope because the library calls these with arguments of its own only. */
 static struct {
     stream_fn *send, *reset;
     settings_fn *settings;
     headers_fn *headers;
+    frame_fn *frame;
     struct http2_guard_calls calls;
 } guard;
 
@@ -98,6 +102,17 @@ int h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_header_table_t *table, con
     return result;
 }
 
+ssize_t h2o_http2_decode_frame(h2o_http2_frame_t *frame, const uint8_t *src, size_t len,
+                               const h2o_http2_settings_t *host, const char **err_desc)
+{
+    guard.calls.frame++;
+    FIND(frame, "h2o_http2_decode_frame");
+    ssize_t result = guard.frame(frame, src, len, host, err_desc);
+    if (result >= 0)
+        body_guard_frame(frame->type);
+    return result;
+}
+
 int http2_guard_bound(struct error *err)
 {
     const struct {
@@ -106,7 +121,8 @@ int http2_guard_bound(struct error *err)
     } all[] = {{"h2o_http2_stream_send_pending_data", (void *)h2o_http2_stream_send_pending_data},
                {"h2o_http2_stream_reset", (void *)h2o_http2_stream_reset},
                {"h2o_http2_update_peer_settings", (void *)h2o_http2_update_peer_settings},
-               {"h2o_hpack_parse_headers", (void *)h2o_hpack_parse_headers}};
+               {"h2o_hpack_parse_headers", (void *)h2o_hpack_parse_headers},
+               {"h2o_http2_decode_frame", (void *)h2o_http2_decode_frame}};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         if (dlsym(RTLD_DEFAULT, all[i].symbol) != all[i].ours)
             return error_set(err, "%s is not bound to the guard", all[i].symbol);

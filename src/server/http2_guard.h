@@ -1,5 +1,5 @@
 /*
- * http2_guard.h: definitions of four of libh2o's own functions that take the place of the library's (the dynamic
+ * http2_guard.h: definitions of five of libh2o's own functions that take the place of the library's (the dynamic
  * linker binds the library's calls to the executable's symbols) and close what 2.2.5 leaves open: the remote abort by
  * WINDOW_UPDATE, header blocks that unpack to gigabytes, streams reset faster than they cost.
  * Owns: nothing but the addresses of the originals. Runs in: the worker's thread. Fails: http2_guard_bound says whether
@@ -17,10 +17,10 @@
 
 /* How often each of ours was called, and how often it refused. */
 struct http2_guard_calls {
-    uint64_t send, reset, settings, headers, refused;
+    uint64_t send, reset, settings, headers, frame, refused;
 };
 
-/* 0 when all four originals are there and the process's symbols are ours; -1 with words. */
+/* 0 when all the originals are there and the process's symbols are ours; -1 with words. */
 int http2_guard_bound(struct error *err);
 struct http2_guard_calls http2_guard_calls(void);
 

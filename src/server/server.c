@@ -5,6 +5,7 @@
 #include "server/server.h"
 #include "base/log.h"
 #include "base/panic.h"
+#include "server/body_guard.h"
 #include "server/http2_proof.h"
 #include "server/listener.h"
 #include "server/pipeline.h"
@@ -105,16 +106,24 @@ struct server *server_new(const struct server_host *host, struct error *err)
     list_init(&s->waiting);
     list_init(&s->answering);
     list_init(&s->streaming);
+    list_init(&s->refusals);
+    list_init(&s->lingering);
     counters_set(s->counters, COUNTER_streams, 0); /* those of a worker before this one went with it */
     http_response_init(&s->response);
     connections_init(&s->connections, host->loop, s->counters);
     body_memory_open(&s->body_memory, host->area, host->slot, host->config->limits.body_memory);
     signal(SIGPIPE, SIG_IGN); /* libh2o writes with writev */
 
+    body_guard_open(s);
     struct error why = {""};
     s->http2 = http2_proof_run(&why) == 0;
     if (!s->http2)
         log_at(LOG_ERROR, "HTTP/2 stays off: libh2o is not guarded", LOG_STR("error", why.text));
+    if (body_guard_proved(s, err) != 0) {
+        free(s);
+        error_prefix(err, "limits.body_memory cannot be kept");
+        return NULL;
+    }
     configure(s);
     h2o_context_init(&s->context, loop_evloop(host->loop), &s->config);
     s->plain = s->secure = (h2o_accept_ctx_t){.ctx = &s->context, .hosts = s->config.hosts};

@@ -161,6 +161,11 @@ enum step_result steps_method(struct exchange *ex)
 
 enum step_result steps_size(struct exchange *ex)
 {
+    if (ex->connection != NULL && ex->connection->refusal.on) {
+        CHECK(http_response_add(exchange_response(ex), SLICE("retry-after"), SLICE("1"), NULL) == 0);
+        exchange_refuse(ex, REASON_body_memory, "there is no memory for the body now");
+        return STEP_DONE;
+    }
     size_t bound = exchange_endpoint(ex)->max_body, server_bound = ex->server->host.config->limits.body;
     if (server_bound < bound)
         bound = server_bound;

@@ -27,12 +27,13 @@ uint64_t body_memory_sum(const struct body_memory *m)
     return m->slot < used ? sum : sum + m->own;
 }
 
-bool body_memory_take(struct body_memory *m, uint64_t n)
+bool body_memory_take(struct body_memory *m, uint64_t n, uint64_t whole)
 {
     if (m == NULL)
         return true;
+    uint64_t limit = m->limit + (whole <= BODY_MEMORY_SMALL ? m->limit / 4 : 0);
     body_memory_add(m, n); /* said first, asked then: of two that do so, the later one sees both */
-    if (body_memory_sum(m) <= m->limit)
+    if (body_memory_sum(m) <= limit)
         return true;
     body_memory_give(m, n);
     return false;

@@ -158,18 +158,23 @@ static void the_limit_holds_for_all_together_and_lies_are_bounded(void **state)
     atomic_store(&area->used, 3);
     body_memory_open(&one, area, 0, 100);
     body_memory_open(&two, area, 2, 100);
-    assert_true(body_memory_take(&one, 60));
-    assert_false(body_memory_take(&two, 41));
-    assert_true(body_memory_take(&two, 40));
+    const uint64_t large = BODY_MEMORY_SMALL + 1, small = BODY_MEMORY_SMALL;
+    assert_true(body_memory_take(&one, 60, large));
+    assert_false(body_memory_take(&two, 41, large));
+    assert_true(body_memory_take(&two, 40, large));
+    assert_false(body_memory_take(&two, 1, large));
+    assert_false(body_memory_take(&two, 26, small)); /* a quarter more for what is small */
+    assert_true(body_memory_take(&two, 25, small));
+    body_memory_give(&two, 25);
     assert_int_equal(body_memory_sum(&one), 100);
     body_memory_add(&two, 50);
     assert_int_equal(body_memory_sum(&two), 150);
     body_memory_give(&two, 90);
     atomic_store(&area->body_memory[1], UINT64_MAX); /* a lie does not run over into "nothing is held" */
     assert_int_equal(body_memory_sum(&one), 160);
-    assert_false(body_memory_take(&two, 1));
+    assert_false(body_memory_take(&two, 1, small));
     assert_int_equal(two.own, 0);
-    assert_true(body_memory_take(NULL, 1));
+    assert_true(body_memory_take(NULL, 1, 1));
     free(area);
 }
 

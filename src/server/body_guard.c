@@ -1,0 +1,180 @@
+/*
+ * body_guard.c: see body_guard.h. Not every caller within libh2o can take no for an answer (a NULL base). Those that
+ * can: the reader of a socket, in clear and under TLS, and the one of HTTP/2's DATA frames. Those that cannot: header
+ * blocks (after a frame of type HEADERS or CONTINUATION), and what a connection has read ahead when it is upgraded
+ * (always a buffer's first room). These are counted, and granted.
+ */
+#include "server/body_guard.h"
+#include "server/body_refusal.h"
+#include "server/server_internal.h"
+#include <dlfcn.h>
+#include <h2o.h>
+#include <malloc.h>
+#include <stdlib.h>
+
+#define STEP ((size_t)1 << 20) /* capacities double up to here, then grow by it: what is not touched costs nothing */
+/* malloc's own bounds would rise with the largest buffer freed: it would then keep such memory, and copy to grow it. */
+#define MAPPED_FROM (256 << 10)
+#define KEPT_FREE (4 << 20)
+
+enum { FRAME_DATA = 0, FRAME_HEADERS = 1, FRAME_CONTINUATION = 9, FRAME_NONE = 255 };
+
+typedef h2o_iovec_t reserve_fn(h2o_buffer_t **, size_t);
+typedef void free_fn(h2o_buffer_t *);
+
+/* File-scope because the library calls these with arguments of its own only. */
+static struct {
+    reserve_fn *reserve;
+    free_fn *free;
+    struct server *server; /* NULL: nobody counts (the keeper; tests) */
+    unsigned frame;        /* the last one's type, until a buffer has asked for room since */
+    uint64_t reserved, freed;
+} guard = {.frame = FRAME_NONE};
+
+/* Looks up the definition that ours hides, once. */
+#define FIND(member, symbol)                                                     \
+    do {                                                                         \
+        if (guard.member == NULL)                                                \
+            guard.member = (__typeof__(guard.member))dlsym(RTLD_NEXT, (symbol)); \
+    } while (0)
+
+void body_guard_frame(unsigned type)
+{
+    guard.frame = type;
+}
+
+/* Whether it is a buffer for what peers send; those for what is sent to them have another prototype. */
+static bool is_counted(const h2o_buffer_t *b)
+{
+    return guard.server != NULL && (b->bytes == NULL ? b == &h2o_socket_buffer_prototype._initial_buf
+                                                     : b->_prototype == &h2o_socket_buffer_prototype);
+}
+
+static h2o_iovec_t room_of(h2o_buffer_t *b)
+{
+    char *at = b->bytes + b->size;
+    return h2o_iovec_init(at, (size_t)(b->_buf + b->capacity - at));
+}
+
+static h2o_iovec_t refuse(void)
+{
+    body_refusal_count(guard.server);
+    return h2o_iovec_init(NULL, 0);
+}
+
+/*
+ * The connection whose own input this is, or NULL. UNSAFE BYTES: libh2o keeps the address of a buffer in a field of its
+ * structs; if this field is a socket's `input`, our close hook stands where that struct has it. In the other structs
+ * that hold such a field (a stream, a connection, a TLS state) the same distance is still inside them.
+ */
+static struct connection *connection_of(h2o_buffer_t **field)
+{
+    h2o_socket_t *sock = H2O_STRUCT_FROM_MEMBER(h2o_socket_t, input, field);
+    struct connection *c = connections_of(sock);
+    return c != NULL && c->sock == sock ? c : NULL;
+}
+
+static h2o_iovec_t first_room(h2o_buffer_t **field, size_t least, unsigned frame)
+{
+    struct body_memory *memory = &guard.server->body_memory;
+    size_t initial = h2o_socket_buffer_prototype._initial_buf.capacity, capacity = least < initial ? initial : least;
+    if (frame != FRAME_DATA)
+        body_memory_add(memory, capacity);
+    else if (!body_memory_take(memory, capacity, capacity))
+        return refuse();
+    return guard.reserve(field, least);
+}
+
+/* The buffer's bytes in memory of `capacity`, at its begin. */
+static h2o_buffer_t *enlarged(h2o_buffer_t *b, size_t capacity)
+{
+    size_t size = offsetof(h2o_buffer_t, _buf) + capacity;
+    h2o_buffer_t *next;
+    if (b->capacity == b->_prototype->_initial_buf.capacity) { /* libh2o keeps these for the next */
+        next = h2o_mem_alloc(size);
+        memcpy(next, b, offsetof(h2o_buffer_t, _buf));
+        memcpy(next->_buf, b->bytes, b->size);
+        guard.free(b);
+    } else {
+        if (b->bytes != b->_buf)
+            memmove(b->_buf, b->bytes, b->size);
+        next = h2o_mem_realloc(b, size);
+    }
+    next->bytes = next->_buf;
+    next->capacity = capacity;
+    return next;
+}
+
+static h2o_iovec_t more_room(h2o_buffer_t **field, size_t least, unsigned frame)
+{
+    h2o_buffer_t *b = *field;
+    struct body_memory *memory = &guard.server->body_memory;
+    struct connection *c = connection_of(field);
+    size_t capacity = b->capacity;
+    if (c != NULL && c->refusal.on)
+        return body_refusal_room(c, b);
+    do {
+        capacity += capacity < STEP ? capacity : STEP;
+    } while (capacity - b->size < least);
+    size_t more = capacity - b->capacity;
+    if (c == NULL && (frame == FRAME_HEADERS || frame == FRAME_CONTINUATION))
+        body_memory_add(memory, more);
+    else if (!body_memory_take(memory, more, capacity))
+        return c == NULL || c->http2 ? refuse() : body_refusal_begin(c);
+    *field = enlarged(b, capacity);
+    return room_of(*field);
+}
+
+h2o_iovec_t h2o_buffer_reserve(h2o_buffer_t **field, size_t least)
+{
+    h2o_buffer_t *b = *field;
+    FIND(reserve, "h2o_buffer_reserve");
+    FIND(free, "h2o_buffer__do_free");
+    guard.reserved++;
+    if (!is_counted(b))
+        return guard.reserve(field, least);
+    unsigned frame = guard.frame;
+    guard.frame = FRAME_NONE;
+    if (b->bytes == NULL)
+        return first_room(field, least, frame);
+    if (least <= room_of(b).len || (b->size + least) * 2 <= b->capacity)
+        return guard.reserve(field, least); /* as it is, or moved to the front */
+    return more_room(field, least, frame);
+}
+
+void h2o_buffer__do_free(h2o_buffer_t *b)
+{
+    FIND(free, "h2o_buffer__do_free");
+    guard.freed++;
+    if (is_counted(b))
+        body_memory_give(&guard.server->body_memory, b->capacity);
+    guard.free(b);
+}
+
+void body_guard_open(struct server *s)
+{
+    guard.server = s;
+    mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
+    mallopt(M_TRIM_THRESHOLD, KEPT_FREE);
+}
+
+int body_guard_proved(const struct server *s, struct error *err)
+{
+    const struct {
+        const char *symbol;
+        void *ours;
+    } all[] = {{"h2o_buffer_reserve", (void *)h2o_buffer_reserve},
+               {"h2o_buffer__do_free", (void *)h2o_buffer__do_free}};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if (dlsym(RTLD_DEFAULT, all[i].symbol) != all[i].ours)
+            return error_set(err, "%s is not bound to the guard", all[i].symbol);
+        if (dlsym(RTLD_NEXT, all[i].symbol) == NULL)
+            return error_set(err, "libh2o has no %s", all[i].symbol);
+    }
+    if (guard.reserved == 0 || guard.freed == 0)
+        return error_set(err, "libh2o does not call the guard's functions");
+    if (s->body_memory.own != 0)
+        return error_set(err, "%llu bytes of a connection that is over are still counted",
+                         (unsigned long long)s->body_memory.own);
+    return 0;
+}

@@ -1,0 +1,199 @@
+/*
+ * body_refusal.c: see body_refusal.h. libh2o's reader of the socket is taken off for good: it hears of the connection's
+ * end only, never of bytes, because some are missing. libh2o's own request of HTTP/1 is then dispatched with what it
+ * has, its header, and the pipeline refuses it in its order (see steps_size).
+ */
+#include "server/body_refusal.h"
+#include "base/log.h"
+#include "base/panic.h"
+#include "server/server_internal.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define LOOK DUR_MS(50) /* how often refused ones are looked at */
+#define BATCH 256       /* answered at one look */
+#define LAPS 64         /* of a room of 8 KiB, before others have a turn */
+#define QUIET DUR_S(1)  /* nothing has come for so long: the client has heard the answer, or is slow beyond help */
+#define PATIENCE DUR_S(10)
+#define LINGERING 512 /* descriptors that are kept for this */
+
+struct lingering {
+    struct list link;
+    struct server *server;
+    struct loop_watch watch;
+    int fd;
+    mono_t since, heard;
+};
+
+static void look(struct timeout *t);
+
+static void look_soon(struct server *s)
+{
+    if (!timeout_is_set(&s->refusing))
+        timeout_set(s->host.loop, &s->refusing, mono_add(loop_now(s->host.loop), LOOK), look);
+}
+
+void body_refusal_count(struct server *s)
+{
+    counters_add(s->counters, COUNTER_cut_body_memory, 1);
+    s->refused_bodies++;
+    look_soon(s);
+}
+
+/* --- throwing away ---------------------------------------------------------------------------------------------- */
+
+static void thrown_away(h2o_socket_t *sock, const char *err)
+{
+    struct connection *c = connections_of(sock);
+    CHECK(c != NULL && c->refusal.on);
+    if (err != NULL && err != h2o_socket_error_out_of_memory) { /* the latter is our own NULL: let others have a turn */
+        if (c->refusal.answered)
+            h2o_socket_read_stop(sock); /* libh2o closes it when the answer is written, or cannot be */
+        else
+            c->refusal.library(sock, err);
+        return;
+    }
+    h2o_buffer_consume(&sock->input, sock->input->size);
+}
+
+h2o_iovec_t body_refusal_begin(struct connection *c)
+{
+    struct server *s = CONTAINER_OF(c->owner, struct server, connections);
+    c->refusal.on = true;
+    c->refusal.fd = -1;
+    c->refusal.library = c->sock->_cb.read;
+    c->sock->_cb.read = thrown_away;
+    list_add(&s->refusals, &c->refusal.link);
+    body_refusal_count(s);
+    h2o_buffer_dispose(&c->sock->input);
+    h2o_buffer_init(&c->sock->input, &h2o_socket_buffer_prototype);
+    return h2o_buffer_reserve(&c->sock->input, 1);
+}
+
+h2o_iovec_t body_refusal_room(struct connection *c, h2o_buffer_t *input)
+{
+    input->size = 0;
+    input->bytes = input->_buf;
+    if (++c->refusal.laps % LAPS == 0)
+        return h2o_iovec_init(NULL, 0);
+    return h2o_iovec_init(input->_buf, input->capacity);
+}
+
+/* --- behind the close ------------------------------------------------------------------------------------------- */
+
+static void linger_end(struct lingering *g)
+{
+    g->server->lingering_count--;
+    loop_unwatch(&g->watch);
+    list_remove(&g->link);
+    close(g->fd);
+    free(g);
+}
+
+static void linger_read(struct loop_watch *w, unsigned events)
+{
+    struct lingering *g = CONTAINER_OF(w, struct lingering, watch);
+    static char nowhere[65536]; /* written only: what stands there means nothing to anyone */
+    ssize_t n = recv(g->fd, nowhere, sizeof(nowhere), MSG_DONTWAIT);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        linger_end(g);
+    else
+        g->heard = loop_now(g->server->host.loop);
+}
+
+static void keep_descriptor(struct server *s, struct connection *c)
+{
+    if (s->lingering_count < LINGERING)
+        c->refusal.fd = fcntl(h2o_socket_get_fd(c->sock), F_DUPFD_CLOEXEC, 0);
+    if (c->refusal.fd >= 0)
+        s->lingering_count++;
+}
+
+void body_refusal_closed(struct connection *c)
+{
+    struct server *s = CONTAINER_OF(c->owner, struct server, connections);
+    list_remove(&c->refusal.link);
+    if (c->refusal.fd < 0)
+        return;
+    struct lingering *g = need_zero(1, sizeof(*g));
+    g->server = s;
+    g->fd = c->refusal.fd;
+    g->since = g->heard = loop_now(s->host.loop);
+    c->refusal.fd = -1;
+    shutdown(g->fd, SHUT_WR);
+    list_add(&s->lingering, &g->link);
+    loop_watch(s->host.loop, &g->watch, g->fd, LOOP_READ, linger_read);
+    look_soon(s);
+}
+
+static void end_quiet(struct server *s, mono_t now)
+{
+    for (struct list *l = s->lingering.next, *next; l != &s->lingering; l = next) {
+        struct lingering *g = CONTAINER_OF(l, struct lingering, link);
+        next = l->next;
+        if (mono_since(now, g->heard).ns >= QUIET.ns || mono_since(now, g->since).ns >= PATIENCE.ns)
+            linger_end(g);
+    }
+}
+
+/* --- answering -------------------------------------------------------------------------------------------------- */
+
+struct batch {
+    h2o_req_t *req[BATCH];
+    size_t count;
+};
+
+/* libh2o shows the request of each HTTP/1 connection: those whose body was being read. */
+static int collect(h2o_req_t *req, void *cookie)
+{
+    struct batch *b = cookie;
+    struct connection *c = connections_of_request(req);
+    if (c == NULL || !c->refusal.on || c->refusal.answered || b->count == BATCH || req->version == 0 ||
+        req->pathconf != NULL || req->timestamps.request_body_begin_at.tv_sec == 0)
+        return 0;
+    c->refusal.answered = true;
+    list_remove(&c->refusal.link);
+    b->req[b->count++] = req;
+    return 0;
+}
+
+static void answer_all(struct server *s)
+{
+    struct batch b = {.count = 0};
+    s->config.http1.callbacks.foreach_request(&s->context, collect, &b);
+    for (size_t i = 0; i < b.count; i++) {
+        keep_descriptor(s, connections_of_request(b.req[i]));
+        b.req[i]->http1_is_persistent = 0;
+        h2o_process_request(b.req[i]);
+    }
+    if (b.count == BATCH)
+        return; /* some of the rest may be of HTTP/1, too */
+    while (!list_empty(&s->refusals)) {
+        struct connection *c = CONTAINER_OF(s->refusals.next, struct connection, refusal.link);
+        list_remove(&c->refusal.link);
+        c->refusal.library(c->sock, h2o_socket_error_out_of_memory);
+    }
+}
+
+static void look(struct timeout *t)
+{
+    struct server *s = CONTAINER_OF(t, struct server, refusing);
+    mono_t now = loop_now(s->host.loop);
+    if (!list_empty(&s->refusals))
+        answer_all(s);
+    end_quiet(s, now);
+    if (s->refused_bodies > 0 && mono_since(now, s->refused_said).ns >= DUR_S(1).ns) {
+        log_at(LOG_WARN, "bodies refused: limits.body_memory is used up", LOG_INT("count", s->refused_bodies),
+               LOG_INT("bytes", body_memory_sum(&s->body_memory)));
+        s->refused_bodies = 0;
+        s->refused_said = now;
+    }
+    if (!list_empty(&s->refusals) || !list_empty(&s->lingering) || s->refused_bodies > 0)
+        look_soon(s);
+    else
+        malloc_trim(0); /* a flood is over: what it took in small pieces goes back to the system */
+}
