@@ -196,6 +196,10 @@ int cmd_serve(int argc, char **argv)
     struct supervise_start start = {.config_text = -1, .command_line = -1, .binary = -1, .notify = {.socket = -1}};
     struct options options;
     struct error err;
+    bool rehearsal;
+    int state = supervise_given_state(&rehearsal);
+    if (state >= 0)
+        return supervise_take_over(state, rehearsal);
     if (options_parse(argc, argv, &options, &err) != 0)
         return print_usage("serve", err.text);
     if (options.help)

@@ -151,6 +151,11 @@ bool channel_wants_write(const struct channel *c)
     return c->sent < c->out.len;
 }
 
+bool channel_quiet(const struct channel *c)
+{
+    return !channel_wants_write(c) && c->taken == c->in.len && c->fd_count == 0;
+}
+
 /* Sends up to the next frame with descriptors; those of the frame it begins with go along. */
 static ssize_t send_some(struct channel *c)
 {

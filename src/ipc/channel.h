@@ -26,6 +26,8 @@ void channel_send(struct channel *c, const struct message *m);
 void channel_queue(struct channel *c, const struct message *m);
 /* Whether something waits for the socket to become writable. */
 bool channel_wants_write(const struct channel *c);
+/* Whether nothing is half done: all was sent, and all that was read was taken. */
+bool channel_quiet(const struct channel *c);
 /* Call when the socket is readable (writable). Returns 0, or -1 when the channel has ended. */
 int channel_read(struct channel *c);
 int channel_write(struct channel *c);

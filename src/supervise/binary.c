@@ -82,3 +82,10 @@ int binary_open(const char *path, struct error *err)
     }
     return fd;
 }
+
+bool binary_same(int one, int other)
+{
+    struct stat a, b;
+
+    return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}

@@ -8,6 +8,8 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
+
 /* The running one, by descriptor (O_PATH, close-on-exec): what happens at its path changes nothing. -1 with words. */
 int binary_running(struct error *err);
 /*
@@ -18,5 +20,8 @@ int binary_running(struct error *err);
 char *binary_path(void);
 /* The one that stands there now: a regular file that may be executed. -1 with words. */
 int binary_open(const char *path, struct error *err);
+
+/* Whether two descriptors are of one file. */
+bool binary_same(int one, int other);
 
 #endif

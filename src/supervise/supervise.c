@@ -11,6 +11,7 @@
 #include "supervise/child.h"
 #include "supervise/desk.h"
 #include "supervise/signals.h"
+#include "supervise/takeover.h"
 #include "supervise/trials.h"
 #include "supervise/upgrade.h"
 
@@ -20,6 +21,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define WAIT_MOST DUR_S(3600)  /* what poll takes as an int of milliseconds */
 #define KEEPER_LEAVES DUR_S(2) /* with no worker left it has nothing to wait for */
@@ -325,11 +327,25 @@ void supervise_start_free(struct supervise_start *start)
     sockets_close(&start->sockets, NULL);
 }
 
+/* Runs to the end, and leaves nothing. Returns the exit code. */
+static int serve(struct supervisor *s)
+{
+    int exit_code;
+
+    run(s);
+    kill_all(s);
+    if (s->exit_code == 0)
+        log_at(LOG_INFO, "stopped");
+    close_all(s);
+    exit_code = s->exit_code;
+    free(s);
+    return exit_code;
+}
+
 int supervise_run(struct supervise_start *start)
 {
     struct supervisor *s = need_zero(1, sizeof(*s));
     struct error err;
-    int exit_code;
 
     s->now = edition_new(s->editions++, CRESCENT_VERSION, &start->config, start->config_text, start->binary);
     s->command_line = start->command_line;
@@ -338,17 +354,47 @@ int supervise_run(struct supervise_start *start)
     s->signals = s->area_fd = -1;
     if (open_all(s, &start->sockets, &err) == 0) {
         sockets_close(&start->sockets, &s->now->sockets);
-        run(s);
-        kill_all(s);
-        if (s->exit_code == 0)
-            log_at(LOG_INFO, "stopped");
-    } else {
-        fprintf(stderr, "crescent: %s\n", err.text);
-        s->exit_code = 1;
+        return serve(s);
     }
+    fprintf(stderr, "crescent: %s\n", err.text);
     sockets_close(&start->sockets, NULL);
     close_all(s);
-    exit_code = s->exit_code;
     free(s);
-    return exit_code;
+    return 1;
+}
+
+/* What is not handed over: signals (blocked all along), the way to the log, what the service manager is told. */
+static int reopen_all(struct supervisor *s, struct error *err)
+{
+    const struct config *config = &s->now->config;
+
+    log_open(STDERR_FILENO, config->log_level, "supervisor", config_log_form(config));
+    if (notify_open(&s->notify, err) != 0 ||
+        logbook_open(&s->logbook, config, s->area, s->area_fd, s->logbook.wake, err) != 0)
+        return -1;
+    return (s->signals = signals_open(err)) >= 0 ? 0 : -1;
+}
+
+int supervise_given_state(bool *rehearsal_out)
+{
+    return takeover_given(rehearsal_out);
+}
+
+int supervise_take_over(int state, bool rehearsal)
+{
+    struct supervisor *s = need_zero(1, sizeof(*s));
+    struct error err;
+
+    s->signals = s->area_fd = s->command_line = -1;
+    s->notify.socket = -1;
+    if (takeover_read(state, s, &err) != 0 || (!rehearsal && reopen_all(s, &err) != 0)) {
+        fprintf(stderr, "crescent: cannot take over: %s\n", err.text);
+        _exit(1); /* the children end with this process */
+    }
+    if (rehearsal)
+        _exit(0);
+    s->state = SUPERVISOR_RUNNING;
+    upgrade_done(s);
+    reap(s); /* who ended between two programs */
+    return serve(s);
 }

@@ -24,5 +24,12 @@ void supervise_start_free(struct supervise_start *start);
 /* Takes all of it. Serves until TERM or INT. Returns the exit code: 0 after a drain, 1 when it could not start (one
  * line on stderr said why; nothing is left running). */
 int supervise_run(struct supervise_start *start);
+/* The descriptor of a state to take over, taken out of the environment; -1: there is none. */
+int supervise_given_state(bool *rehearsal_out);
+/*
+ * The program was put in the place of an older one (see takeover.h), with its state in that file: goes on serving, and
+ * returns as supervise_run. rehearsal: only reads it, and ends the process, 0 when it could go on.
+ */
+int supervise_take_over(int state, bool rehearsal);
 
 #endif

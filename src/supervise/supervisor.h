@@ -59,6 +59,7 @@ enum upgrade_state {
     UPGRADE_TRYING,  /* the config child of the binary that stands at the path now */
     UPGRADE_KEEPER,  /* the old keeper leaves, the new one starts */
     UPGRADE_WORKERS, /* new workers, one by one, and their predecessors leave */
+    UPGRADE_EXEC,    /* all others are of the new one: the supervisor itself, at a quiet moment */
     UPGRADE_BACK     /* it failed: the new keeper leaves, the old one starts */
 };
 
@@ -71,6 +72,8 @@ struct upgrade { /* see upgrade.h */
     uint32_t number;     /* the new worker that is on its way */
     struct child *place; /* its place; NULL: there was no free slot yet */
     mono_t began;
+    char before[32]; /* the version that served until now */
+    pid_t rehearsal; /* of the exec; 0: none is under way */
     mono_t deadline; /* of the state, or of this worker */
 };
 

@@ -5,14 +5,18 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "supervise/binary.h"
 #include "supervise/child.h"
+#include "supervise/takeover.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define KEEPER_MAKES_WAY DUR_S(2) /* it has nothing to finish */
 #define KEEPER_READY DUR_S(30)    /* it reads the live snapshot */
+#define QUIET_WITHIN DUR_S(60)    /* a child that takes no message is killed by the watchdog long before */
 #define WORKER_READY DUR_S(120)   /* the first waits for the trial of every script, which alone may take 30 s */
 
 static void refuse(struct supervisor *s, const char *why)
@@ -55,6 +59,7 @@ void upgrade_ask(struct supervisor *s)
 }
 
 static void begin_roll(struct supervisor *s, mono_t now);
+static void after_rehearsal(struct supervisor *s, int status);
 
 void upgrade_reap(struct supervisor *s)
 {
@@ -62,6 +67,8 @@ void upgrade_reap(struct supervisor *s)
     struct error err;
     int status;
 
+    if (u->rehearsal != 0 && waitpid(u->rehearsal, &status, WNOHANG) == u->rehearsal)
+        after_rehearsal(s, status);
     if (u->candidate.pid == 0 || waitpid(u->candidate.pid, &status, WNOHANG) != u->candidate.pid)
         return;
     u->next = candidate_judge(&u->candidate, status, s->editions, &err);
@@ -201,7 +208,30 @@ static void let_leave(struct supervisor *s, bool all)
     buf_free(&gone);
 }
 
-static void finish(struct supervisor *s, mono_t now)
+/* --- the supervisor itself --- */
+
+void upgrade_done(struct supervisor *s)
+{
+    struct upgrade *u = &s->upgrade;
+
+    u->state = UPGRADE_NONE;
+    log_at(LOG_INFO, "upgrade: done", LOG_STR("version", s->now->version), LOG_STR("before", u->before),
+           LOG_INT("pid", getpid()), LOG_JSON("listen", buf_slice(&s->now->sockets.listen_urls)),
+           LOG_JSON("admin", buf_slice(&s->now->sockets.admin_urls)),
+           LOG_JSON("health", buf_slice(&s->now->sockets.health_urls)), LOG_STR("hooks", s->now->config.hooks),
+           LOG_INT("workers", s->now->config.workers),
+           LOG_FLOAT("ms", (double)mono_since(mono_now(), u->began).ns / 1e6));
+}
+
+/* It is a matter of this process alone: all that serve are of the new binary already. */
+static void stay(struct supervisor *s, const char *why)
+{
+    log_at(LOG_ERROR, "upgrade: the supervisor goes on as the old binary", LOG_STR("error", why));
+    upgrade_done(s);
+}
+
+/* The new edition serves; the old one's last workers were told to leave. */
+static void finish(struct supervisor *s)
 {
     struct upgrade *u = &s->upgrade;
     struct edition *old = s->now;
@@ -209,15 +239,48 @@ static void finish(struct supervisor *s, mono_t now)
     let_leave(s, true);
     s->now = u->next;
     u->next = NULL;
-    u->state = UPGRADE_NONE;
+    snprintf(u->before, sizeof(u->before), "%s", old->version);
     atomic_store(&s->area->workers, s->now->config.workers);
     log_open(STDERR_FILENO, s->now->config.log_level, "supervisor", config_log_form(&s->now->config));
     logbook_reopen(&s->logbook, &s->now->config);
-    log_at(LOG_INFO, "upgrade: done", LOG_STR("version", s->now->version), LOG_STR("before", old->version),
-           LOG_INT("pid", getpid()), LOG_JSON("listen", buf_slice(&s->now->sockets.listen_urls)),
-           LOG_JSON("admin", buf_slice(&s->now->sockets.admin_urls)), LOG_STR("hooks", s->now->config.hooks),
-           LOG_INT("workers", s->now->config.workers), LOG_FLOAT("ms", (double)mono_since(now, u->began).ns / 1e6));
+    if (binary_same(old->binary, s->now->binary)) {
+        upgrade_done(s);
+    } else {
+        u->state = UPGRADE_EXEC;
+        u->deadline = mono_add(mono_now(), QUIET_WITHIN);
+    }
     edition_free(&old, &s->now->sockets);
+}
+
+static void go_on_with_exec(struct supervisor *s, mono_t now)
+{
+    struct upgrade *u = &s->upgrade;
+    struct error err;
+
+    if (u->rehearsal != 0)
+        return;
+    if (!takeover_quiet(s)) {
+        if (!mono_before(now, u->deadline))
+            stay(s, "a child did not take, or end, a message: there was no quiet moment");
+    } else if (takeover_rehearse(s, &u->rehearsal, &err) != 0) {
+        u->rehearsal = 0;
+        stay(s, err.text);
+    }
+}
+
+/* The rehearsal has ended. Its result stands for a later moment, too: it is about the form, not about what is in it. */
+static void after_rehearsal(struct supervisor *s, int status)
+{
+    struct error err;
+    char room[64];
+
+    s->upgrade.rehearsal = 0;
+    if (status != 0) {
+        error_set(&err, "it cannot take over: %s", child_status_text(status, room));
+        stay(s, err.text);
+    } else if (takeover_quiet(s) && takeover_exec(s, &err) != 0) {
+        stay(s, err.text);
+    }
 }
 
 static void go_on_with_workers(struct supervisor *s, mono_t now)
@@ -234,7 +297,7 @@ static void go_on_with_workers(struct supervisor *s, mono_t now)
     let_leave(s, false);
     u->place = NULL;
     if (++u->number == u->next->config.workers)
-        finish(s, now);
+        finish(s);
 }
 
 /* --- a pass of the loop --- */
@@ -263,6 +326,9 @@ void upgrade_go_on(struct supervisor *s, mono_t now)
     case UPGRADE_WORKERS:
         go_on_with_workers(s, now);
         break;
+    case UPGRADE_EXEC:
+        go_on_with_exec(s, now);
+        break;
     case UPGRADE_BACK:
         if (child_free(&s->keeper))
             begin_old_keeper(s);
@@ -275,6 +341,10 @@ void upgrade_drop(struct supervisor *s)
     struct upgrade *u = &s->upgrade;
 
     candidate_drop(&u->candidate);
+    if (u->rehearsal != 0) {
+        kill(u->rehearsal, SIGKILL);
+        waitpid(u->rehearsal, NULL, 0);
+    }
     if (u->next != NULL) {
         for (uint32_t i = 0; i < s->places; i++)
             if (s->workers[i].edition == u->next)

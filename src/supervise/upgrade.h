@@ -14,6 +14,8 @@
 void upgrade_ask(struct supervisor *s);
 /* Does what can be done now; call it with each pass of the loop while the server runs. */
 void upgrade_go_on(struct supervisor *s, mono_t now);
+/* In the new program, which has taken over: the upgrade is over. */
+void upgrade_done(struct supervisor *s);
 /* A child has ended: perhaps the candidate. */
 void upgrade_reap(struct supervisor *s);
 /* The server stops: whatever is under way is dropped; children of both editions are the caller's to end. */

@@ -26,6 +26,7 @@ test('ten HUPs in a row with a changed binary, under load on both versions: no r
         const record = await server.upgrade();
         assert.equal(record.message, 'upgrade: done', server.tail());
         assert.equal(record.version, `0.9.${round}`);
+        assert.equal(fs.readlinkSync(`/proc/${server.pid}/exe`), server.program, 'the supervisor is of the new binary');
     }
     await sleep(1500); // the second GOAWAYs
     const results = await Promise.all([...all, ready].map((one) => one.stop()));
