@@ -95,7 +95,7 @@ void logbook_reopen(struct logbook *b, const struct config *config)
 
     b->path = config->log_file;
     b->form = config_log_form(config);
-    if (b->path != NULL && open_output(b, &err) != 0)
+    if (open_output(b, &err) != 0)
         log_at(LOG_ERROR, "the log file stays the old one", LOG_STR("error", err.text));
 }
 

@@ -217,7 +217,10 @@ static void formats(void)
     buf_clear(&line);
     records_format(&line, LOG_JSON_LINES, &record, "p");
     buf_clear(&line);
-    records_format(&line, LOG_COLOURED, &record, "p");
+    records_format(&line, LOG_COLOURED, &record, "p"); /* where a value may have several lines */
+    assert_int_equal(line.at[line.len - 1], '\n');
+    buf_clear(&line);
+    records_format(&line, LOG_PLAIN, &record, "p");
     assert_ptr_equal(memchr(line.at, '\n', line.len), line.at + line.len - 1);
 }
 
