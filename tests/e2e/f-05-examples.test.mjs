@@ -5,7 +5,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import Stripe from 'stripe';
-import { assertProblem, folder, repository, start } from './helper.mjs';
+import { assertProblem, folder, repository, start, tool } from './helper.mjs';
+import { eventSource, open1 } from './streams.mjs';
 
 const env = { GITHUB_WEBHOOK_SECRET: 'gh-secret', STRIPE_WEBHOOK_SECRET: 'whsec_test', DEMO_API_KEY: 'demo-key' };
 const setup = (t) => start(t, { hooks: path.join(repository, 'examples/hooks'), env });
@@ -59,15 +60,36 @@ test('upload, download', async (t) => {
     const server = await start(t, { dir, hooks: path.join(repository, 'examples/hooks'), env, config: 'return { files = "files" }' });
     const authorization = `Basic ${Buffer.from(`demo:${env.DEMO_API_KEY}`).toString('base64')}`;
     const report = Buffer.from('%PDF-1.7 and so on');
-    const sent = await server.post('/upload?name=a%20report.pdf', report, { authorization });
-    assert.deepEqual([sent.status, sent.headers.location, sent.json], [201, '/download/a%20report.pdf', { saved: 'a report.pdf', bytes: report.length }]);
-    assert.deepEqual(fs.readdirSync(path.join(files, 'uploads')), ['a report.pdf']);
-    assertProblem(await server.post('/upload?name=a%20report.pdf', report, { authorization }), 409);
-    for (const name of ['', '.htaccess', '../x', 'a/b']) assertProblem(await server.post(`/upload?name=${name}`, report, { authorization }), 422);
-    assertProblem(await server.post('/upload?name=b', report), 401);
+    const upload = async (parts, headers = { authorization }) => {
+        const form = new FormData();
+        for (const [name, filename, type = 'application/pdf'] of parts) form.append(name, new Blob([report], { type }), filename);
+        const res = await fetch(`${server.url}/upload`, { method: 'POST', headers, body: form });
+        const text = await res.text();
+        return { status: res.status, headers: Object.fromEntries(res.headers), text, json: text.startsWith('{') ? JSON.parse(text) : undefined };
+    };
+    const sent = await upload([['file', '../a %\u00e9 report.pdf']]);
+    assert.deepEqual([sent.status, sent.headers.location, sent.json], [201, '/download/a%20%25%C3%A9%20report.pdf', { saved: 'a %\u00e9 report.pdf', bytes: report.length }]);
+    assert.deepEqual(fs.readdirSync(path.join(files, 'uploads')), ['a %\u00e9 report.pdf']);
+    assertProblem(await upload([['file', 'a %\u00e9 report.pdf']]), 409);
+    for (const parts of [[], [['other', 'b.pdf']], [['file', 'b.pdf'], ['file', 'c.pdf']], [['file', '..']]]) assertProblem(await upload(parts), 422);
+    assertProblem(await server.post('/upload', report, { authorization }), 415);
+    assertProblem(await upload([['file', 'b.pdf']], {}), 401);
+    assert.equal(fs.readdirSync(path.join(files, 'uploads')).length, 1);
     const got = await server.get(sent.headers.location);
     assert.deepEqual([got.status, got.body.equals(report), got.headers['content-type']], [200, true, 'application/pdf']);
-    assert.equal(got.headers['content-disposition'], 'attachment; filename="a report.pdf"');
+    assert.match(got.headers['content-disposition'], /^attachment; filename=.*filename\*=UTF-8''a%20%25%C3%A9%20report\.pdf$/);
     assert.equal((await server.get(sent.headers.location, { 'if-none-match': got.headers.etag })).status, 304);
     assertProblem(await server.get('/download/none.pdf'), 404);
+    assert.deepEqual(JSON.parse(await tool('curl', ['-sS', '-u', `demo:${env.DEMO_API_KEY}`, '-F', `file=@${path.join(repository, 'LICENSE')}`, `${server.url}/upload`])).saved, 'LICENSE');
+});
+
+test('ticker: events of a live stream, and on with the next after the one last seen', async (t) => {
+    const server = await start(t, { hooks: path.join(repository, 'examples/hooks'), env });
+    const s = await open1(`${server.url}/ticker?symbols=ADA,BOB&count=2`, { headers: { 'last-event-id': '6' } });
+    assert.equal(await s.ended(), 'clean');
+    const { events, retry } = eventSource(s.text);
+    assert.equal(retry, 2000);
+    assert.deepEqual(events.map((e) => [e.type, e.id, JSON.parse(e.data).symbol]), [['price', '7', 'ADA'], ['price', '7', 'BOB'], ['price', '8', 'ADA'], ['price', '8', 'BOB']]);
+    assert.ok(events.every((e) => JSON.parse(e.data).price > 0));
+    assert.equal((await server.post('/ticker')).status, 405);
 });
