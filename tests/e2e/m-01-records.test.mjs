@@ -199,6 +199,23 @@ test('kill -9 of the keeper under load: every answered request is in the log, ea
     assert.ok(server.records(requests).length - answers < 50 * 4, 'lines written twice'); // at most the chunk under way at each death
 });
 
+test('HUP under load: the records go on from keeper to keeper, none lost and none twice', async (t) => {
+    const server = await start(t, { hooks, workers: 2, config: 'return { log = { access = "all" } }' });
+    const running = load(`${server.url}/hello`, { connections: 4 });
+    for (let i = 1; i <= 2; i++) {
+        await sleep(200);
+        server.child.kill('SIGHUP');
+        await until(() => server.records('upgrade: done').length === i, () => `upgrade ${i}\n${server.tail()}`, 20000);
+    }
+    await sleep(200);
+    const { answers, failures } = await running.stop();
+    assert.deepEqual(failures, []);
+    await until(() => server.records(requests).length >= answers, () => `${server.records(requests).length} of ${answers}`, 10000);
+    assert.equal(server.records(requests).length, answers);
+    assert.equal(new Set(server.records(requests).map((r) => r.request_id)).size, answers);
+    assert.deepEqual(server.noise, []);
+});
+
 test('kill -9 of a worker: what it had said is in the log', async (t) => {
     const server = await start(t, { hooks, workers: 1, config: 'return { log = { access = "off" } }' });
     for (let life = 0; life < 3; life++) {
