@@ -16,9 +16,10 @@
 
 #define LOOK DUR_MS(50) /* how often refused ones are looked at */
 #define BATCH 256       /* answered at one look */
+#define BEGIN 16384     /* bytes of it that are kept: most headers are shorter */
 #define LAPS 64         /* of a room of 8 KiB, before others have a turn */
-#define QUIET DUR_S(1)  /* nothing has come for so long: the client has heard the answer, or is slow beyond help */
-#define PATIENCE DUR_S(10)
+#define QUIET DUR_S(5)  /* nothing has come for so long: the client has heard the answer, or never will */
+#define PATIENCE DUR_S(30)
 #define LINGERING 512 /* descriptors that are kept for this */
 
 struct lingering {
@@ -60,6 +61,21 @@ static void thrown_away(h2o_socket_t *sock, const char *err)
     h2o_buffer_consume(&sock->input, sock->input->size);
 }
 
+/* What was read may begin with a header that libh2o has not seen yet. */
+static void keep_begin(struct refusal *r, const h2o_buffer_t *input)
+{
+    size_t len = input->size < BEGIN ? input->size : BEGIN;
+    h2o_buffer_init(&r->begin, &h2o_socket_buffer_prototype);
+    memcpy(h2o_buffer_reserve(&r->begin, len).base, input->bytes, len);
+    r->begin->size = len;
+}
+
+static void drop_begin(struct refusal *r)
+{
+    if (r->begin != NULL)
+        h2o_buffer_dispose(&r->begin);
+}
+
 h2o_iovec_t body_refusal_begin(struct connection *c)
 {
     struct server *s = CONTAINER_OF(c->owner, struct server, connections);
@@ -69,6 +85,7 @@ h2o_iovec_t body_refusal_begin(struct connection *c)
     c->sock->_cb.read = thrown_away;
     list_add(&s->refusals, &c->refusal.link);
     body_refusal_count(s);
+    keep_begin(&c->refusal, c->sock->input);
     h2o_buffer_dispose(&c->sock->input);
     h2o_buffer_init(&c->sock->input, &h2o_socket_buffer_prototype);
     return h2o_buffer_reserve(&c->sock->input, 1);
@@ -107,8 +124,9 @@ static void linger_read(struct loop_watch *w, unsigned events)
 
 static void keep_descriptor(struct server *s, struct connection *c)
 {
-    if (s->lingering_count < LINGERING)
-        c->refusal.fd = fcntl(h2o_socket_get_fd(c->sock), F_DUPFD_CLOEXEC, 0);
+    if (c->refusal.fd >= 0 || s->lingering_count == LINGERING)
+        return;
+    c->refusal.fd = fcntl(h2o_socket_get_fd(c->sock), F_DUPFD_CLOEXEC, 0);
     if (c->refusal.fd >= 0)
         s->lingering_count++;
 }
@@ -117,6 +135,7 @@ void body_refusal_closed(struct connection *c)
 {
     struct server *s = CONTAINER_OF(c->owner, struct server, connections);
     list_remove(&c->refusal.link);
+    drop_begin(&c->refusal);
     if (c->refusal.fd < 0)
         return;
     struct lingering *g = need_zero(1, sizeof(*g));
@@ -147,26 +166,71 @@ struct batch {
     size_t count;
 };
 
-/* libh2o shows the request of each HTTP/1 connection: those whose body was being read. */
-static int collect(h2o_req_t *req, void *cookie)
+/* The requests of refused HTTP/1 connections, out of all that libh2o shows. */
+static bool is_refused(const struct batch *b, const struct connection *c)
+{
+    return c != NULL && c->refusal.on && !c->refusal.answered && b->count < BATCH;
+}
+
+/* Those of whose header libh2o has seen nothing: more had come at once than there was room for. */
+static int collect_unseen(h2o_req_t *req, void *cookie)
 {
     struct batch *b = cookie;
     struct connection *c = connections_of_request(req);
-    if (c == NULL || !c->refusal.on || c->refusal.answered || b->count == BATCH || req->version == 0 ||
-        req->pathconf != NULL || req->timestamps.request_body_begin_at.tv_sec == 0)
+    if (is_refused(b, c) && c->refusal.begin != NULL && req->version == 0 &&
+        req->timestamps.request_begin_at.tv_sec == 0)
+        b->req[b->count++] = req;
+    return 0;
+}
+
+/*
+ * Those whose body was being read. An interim answer (100) may be on its way still: then there cannot be another one.
+ * What was dispatched out of what had been kept is answered in its own time, and the connection closes.
+ */
+static int collect_bodies(h2o_req_t *req, void *cookie)
+{
+    struct batch *b = cookie;
+    struct connection *c = connections_of_request(req);
+    if (!is_refused(b, c) || req->version == 0 || c->sock->_cb.write != NULL)
         return 0;
     c->refusal.answered = true;
     list_remove(&c->refusal.link);
-    b->req[b->count++] = req;
+    if (req->pathconf == NULL)
+        b->req[b->count++] = req;
     return 0;
+}
+
+/*
+ * Lets libh2o read what was kept, and no more than that: the bytes behind it are gone. It may find that this is HTTP/2,
+ * whose reader is another.
+ */
+static void show_begin(struct server *s, struct connection *c)
+{
+    h2o_socket_t *sock = c->sock;
+    keep_descriptor(s, c);
+    h2o_buffer_dispose(&sock->input);
+    sock->input = c->refusal.begin;
+    c->refusal.begin = NULL;
+    sock->_cb.read = c->refusal.library;
+    c->refusal.library(sock, NULL);
+    if (c->sock == NULL || sock->_cb.read == NULL)
+        return;
+    c->refusal.library = sock->_cb.read;
+    sock->_cb.read = thrown_away;
 }
 
 static void answer_all(struct server *s)
 {
     struct batch b = {.count = 0};
-    s->config.http1.callbacks.foreach_request(&s->context, collect, &b);
+    s->config.http1.callbacks.foreach_request(&s->context, collect_unseen, &b);
+    for (size_t i = 0; i < b.count; i++)
+        show_begin(s, connections_of_request(b.req[i]));
+    b.count = 0;
+    s->config.http1.callbacks.foreach_request(&s->context, collect_bodies, &b);
     for (size_t i = 0; i < b.count; i++) {
-        keep_descriptor(s, connections_of_request(b.req[i]));
+        struct connection *c = connections_of_request(b.req[i]);
+        keep_descriptor(s, c);
+        drop_begin(&c->refusal);
         b.req[i]->http1_is_persistent = 0;
         h2o_process_request(b.req[i]);
     }
@@ -175,7 +239,10 @@ static void answer_all(struct server *s)
     while (!list_empty(&s->refusals)) {
         struct connection *c = CONTAINER_OF(s->refusals.next, struct connection, refusal.link);
         list_remove(&c->refusal.link);
-        c->refusal.library(c->sock, h2o_socket_error_out_of_memory);
+        if (c->sock->_cb.read == thrown_away)
+            c->refusal.library(c->sock, h2o_socket_error_out_of_memory);
+        else /* something is on its way to the peer, and libh2o would not hear us */
+            shutdown(h2o_socket_get_fd(c->sock), SHUT_RDWR);
     }
 }
 

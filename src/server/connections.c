@@ -49,6 +49,8 @@ static void on_close(void *data)
         counters_add(counters, COUNTER_library_errors, 1);
     c->sock = NULL;
     c->ssl = NULL; /* it went just before */
+    if (c->refusal.on)
+        body_refusal_closed(c);
     forget_if_over(c);
 }
 

@@ -22,6 +22,7 @@ struct connections {
 struct refusal {           /* of a body that there is no memory for: see body_refusal.h */
     struct list link;      /* in server.refusals, while not answered */
     h2o_socket_cb library; /* libh2o's reader, which hears no more of it but its end */
+    h2o_buffer_t *begin;   /* of what was read when it began, or NULL */
     unsigned laps;         /* how often its room was filled and emptied */
     bool on, answered;
     int fd; /* answered: its socket once more, or -1: the answer must not be lost with what the client still sends */

@@ -48,6 +48,8 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
     struct connection *c = connections_of_request(req);
     if (c != NULL && c->cut)
         return refuse_cut(req);
+    if (c != NULL && c->refusal.on)
+        req->http1_is_persistent = 0; /* bytes behind this request are gone */
     pipeline_begin(((struct handler *)self)->server, req);
     return 0;
 }
