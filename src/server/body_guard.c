@@ -120,7 +120,8 @@ static h2o_iovec_t more_room(h2o_buffer_t **field, size_t least, unsigned frame)
     if (c == NULL && (frame == FRAME_HEADERS || frame == FRAME_CONTINUATION))
         body_memory_add(memory, more);
     else if (!body_memory_take(memory, more, capacity))
-        return c == NULL || c->http2 ? refuse() : body_refusal_begin(c);
+        /* Nobody reads at the end of a TLS handshake: what is decoded then may stop early. */
+        return c == NULL || c->http2 || c->sock->_cb.read == NULL ? refuse() : body_refusal_begin(c);
     *field = enlarged(b, capacity);
     return room_of(*field);
 }
