@@ -178,11 +178,12 @@ export function alive(pid) {
 /**
  * Starts `crescent serve` on free ports and waits until it serves. hooks: {file: text}, or a folder to serve as it is.
  * config: text of crescent.lua; dotenv: text of .env; listen: addresses; workers; args and env: more of them;
- * prefix: a command that runs it (taskset); fds: descriptors it gets as 3, 4, …; program: another binary.
+ * prefix: a command that runs it (taskset); fds: descriptors it gets as 3, 4, …; program: another binary;
+ * bare: nothing on the command line, all is in config.
  * The test's end stops it, and checks its end.
  */
 export async function start(t, { hooks = {}, config, dotenv, listen = ['127.0.0.1:0'], admin = '127.0.0.1:0', workers = 2,
-    args = [], env = {}, dir = folder(t), limit = 10000, prefix = [], fds = [], program = binary } = {}) {
+    args = [], env = {}, dir = folder(t), limit = 10000, prefix = [], fds = [], program = binary, bare = false } = {}) {
     const hooksFolder = typeof hooks === 'string' ? hooks : path.join(dir, 'hooks');
     if (typeof hooks === 'object') {
         fs.mkdirSync(hooksFolder, { recursive: true });
@@ -190,9 +191,10 @@ export async function start(t, { hooks = {}, config, dotenv, listen = ['127.0.0.
     }
     if (config !== undefined) write(dir, { 'crescent.lua': config });
     if (dotenv !== undefined) write(dir, { '.env': dotenv });
-    const argv = ['serve', hooksFolder, ...listen.flatMap((a) => ['--listen', a])];
-    if (admin) argv.push('--admin', admin);
-    if (workers) argv.push('--workers', String(workers));
+    const argv = ['serve'];
+    if (!bare) argv.push(hooksFolder, ...listen.flatMap((a) => ['--listen', a]));
+    if (!bare && admin) argv.push('--admin', admin);
+    if (!bare && workers) argv.push('--workers', String(workers));
     const command = [...prefix, program, ...argv, ...args];
     const child = spawn(command[0], command.slice(1), { cwd: dir, env: environment(env), stdio: ['ignore', 'pipe', 'pipe', ...fds] });
     child.stdout.resume();

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { binary, childrenOf, cmdline, folder, start, until } from './helper.mjs';
+import { binary, childrenOf, cmdline, folder, load, start, tool, until } from './helper.mjs';
 
 /** The binary with other texts of the same length in it, under another name: renamed over `file`, as a package manager does. */
 export function replaceBinary(file, replace = {}) {
@@ -40,3 +40,29 @@ export const holds = (server) => ({
     descriptors: fs.readdirSync(`/proc/${server.pid}/fd`).length,
     children: childrenOf(server.pid).map((pid) => cmdline(pid).trim()).sort(),
 });
+
+/** HUP must be refused with these words; nobody notices, and nothing is left of it. */
+export async function refused(server, words, limit) {
+    const before = holds(server), calm = load(`${server.url}/hello`, { connections: 2, pause: 5 });
+    const same = () => JSON.stringify(holds(server)) === JSON.stringify(before);
+    const record = await server.upgrade(limit).finally(() => calm.stop());
+    assert.match(record.message, words);
+    assert.match(record.message, /^upgrade: refused: /);
+    await until(same, () => `as before: ${JSON.stringify([before, holds(server)])}\n${links(server)}\n${server.tail()}`);
+    assert.deepEqual(calm.failures, [], server.tail());
+    assert.ok(calm.answers > 0);
+    return record;
+}
+
+/** What the supervisor's descriptors lead to. */
+function links(server) {
+    return fs.readdirSync(`/proc/${server.pid}/fd`).map((fd) => fs.readlinkSync(`/proc/${server.pid}/fd/${fd}`)).sort().join('\n');
+}
+
+/** A program that is no crescent: C, in place of `file`, under another inode. */
+export async function replaceProgram(file, text) {
+    const source = `${file}.c`;
+    fs.writeFileSync(source, text);
+    await tool('cc', ['-O1', '-o', `${file}.new`, source]);
+    fs.renameSync(`${file}.new`, file);
+}

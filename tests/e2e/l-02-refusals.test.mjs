@@ -1,0 +1,109 @@
+// HUP that cannot be followed: the old configuration and binary serve on, the log says why, and nothing is left of it.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { test } from 'node:test';
+import { certificate, folder, ms, request, sleep, tool, until, write } from './helper.mjs';
+import { holds, refused, replaceBinary, replaceProgram, startUpgradable, version } from './upgrade.mjs';
+
+const hooks = { 'hello.lua': 'return function() return "hello" end' };
+const good = 'return { drain = "2s" }';
+
+test('a configuration that is broken in any way changes nothing', async (t) => {
+    const dir = folder(t), pair = await certificate(dir), busy = net.createServer();
+    await new Promise((done) => busy.listen(0, '127.0.0.1', done));
+    t.after(() => busy.close());
+    const port = busy.address().port;
+    // All of it stands in crescent.lua: what it says is what counts.
+    const all = (text = '') => `return { hooks = "hooks", listen = "127.0.0.1:0", admin = "127.0.0.1:0", workers = 2, drain = "2s", ${text} }`;
+    const server = await startUpgradable(t, { dir, hooks, bare: true, config: all() });
+    const cases = [
+        ['return {', /crescent\.lua/],
+        [all('workesr = 3'), /unknown setting 'workesr' \(did you mean 'workers'\?\)/],
+        [all('drain = "soon"'), /drain/],
+        ['error "no way"', /no way/],
+        ['local x while true do x = 1 end', /crescent\.lua.*(took|time|long)/],
+        ['local t = {} while true do t[#t + 1] = ("x"):rep(1e6) .. #t end', /memory|took|time|long/],
+        [all(`tls = { { cert = "gone.crt", key = "${pair.key}" } }`), /gone\.crt.*No such file/],
+        [all(`tls = { { cert = "${pair.cert}", key = "noise" } }`), /noise/],
+        [all('hooks = "nowhere"'), /nowhere/],
+        [all('hooks = "crescent.lua"'), /crescent\.lua/],
+        [all(`listen = "127.0.0.1:${port}"`), new RegExp(`cannot listen on 127\\.0\\.0\\.1:${port}: Address already in use`)],
+        [all(`listen = { "127.0.0.1:0", "127.0.0.1:0", "unix:${dir}/new.sock", "127.0.0.1:${port}" }`), /Address already in use/],
+        [all(`admin = "127.0.0.1:${port}"`), /Address already in use/],
+        [all(`health = "127.0.0.1:${port}"`), /Address already in use/],
+        [all('listen = "unix:/nowhere/at/all.sock"'), /nowhere/],
+        [all('listen = "192.0.2.1:0"'), /192\.0\.2\.1/],
+        [all('admin = "0.0.0.0:0"'), /token/],
+        [all('log = { file = "/nowhere/log" }'), /nowhere/],
+    ];
+    write(dir, { noise: 'no key' });
+    for (const [text, words] of cases) {
+        write(dir, { 'crescent.lua': text });
+        await refused(server, words);
+    }
+    assert.ok(!fs.existsSync(path.join(dir, 'new.sock')), 'the file of a socket that was not needed');
+    write(dir, { 'crescent.lua': all() });
+    assert.equal((await server.upgrade()).message, 'upgrade: done');
+});
+
+test('a file at its path that is no crescent, or cannot be started, changes nothing', async (t) => {
+    const server = await startUpgradable(t, { hooks, config: good });
+    const put = (text, mode = 0o755) => {
+        fs.writeFileSync(`${server.program}.new`, text, { mode });
+        fs.renameSync(`${server.program}.new`, server.program);
+    };
+    fs.rmSync(server.program);
+    await refused(server, /cannot open the binary .*crescent: No such file/);
+    fs.mkdirSync(server.program);
+    await refused(server, /not an executable file/);
+    fs.rmdirSync(server.program);
+    put('');
+    await refused(server, /cannot start a child: exec: Exec format error/);
+    put('#!/bin/sh\nexit 0\n');
+    await refused(server, /no crescent|cannot start/);
+    put('\x7fELF and nothing more');
+    await refused(server, /Exec format error/);
+    put('', 0o644);
+    await refused(server, /not an executable file/);
+    fs.symlinkSync('/nowhere', `${server.program}.new`);
+    fs.renameSync(`${server.program}.new`, server.program);
+    await refused(server, /No such file/);
+    await replaceProgram(server.program, 'int main(void) { return 1; }');
+    await refused(server, /ended: exit status 1/);
+    await replaceProgram(server.program, 'int main(void) { return 0; }');
+    await refused(server, /no crescent that this one can hand over to/);
+    await replaceProgram(server.program, '#include <stdlib.h>\nint main(void) { abort(); }');
+    await refused(server, /signal 6/);
+    await replaceProgram(server.program, '#include <stdio.h>\nint main(void) { fputs("crescent: it is too late\\nfor all\\n", stderr); return 1; }');
+    await refused(server, /refused: it is too late$/);
+    // It writes without end, and to the end of its time.
+    await replaceProgram(server.program, '#include <unistd.h>\nint main(void) { for (int i = 0; i < 1000000; i++) write(2, "words words words\\n", 18); return 1; }');
+    await refused(server, /refused: words words words$/);
+    replaceBinary(server.program, version('0.2.0'));
+    assert.equal((await server.upgrade()).version, '0.2.0');
+});
+test('a binary that speaks another form, or answers garbage, is refused by what differs', async (t) => {
+    const server = await startUpgradable(t, { hooks, config: good });
+    // The config child of a stranger: descriptor 5 is where its answer goes.
+    const answers = (head, rest = 'abc') => replaceProgram(server.program, `#include <unistd.h>
+        #include <string.h>
+        static char bytes[256]; static unsigned at;
+        static void u32(unsigned v) { memcpy(bytes + at, &v, 4); at += 4; }
+        static void text(const char *t) { u32(strlen(t)); memcpy(bytes + at, t, strlen(t)); at += strlen(t); }
+        int main(void) { u32(${head[0]}u); text("7.8.9"); u32(${head[1]}u); u32(${head[2]}u); u32(${head[3]}u); u32(${head[4]}u); text("${rest}"); return write(5, bytes, at) != at; }`);
+    const here = [0x316f7263, 4000, 4000, 4000, 4000];
+    const what = [, 'the messages', 'the counters in shared memory', 'the start orders', 'the state'];
+    for (let i = 1; i < here.length; i++) {
+        await answers(here);
+        const record = await refused(server, new RegExp(`refused: ${what[i]} of version 7\\.8\\.9 are of another form \\(4000, here \\d+\\): that needs a restart$`));
+        here[i] = Number(/here (\d+)/.exec(record.message)[1]);
+    }
+    await answers(here);
+    await refused(server, /the configuration of version 7\.8\.9 is of another form, that needs a restart/);
+    await answers([1, ...here.slice(1)]);
+    await refused(server, /no crescent that this one can hand over to/);
+    await replaceProgram(server.program, '#include <unistd.h>\nint main(void) { static char a[1 << 20]; for (int i = 0; i < 40; i++) write(5, a, sizeof(a)); return 0; }');
+    await refused(server, /./);
+});
