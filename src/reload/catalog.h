@@ -59,6 +59,7 @@ struct catalog_script {
     struct catalog_loaded *before; /* of the one before that changed it: where to go back to */
     struct catalog_text *newer;    /* the newest text, when it is broken */
     char *error;                   /* its errors, one a line; NULL: the newest is in `next` */
+    bool served, sound;            /* an upgrade: it had a live version before; and that was its newest text */
     bool clash;                    /* its error is about another script's route */
     unsigned strikes;              /* workers that died while they loaded `next` */
     struct stamp stamp;            /* of its file when it was read last */

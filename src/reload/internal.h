@@ -39,6 +39,7 @@ struct reload {
     bool trying_all; /* this one does */
     bool ask_env;    /* a file of theirs changed, or may have (a new keeper): have a trial read them */
     bool relieves;   /* an upgrade: until the first flip, those of the edition before serve */
+    bool owes;       /* and serve at least one script */
     bool changed;    /* the next snapshot differs from the live one */
     struct env_sources sources;
     struct stamp env_stamp;

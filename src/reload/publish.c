@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "reload/clash.h"
+#include "reload/relief.h"
 #include "reload/round.h"
 #include <fcntl.h>
 
@@ -49,6 +50,10 @@ void publish_begin(struct reload *r)
         return;
     }
     fd_close(&r->next_snapshot);
+    if (relief_objects(r)) {
+        r->state = RELOAD_KEEPING; /* nothing else may begin: the supervisor ends this process */
+        return;
+    }
     r->next_snapshot = make_snapshot(r, ++r->next_generation, &err);
     int copy = r->next_snapshot != -1 ? dup_fd(r->next_snapshot) : -1;
     if (copy == -1) {

@@ -8,6 +8,7 @@
 #include "crypto/random.h"
 #include "reload/examine.h"
 #include "reload/publish.h"
+#include "reload/relief.h"
 #include "reload/round.h"
 #include <stdlib.h>
 
@@ -47,7 +48,8 @@ static void restore(struct reload *r, int fd, uint64_t generation)
     } else if (atomic_load(area_generation(r->host.area)) == 0) {
         /* Made under another configuration, or by another binary, whose workers still serve it: here all is tried. */
         fd_close(&fd);
-        r->all = r->changed = r->relieves = true;
+        r->all = r->changed = true;
+        relief_begin(r);
     } else {
         r->snapshot = fd;
         r->generation = generation;

@@ -5,6 +5,7 @@
 #include "supervise/candidate.h"
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "supervise/binary.h"
 #include "supervise/child.h"
 #include "supervise/offer.h"
@@ -68,6 +69,18 @@ void candidate_tick(struct candidate *c, mono_t now)
     kill(c->pid, SIGKILL);
 }
 
+/* It did what it should, and warns. */
+static void pass_on(struct candidate *c)
+{
+    char room[WORDS_ROOM];
+    ssize_t len = pread(c->words, room, sizeof(room), 0);
+    struct slice words = {room, len > 0 ? strnlen(room, (size_t)len) : 0}, line;
+
+    while (slice_cut(&words, '\n', &line))
+        if (line.len > 0)
+            log_at(LOG_WARN, "upgrade: the configuration was read with a warning", LOG_SLICE("words", line));
+}
+
 /* The first line of what it said, without our own name before it. */
 static struct slice first_words(char *room, ssize_t len)
 {
@@ -92,7 +105,7 @@ static int failed(struct candidate *c, int status, struct error *err)
     return error_set(err, "%.*s", SLICE_ARG(line));
 }
 
-struct edition *candidate_judge(struct candidate *c, int status, uint32_t number, struct error *err)
+struct edition *candidate_judge(struct candidate *c, int status, struct error *err)
 {
     struct edition *e = NULL;
     struct offer_taken taken;
@@ -101,7 +114,8 @@ struct edition *candidate_judge(struct candidate *c, int status, uint32_t number
     if (status != 0) {
         failed(c, status, err);
     } else if (offer_take(c->answer, &taken, err) == 0) {
-        e = edition_new(number, taken.version, &taken.config, taken.text, c->binary);
+        pass_on(c);
+        e = edition_new(0, taken.version, &taken.config, taken.text, c->binary);
         c->binary = -1;
     }
     close_files(c);

@@ -24,8 +24,8 @@ struct candidate { /* born as {0} */
 int candidate_start(struct candidate *c, const char *path, int command_line, mono_t now, struct error *err);
 /* Kills what takes too long. */
 void candidate_tick(struct candidate *c, mono_t now);
-/* It was reaped with this status: the edition it offers (number: its own), nothing opened yet; or NULL with words. */
-struct edition *candidate_judge(struct candidate *c, int status, uint32_t number, struct error *err);
+/* It was reaped with this status: the edition it offers, without a number, nothing opened yet; or NULL with words. */
+struct edition *candidate_judge(struct candidate *c, int status, struct error *err);
 /* The server stops: kills and reaps it. */
 void candidate_drop(struct candidate *c);
 

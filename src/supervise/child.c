@@ -23,6 +23,7 @@ void child_init(struct child *c, enum heritage_kind kind, struct edition *e, uin
 {
     *c = (struct child){.kind = kind,
                         .edition = e,
+                        .number = e->number,
                         .slot = slot,
                         .member = member,
                         .incarnation = c->incarnation, /* of a place: what is under way to an earlier life stays odd */

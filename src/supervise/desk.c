@@ -8,6 +8,7 @@
 #include "supervise/child.h"
 #include "supervise/members.h"
 #include "supervise/trials.h"
+#include "supervise/upgrade.h"
 
 #include <stdio.h>
 
@@ -70,6 +71,12 @@ static bool on_snapshot(struct supervisor *s, struct child *c, const struct mess
     return true;
 }
 
+static bool on_objection(struct supervisor *s, struct child *c, const struct message *m)
+{
+    upgrade_object(s, c, m->objection.words);
+    return true;
+}
+
 static const struct {
     bool (*on)(struct supervisor *s, struct child *c, const struct message *m);
     bool keeper_only;
@@ -78,6 +85,7 @@ static const struct {
     [MESSAGE_ready] = {on_ready, false},
     [MESSAGE_try_scripts] = {on_try_scripts, true},
     [MESSAGE_snapshot] = {on_snapshot, true},
+    [MESSAGE_objection] = {on_objection, true},
 };
 
 static void refuse(struct child *c, const char *what)

@@ -75,17 +75,24 @@ static int open_output(struct logbook *b, struct error *err)
 int logbook_open(struct logbook *b, const struct config *config, struct area *area, int area_fd, int wake,
                  struct error *err)
 {
+    int opened;
+
     *b = (struct logbook){.area_fd = area_fd, .wake = wake, .path = config->log_file, .form = config_log_form(config)};
     b->output.fd = -1;
     if (b->wake < 0 && (b->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
         return error_errno(err, "eventfd");
-    if (open_output(b, err) != 0) {
+    opened = open_output(b, err);
+    if (opened != 0 && wake < 0) {
         fd_close(&b->wake);
         return -1;
     }
+    if (opened != 0)
+        output_open(&b->output, STDERR_FILENO);
     b->area = area;
     tape_writer_init(&b->sink.writer, &area->tape, &area->bell, b->wake);
     log_divert(on_line, b);
+    if (opened != 0)
+        log_at(LOG_ERROR, "the supervisor's lines go to stderr", LOG_STR("error", err->text));
     return 0;
 }
 

@@ -25,7 +25,8 @@ struct logbook {
     struct record decoded;
 };
 
-/* wake: of a supervisor that this one took over from; -1: make one. From here on log lines take this way. */
+/* wake: of a supervisor that this one took over from (then a file that does not open is no reason to end: the lines go
+ * to stderr until it is opened again); -1: make one. From here on log lines take this way. */
 int logbook_open(struct logbook *b, const struct config *config, struct area *area, int area_fd, int wake,
                  struct error *err);
 /* The log's file is opened again (USR1), or is another one (a new configuration). */

@@ -347,7 +347,7 @@ int supervise_run(struct supervise_start *start)
     struct supervisor *s = need_zero(1, sizeof(*s));
     struct error err;
 
-    s->now = edition_new(s->editions++, CRESCENT_VERSION, &start->config, start->config_text, start->binary);
+    s->now = edition_new(0, CRESCENT_VERSION, &start->config, start->config_text, start->binary);
     s->command_line = start->command_line;
     s->binary_path = start->binary_path;
     s->notify = start->notify;

@@ -24,6 +24,7 @@
 struct child { /* the keeper, or a worker; its place outlives its processes, but for a replaced one's */
     enum heritage_kind kind;
     struct edition *edition; /* started from it, again and again; NULL: the place is free once its process has gone */
+    uint32_t number;         /* of that edition, also when it is NULL */
     uint32_t slot;           /* worker: its place in shared memory */
     uint32_t member;         /* worker: its number, and the listening sockets that are its own */
     uint32_t incarnation;
@@ -72,16 +73,17 @@ struct upgrade { /* see upgrade.h */
     uint32_t number;     /* the new worker that is on its way */
     struct child *place; /* its place; NULL: there was no free slot yet */
     mono_t began;
-    char before[32]; /* the version that served until now */
-    pid_t rehearsal; /* of the exec; 0: none is under way */
-    mono_t deadline; /* of the state, or of this worker */
+    char before[32];     /* the version that served until now */
+    pid_t rehearsal;     /* of the exec; 0: none is under way */
+    mono_t rehearsal_by; /* killed if it is still here then */
+    mono_t deadline;     /* of the state, or of this worker */
+    struct error why;    /* it failed, or is about to: the new keeper objects; empty: no */
 };
 
 enum supervisor_state { SUPERVISOR_STARTING, SUPERVISOR_RUNNING, SUPERVISOR_DRAINING, SUPERVISOR_STOPPED };
 
 struct supervisor {
     struct edition *now; /* what serves */
-    uint32_t editions;   /* numbers given so far */
     int command_line;
     char *binary_path;
     enum supervisor_state state;

@@ -73,6 +73,7 @@ static void add_time(struct buf *out, mono_t at)
 static void write_child(struct buf *out, const struct supervisor *s, const struct child *c)
 {
     buf_add_u32(out, c->edition == s->now);
+    buf_add_u32(out, c->number);
     buf_add_u32(out, c->slot);
     buf_add_u32(out, c->member);
     buf_add_u32(out, c->incarnation);
@@ -122,7 +123,6 @@ static void write_state(struct buf *out, const struct supervisor *s)
 {
     buf_add_u32(out, STATE_MAGIC);
     write_edition(out, s->now);
-    buf_add_u32(out, s->editions);
     buf_add_u32(out, (uint32_t)s->command_line);
     buf_add_string(out, slice_of(s->binary_path));
     buf_add_u32(out, (uint32_t)s->area_fd);
@@ -273,10 +273,12 @@ static int take_fd(struct slice *from, bool *bad)
 static void read_child(struct slice *from, struct supervisor *s, struct child *c, enum heritage_kind kind, bool *bad)
 {
     bool stays = buf_take_u32(from, bad) != 0;
+    uint32_t number = buf_take_u32(from, bad);
     uint32_t slot = buf_take_u32(from, bad), member = buf_take_u32(from, bad);
     int channel;
 
     child_init(c, kind, s->now, slot, member);
+    c->number = number;
     if (!stays)
         c->edition = NULL;
     c->incarnation = buf_take_u32(from, bad);
@@ -352,7 +354,6 @@ static int read_state(struct slice bytes, struct supervisor *s, struct error *er
         return error_set(err, "this is no state of a supervisor");
     if (read_edition(&bytes, s, err) != 0)
         return -1;
-    s->editions = buf_take_u32(&bytes, &bad);
     s->command_line = take_fd(&bytes, &bad);
     path = buf_take_string(&bytes, &bad);
     s->binary_path = path.len > 0 ? slice_dup(path) : NULL;

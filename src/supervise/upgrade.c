@@ -16,6 +16,7 @@
 
 #define KEEPER_MAKES_WAY DUR_S(2) /* it has nothing to finish */
 #define KEEPER_READY DUR_S(30)    /* it reads the live snapshot */
+#define REHEARSAL_TIME DUR_S(10)  /* it reads some kilobytes */
 #define QUIET_WITHIN DUR_S(60)    /* a child that takes no message is killed by the watchdog long before */
 #define WORKER_READY DUR_S(120)   /* the first waits for the trial of every script, which alone may take 30 s */
 
@@ -27,6 +28,16 @@ static void refuse(struct supervisor *s, const char *why)
     log_at(LOG_ERROR, text, LOG_STR("serving", s->now->version));
 }
 
+/* All is as it was. */
+static void refused(struct supervisor *s, const char *why)
+{
+    char text[sizeof(struct error) + 64];
+
+    snprintf(text, sizeof(text), "serving version %s; the upgrade was refused: %s", s->now->version, why);
+    notify_ready(&s->notify, text);
+    s->upgrade.state = UPGRADE_NONE;
+}
+
 /* --- trying --- */
 
 static void try_candidate(struct supervisor *s, mono_t now)
@@ -35,15 +46,19 @@ static void try_candidate(struct supervisor *s, mono_t now)
     struct error err;
 
     *u = (struct upgrade){.began = now};
+    notify_reloading(&s->notify, "upgrading");
     if (s->command_line < 0 || s->binary_path == NULL) {
         refuse(s, "the path of the binary is not known: that needs a restart");
+        refused(s, "the path of the binary is not known");
         return;
     }
     log_at(LOG_INFO, "upgrade: trying the binary and the configuration", LOG_STR("binary", s->binary_path));
-    if (candidate_start(&u->candidate, s->binary_path, s->command_line, now, &err) == 0)
+    if (candidate_start(&u->candidate, s->binary_path, s->command_line, now, &err) == 0) {
         u->state = UPGRADE_TRYING;
-    else
-        refuse(s, err.text);
+        return;
+    }
+    refuse(s, err.text);
+    refused(s, err.text);
 }
 
 void upgrade_ask(struct supervisor *s)
@@ -61,6 +76,45 @@ void upgrade_ask(struct supervisor *s)
 static void begin_roll(struct supervisor *s, mono_t now);
 static void after_rehearsal(struct supervisor *s, int status);
 
+/* Whether a process is left that looks at this edition's generation word. */
+static bool taken(const struct supervisor *s, uint32_t number)
+{
+    if (s->keeper.pid != 0 && s->keeper.number % AREA_EDITIONS == number % AREA_EDITIONS)
+        return true;
+    for (uint32_t i = 0; i < s->places; i++)
+        if (s->workers[i].pid != 0 && s->workers[i].number % AREA_EDITIONS == number % AREA_EDITIONS)
+            return true;
+    return false;
+}
+
+/* A number for the next edition. 0, or -1: the words are all in use. */
+static int next_number(const struct supervisor *s, uint32_t *number_out, struct error *err)
+{
+    for (uint32_t i = 1; i < AREA_EDITIONS; i++) {
+        *number_out = s->now->number + i;
+        if (!taken(s, *number_out))
+            return 0;
+    }
+    return error_set(err, "workers of %d earlier upgrades still finish what they have", AREA_EDITIONS - 1);
+}
+
+static int judge(struct supervisor *s, int status, struct error *err)
+{
+    struct upgrade *u = &s->upgrade;
+    uint32_t number = 0;
+
+    u->next = candidate_judge(&u->candidate, status, err);
+    if (u->next == NULL)
+        return -1;
+    if (next_number(s, &number, err) == 0 &&
+        sockets_open(&u->next->sockets, &u->next->config, &s->now->sockets, err) == 0) {
+        u->next->number = number;
+        return 0;
+    }
+    edition_free(&u->next, &s->now->sockets);
+    return -1;
+}
+
 void upgrade_reap(struct supervisor *s)
 {
     struct upgrade *u = &s->upgrade;
@@ -71,28 +125,40 @@ void upgrade_reap(struct supervisor *s)
         after_rehearsal(s, status);
     if (u->candidate.pid == 0 || waitpid(u->candidate.pid, &status, WNOHANG) != u->candidate.pid)
         return;
-    u->next = candidate_judge(&u->candidate, status, s->editions, &err);
-    if (u->next != NULL && sockets_open(&u->next->sockets, &u->next->config, &s->now->sockets, &err) != 0)
-        edition_free(&u->next, &s->now->sockets);
-    if (u->next != NULL) {
+    if (judge(s, status, &err) == 0) {
         begin_roll(s, mono_now());
         return;
     }
     refuse(s, err.text);
-    u->state = UPGRADE_NONE;
+    refused(s, err.text);
 }
 
 /* --- back --- */
 
-/* What of the next edition lives is ended, and the old keeper is started again. */
+/* What of the next edition lives is ended (who serves already, after what he has in hand), and the old keeper is
+ * started again. */
 static void go_back(struct supervisor *s, const char *why)
 {
     struct upgrade *u = &s->upgrade;
+    struct buf gone = {0};
 
     refuse(s, why);
-    for (uint32_t i = 0; i < s->places; i++)
-        if (s->workers[i].edition == u->next)
-            child_end(&s->workers[i]);
+    if (why != u->why.text)
+        error_set(&u->why, "%s", why);
+    sockets_shut(&u->next->sockets, &s->now->sockets);
+    for (uint32_t i = 0; i < s->places; i++) {
+        struct child *c = &s->workers[i];
+
+        if (c->edition != u->next)
+            continue;
+        buf_clear(&gone);
+        sockets_gone(&u->next->sockets, &s->now->sockets, &gone);
+        if (c->ready)
+            child_leave(s, c, s->now->config.drain, buf_slice(&gone));
+        else
+            child_end(c);
+    }
+    buf_free(&gone);
     child_end(&s->keeper);
     u->state = UPGRADE_BACK;
 }
@@ -101,14 +167,13 @@ static void begin_old_keeper(struct supervisor *s)
 {
     edition_free(&s->upgrade.next, &s->now->sockets);
     child_init(&s->keeper, HERITAGE_KEEPER, s->now, 0, 0);
-    s->upgrade.state = UPGRADE_NONE;
+    refused(s, s->upgrade.why.text);
 }
 
 /* --- the keeper --- */
 
 static void begin_roll(struct supervisor *s, mono_t now)
 {
-    s->editions++;
     atomic_store(area_generation_of(s->area, s->upgrade.next->number), 0);
     s->upgrade.state = UPGRADE_KEEPER;
     s->upgrade.deadline = mono_add(now, KEEPER_READY);
@@ -213,8 +278,11 @@ static void let_leave(struct supervisor *s, bool all)
 void upgrade_done(struct supervisor *s)
 {
     struct upgrade *u = &s->upgrade;
+    char text[64];
 
     u->state = UPGRADE_NONE;
+    snprintf(text, sizeof(text), "serving version %s", s->now->version);
+    notify_ready(&s->notify, text);
     log_at(LOG_INFO, "upgrade: done", LOG_STR("version", s->now->version), LOG_STR("before", u->before),
            LOG_INT("pid", getpid()), LOG_JSON("listen", buf_slice(&s->now->sockets.listen_urls)),
            LOG_JSON("admin", buf_slice(&s->now->sockets.admin_urls)),
@@ -257,8 +325,12 @@ static void go_on_with_exec(struct supervisor *s, mono_t now)
     struct upgrade *u = &s->upgrade;
     struct error err;
 
-    if (u->rehearsal != 0)
+    if (u->rehearsal != 0) {
+        if (!mono_before(now, u->rehearsal_by))
+            kill(u->rehearsal, SIGKILL);
         return;
+    }
+    u->rehearsal_by = mono_add(now, REHEARSAL_TIME);
     if (!takeover_quiet(s)) {
         if (!mono_before(now, u->deadline))
             stay(s, "a child did not take, or end, a message: there was no quiet moment");
@@ -310,8 +382,17 @@ static void go_on_with_keeper(struct supervisor *s, mono_t now)
         s->upgrade.state = UPGRADE_WORKERS;
 }
 
+/* The keeper has said it before anything of it serves, and publishes nothing. */
+void upgrade_object(struct supervisor *s, const struct child *keeper, struct slice words)
+{
+    if (keeper->edition != NULL && keeper->edition == s->upgrade.next)
+        error_set(&s->upgrade.why, "%.*s", SLICE_ARG(words));
+}
+
 void upgrade_go_on(struct supervisor *s, mono_t now)
 {
+    if (s->upgrade.state == UPGRADE_WORKERS && s->upgrade.why.text[0] != '\0' && !s->upgrade.old_leave)
+        go_back(s, s->upgrade.why.text);
     switch (s->upgrade.state) {
     case UPGRADE_NONE:
         if (s->upgrade.again)

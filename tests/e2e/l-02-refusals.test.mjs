@@ -107,3 +107,78 @@ test('a binary that speaks another form, or answers garbage, is refused by what 
     await replaceProgram(server.program, '#include <unistd.h>\nint main(void) { static char a[1 << 20]; for (int i = 0; i < 40; i++) write(5, a, sizeof(a)); return 0; }');
     await refused(server, /./);
 });
+test('a binary one of whose processes does not come up is refused; the old ones serve on, and reload', async (t) => {
+    const server = await startUpgradable(t, { hooks, config: good });
+    const words = { config: /no command "config"/, keeper: /the new keeper ended 3 times before it was ready/,
+        worker: /the new worker 0 ended 3 times before it was ready/, trial: /hello\.lua would no longer be served: .*could not be tried/ };
+    for (const [role, why] of Object.entries(words)) {
+        replaceBinary(server.program, { [`\0${role}\0`]: `\0x${role.slice(1)}\0` });
+        await refused(server, why);
+        server.replace('hello.lua', `return function() return "hello after ${role}" end`);
+        await until(async () => (await server.get('/hello')).text === `hello after ${role}`, `a save after the refused ${role}`);
+    }
+    replaceBinary(server.program, version('0.2.0'));
+    assert.equal((await server.upgrade()).version, '0.2.0');
+});
+test('what is served now would not be served under the new configuration: refused, with the script and why', async (t) => {
+    const all = (text = '', from = 'hooks') => `return { hooks = "${from}", listen = "127.0.0.1:0", admin = "127.0.0.1:0", workers = 2, drain = "2s", ${text} }`;
+    const env = { 'secret.lua': 'assert(env.SECRET) return function() return "hello" end' };
+    const server = await startUpgradable(t, { hooks: { ...hooks, ...env }, bare: true, config: all(), dotenv: 'SECRET=x\n' });
+    const configure = (text) => write(server.dir, { 'crescent.lua': text });
+    configure(all('require_verify = true'));
+    await refused(server, /hello\.lua would no longer be served: .*PUBLIC, and require_verify forbids that/);
+    // A folder that lacks what is served is the operator's word; one that has it broken is not.
+    write(server.dir, { 'next/hello.lua': 'return function(', 'next/other.lua': 'return function() return "other" end' });
+    configure(all('', 'next'));
+    await refused(server, /hello\.lua would no longer be served: next\/hello\.lua:1: /);
+    fs.renameSync(path.join(server.dir, 'next/hello.lua'), path.join(server.dir, 'next/new.lua'));
+    fs.rmSync(path.join(server.dir, 'next/other.lua'));
+    await refused(server, /no script loads: new\.lua: next\/new\.lua:1: /);
+    // What was broken before is no reason.
+    configure(all());
+    server.replace('hello.lua', 'return function(');
+    await server.said((r) => r.message === 'script broken' && r.file === 'hello.lua' && r.serving === 'its last good version' && r.process === 'keeper'
+        && r.error.startsWith('hooks/'), 'the break');
+    await sleep(ms(100));
+    assert.equal((await server.upgrade()).message, 'upgrade: done', server.tail());
+    assert.equal((await server.get('/hello')).text, 'hello', 'its last good version');
+    // And where nothing of the old folder is in the new one, which loads, that is served.
+    write(server.dir, { 'next/new.lua': 'return function() return "new" end' });
+    configure(all('', 'next'));
+    assert.equal((await server.upgrade()).message, 'upgrade: done', server.tail());
+    assert.equal((await server.get('/new')).text, 'new');
+    assert.equal((await server.get('/hello')).status, 404);
+});
+test('many refusals in a row: the scripts that are live stay so for every worker that comes', async (t) => {
+    const server = await startUpgradable(t, { hooks, config: good });
+    write(server.dir, { 'crescent.lua': 'return { drain = "2s", require_verify = true }' });
+    const before = holds(server);
+    for (let i = 0; i < 20; i++) assert.match((await server.upgrade()).message, /refused: hello\.lua would no longer/, `refusal ${i}`);
+    await until(() => holds(server).descriptors <= before.descriptors && `${holds(server).children}` === `${before.children}`, 'nothing is left of them');
+    for (const pid of server.children('worker')) {
+        process.kill(pid, 'SIGKILL');
+        await until(() => server.children('worker').length === 2 && !server.children('worker').includes(pid), 'another worker');
+        for (let i = 0; i < 10; i++) assert.equal((await server.get('/hello')).text, 'hello');
+    }
+    await until(() => server.records((r) => /^worker \d is back$/.test(r.message)).length === 2, 'both are back');
+    write(server.dir, { 'crescent.lua': good });
+    assert.equal((await server.upgrade()).message, 'upgrade: done');
+});
+test('without a free descriptor it is refused in words, and goes once there are some', async (t) => {
+    const server = await startUpgradable(t, { hooks, config: good });
+    const limit = (n) => tool('prlimit', ['--pid', String(server.pid), `--nofile=${n}:`]);
+    const used = Math.max(...fs.readdirSync(`/proc/${server.pid}/fd`).map(Number)) + 1;
+    const [soft] = (await tool('prlimit', ['--pid', String(server.pid), '--nofile', '--noheadings', '-o', 'SOFT'])).trim().split(/\s+/);
+    for (const spare of [0, 1, 2, 3, 4, 6, 8]) {
+        await limit(used + spare);
+        const record = await server.upgrade();
+        assert.match(record.message, /^upgrade: (refused: |done)/);
+        await limit(soft);
+        assert.equal((await server.get('/hello')).text, 'hello');
+        if (record.message === 'upgrade: done') continue;
+        assert.ok(spare < 8, record.message);
+        await until(() => server.children('keeper').length === 1 && server.children('worker').length === 2, () => `all are there\n${server.tail()}`, 10000);
+        await until(async () => (await request(`${server.admin}/readyz`)).status === 200, 'ready', 10000);
+    }
+    assert.equal((await server.upgrade()).message, 'upgrade: done');
+});

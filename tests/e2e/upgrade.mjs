@@ -44,7 +44,8 @@ export const holds = (server) => ({
 /** HUP must be refused with these words; nobody notices, and nothing is left of it. */
 export async function refused(server, words, limit) {
     const before = holds(server), calm = load(`${server.url}/hello`, { connections: 2, pause: 5 });
-    const same = () => JSON.stringify(holds(server)) === JSON.stringify(before);
+    // One fewer is the snapshot before the live one, which is let go when somebody looks.
+    const same = () => holds(server).descriptors <= before.descriptors && `${holds(server).children}` === `${before.children}`;
     const record = await server.upgrade(limit).finally(() => calm.stop());
     assert.match(record.message, words);
     assert.match(record.message, /^upgrade: refused: /);
