@@ -7,6 +7,7 @@
 #include "route/generation.h"
 #include "server/access.h"
 #include "server/dev_page.h"
+#include "server/http2_guard.h"
 #include <stdlib.h>
 
 #define SPARE_MAX 1024
@@ -37,6 +38,8 @@ static void end_if_idle(struct exchange *ex)
     loop_later_cancel(&ex->later);
     http_request_free(&ex->view);
     body_memory_give(&s->body_memory, ex->detached);
+    if (ex->body != NULL)
+        h2o_buffer_dispose(&ex->body);
     generation_release(&ex->generation);
     ex->magic = 0;
     if (s->spare_count == SPARE_MAX) {
@@ -99,6 +102,7 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
                                  .state = s->host.state,
                                  .memory = &s->body_memory};
     ex->detached = 0;
+    ex->body = NULL;
     ex->step = 0;
     ex->outcome = STEP_NEXT;
     ex->starting = ex->over = ex->gone = false;
@@ -152,8 +156,13 @@ void exchange_detach(struct exchange *ex)
     if (ex->view.own != NULL)
         return;
     struct http_request old = ex->view;
+    ex->body = http2_guard_take_body(ex->req);
+    if (ex->body != NULL)
+        ex->view.body = SLICE_NONE;
+    else
+        ex->detached = old.body.len; /* libh2o has it, too, until its request goes */
     http_request_detach(&ex->view);
-    ex->detached = old.body.len; /* libh2o has it, too, until its request goes */
+    ex->view.body = ex->body != NULL ? old.body : ex->view.body;
     body_memory_add(&ex->server->body_memory, ex->detached);
     for (size_t i = 0; exchange_endpoint(ex) != NULL && i < ex->match.param_count; i++)
         move_slice(&ex->match.values[i], &old, &ex->view);

@@ -35,7 +35,8 @@ struct exchange {
     struct st_h2o_req_t *req;      /* NULL once disposed */
 
     struct http_request view;
-    size_t detached; /* bytes of the body that the view has copied */
+    size_t detached;              /* bytes of the body that the view has copied */
+    struct st_h2o_buffer_t *body; /* or what holds them, taken from libh2o */
     struct generation *generation;
     struct router_match match;
     const struct endpoint_handler *handler;

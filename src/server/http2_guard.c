@@ -136,3 +136,13 @@ struct http2_guard_calls http2_guard_calls(void)
 {
     return guard.calls;
 }
+
+h2o_buffer_t *http2_guard_take_body(h2o_req_t *req)
+{
+    h2o_http2_stream_t *stream = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, req);
+    h2o_buffer_t *body = stream->_req_body;
+    if (req->version < 0x200 || body == NULL || body->bytes == NULL || req->entity.base != body->bytes)
+        return NULL;
+    stream->_req_body = NULL; /* libh2o looks at it while the body comes, and to free it */
+    return body;
+}

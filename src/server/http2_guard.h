@@ -15,6 +15,9 @@
 #define HTTP2_GUARD_FIELDS 128        /* header fields of one request, trailers included */
 #define HTTP2_GUARD_WINDOW (1u << 30) /* the largest initial window a peer may ask for */
 
+struct st_h2o_buffer_t;
+struct st_h2o_req_t;
+
 /* How often each of ours was called, and how often it refused. */
 struct http2_guard_calls {
     uint64_t send, reset, settings, headers, frame, refused;
@@ -23,5 +26,10 @@ struct http2_guard_calls {
 /* 0 when all the originals are there and the process's symbols are ours; -1 with words. */
 int http2_guard_bound(struct error *err);
 struct http2_guard_calls http2_guard_calls(void);
+/*
+ * Takes the body's buffer from a dispatched HTTP/2 request: it outlives the stream, and is the caller's to dispose.
+ * NULL: libh2o has the body elsewhere (a request that was upgraded), or there is none.
+ */
+struct st_h2o_buffer_t *http2_guard_take_body(struct st_h2o_req_t *req);
 
 #endif
