@@ -126,6 +126,11 @@ void bind_stream_ready(struct bind_stream *b)
     await_complete(&b->await, push_nothing, b);
 }
 
+bool bind_stream_writing(const struct bind_stream *b)
+{
+    return b->writing;
+}
+
 /* The task was cancelled in the middle of a write; bind_stream_free follows. */
 static void cancel(struct await *a)
 {

@@ -30,6 +30,8 @@ void bind_stream_push(lua_State *L, struct bind_reply_plan *plan, const struct b
 void bind_stream_belongs(struct bind_stream *b, struct task *task);
 /* There is room: a waiting write goes on, and with it the task, inside this call. b may be freed by then. */
 void bind_stream_ready(struct bind_stream *b);
+/* Whether a write has begun that the client has not taken as a whole. */
+bool bind_stream_writing(const struct bind_stream *b);
 /* 0, or -1 with words where the function returned something: what it has to say it must write. Never raises. */
 int bind_stream_result(lua_State *co, int count, struct error *err);
 /* The stream has ended, no write waits (its task is over): a later write raises. Leaves NULL. */

@@ -182,7 +182,7 @@ static void ready(struct exchange *ex)
         read_next(ex->file);
 }
 
-static const struct streaming_writer writer = {ready, answer_file_stop, false};
+static const struct streaming_writer writer = {ready, answer_file_stop, NULL};
 
 /* --- what is answered ------------------------------------------------------------------------------------------- */
 

@@ -32,7 +32,13 @@ static void stop(struct exchange *ex)
     drop_script(ex);
 }
 
-static const struct streaming_writer script_writer = {ready, stop, false}, event_writer = {ready, stop, true};
+/* Half an event would be lost for the client, and look like its end. */
+static bool between_events(const struct exchange *ex)
+{
+    return ex->script == NULL || !bind_stream_writing(ex->script);
+}
+
+static const struct streaming_writer script_writer = {ready, stop, NULL}, event_writer = {ready, stop, between_events};
 
 bool steps_stream_begin(struct exchange *ex)
 {

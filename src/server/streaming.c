@@ -132,7 +132,7 @@ bool streaming_drain(struct server *s, bool late)
     for (struct list *l = s->streaming.next, *next; l != &s->streaming; l = next) {
         struct exchange *ex = CONTAINER_OF(l, struct exchange, link);
         next = l->next;
-        if (ex->writer->ends_at_drain)
+        if (ex->writer->may_end != NULL && ex->writer->may_end(ex))
             http_stream_end(stop(ex, ACCESS_STREAM_COMPLETE));
         else if (late)
             http_stream_abort(stop(ex, ACCESS_STREAM_BROKEN));

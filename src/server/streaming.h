@@ -20,7 +20,11 @@ struct streaming_writer { /* both from the loop */
     void (*ready)(struct exchange *ex);
     /* Nobody takes it any more: what works for it ends, and what it holds is freed. The caller ends the exchange. */
     void (*stop)(struct exchange *ex);
-    bool ends_at_drain; /* ended cleanly when its worker begins to drain: for what clients begin anew by themselves */
+    /*
+     * Whether it can be ended cleanly now, because its worker drains: for what clients begin anew by themselves. NULL:
+     * never. Asked again while it says no.
+     */
+    bool (*may_end)(const struct exchange *ex);
 };
 
 /*

@@ -140,6 +140,29 @@ test('TERM: events end cleanly at once, streams may finish, the rest is broken o
     await server.stop();
 });
 
+test('TERM in the middle of an event: it arrives whole; one that nobody takes is broken off, never cut short cleanly', async (t) => {
+    const server = await start(t, { workers: 1, config: 'return { drain = "3s", limits = { lua_memory = "256MiB" } }', hooks: {
+        'large.lua': `local text = ("x"):rep(16000000)
+return function() return reply.sse(function(send) send "first" send(text) sleep "1h" end) end` } });
+    const h2 = await session(t, server.url), other = await session(t, server.url);
+    const open = (client) => Promise.all([open1(`${server.url}/large`, { counting: true }), open2(client, '/large', { counting: true })]);
+    const taken = await open(h2), left = await open(other);
+    for (const s of [...taken, ...left]) s.pause();
+    await sleep(ms(200));
+    const termed = Date.now();
+    server.child.kill('SIGTERM');
+    await sleep(ms(300));
+    for (const s of taken) s.resume();
+    for (const s of taken) {
+        assert.equal(await s.ended(), 'clean');
+        assert.equal(s.bytes, 'data: first\n\ndata: \n\n'.length + 16000000);
+        assert.ok(Date.now() - termed < ms(2500), `after ${Date.now() - termed} ms`);
+    }
+    await until(() => !alive(server.child.pid), 'the end', 6000);
+    for (const s of left) s.resume();
+    for (const s of left) assert.notEqual(await s.ended(), 'clean');
+});
+
 test('a thousand silent listeners cost little memory', async (t) => {
     const server = await start(t, { workers: 1, hooks: { 'idle.lua': 'return function() return reply.sse(function(send) send "hello" sleep "1h" end) end' } });
     const [worker] = server.children('worker');
