@@ -6,6 +6,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import { binary, certificate, folder, ms, repository, request, run, sleep, start, tool, until } from './helper.mjs';
+import { replaceBinary, startUpgradable, version } from './upgrade.mjs';
 
 const hooks = {
     'hello.lua': 'return function() return "hello" end',
@@ -174,6 +175,35 @@ test('the service manager hears when it is ready, that it lives, and when it sto
     assert.ok(Number(heard('STOPPING')[0].EXTEND_TIMEOUT_USEC) >= 30e6);
     await server.stop();
     assert.equal(heard('READY').length, 1);
+});
+
+test('the service manager hears of every upgrade, and how it ended, refused ones too', async (t) => {
+    const dir = folder(t), manager = await ear(t, dir);
+    const server = await startUpgradable(t, { hooks: { 'hello.lua': 'return function() return "hello" end' }, dir, config: 'return { drain = "2s" }', env: { NOTIFY_SOCKET: manager.path, WATCHDOG_USEC: '400000' } });
+    const told = () => manager.messages.filter((m) => m.RELOADING || m.READY);
+    const upgrade = async () => {
+        const before = told().length;
+        const record = await server.upgrade();
+        await until(() => told().length === before + 2, () => `${JSON.stringify(told())}`);
+        const [begun, ended] = told().slice(before);
+        assert.equal(begun.RELOADING, '1');
+        assert.match(begun.MONOTONIC_USEC, /^\d+$/);
+        assert.deepEqual([ended.READY, ended.MAINPID], ['1', String(server.pid)]);
+        return [record.message, ended.STATUS];
+    };
+    await until(() => told().length === 1, 'READY=1');
+    assert.deepEqual(await upgrade(), ['upgrade: done', 'serving version 0.1.0']);
+    replaceBinary(server.program, version('0.9.9'));
+    assert.deepEqual(await upgrade(), ['upgrade: done', 'serving version 0.9.9'], 'told by the new binary');
+    fs.writeFileSync(path.join(dir, 'crescent.lua'), 'return { require_verify = true }');
+    const [message, status] = await upgrade();
+    assert.match(message, /refused: hello\.lua would no longer/);
+    assert.match(status, /^serving version 0\.9\.9; the upgrade was refused: hello\.lua would no longer be served/);
+    fs.writeFileSync(path.join(dir, 'crescent.lua'), 'return {');
+    assert.match((await upgrade())[1], /the upgrade was refused: crescent\.lua/);
+    const lives = manager.messages.filter((m) => m.WATCHDOG).length;
+    await until(() => manager.messages.filter((m) => m.WATCHDOG).length > lives + 1, 'signs of life go on');
+    for (const pid of server.children('')) assert.doesNotMatch(fs.readFileSync(`/proc/${pid}/environ`, 'latin1'), /NOTIFY_SOCKET|WATCHDOG|TAKEOVER/);
 });
 
 test('a watchdog meant for another process, and no manager at all', async (t) => {
