@@ -110,7 +110,7 @@ static int push_result(lua_State *co, void *cookie)
 {
     struct save *s = cookie;
     if (s->ended)
-        return luaL_error(co, "the request has ended while its body was saved");
+        return failure_push(co, "ended", "the request that the bytes are of has ended");
     if (s->code != FILE_OK)
         return failure_push(co, file_code_name(s->code), s->err.text);
     lua_pushstring(co, s->path);

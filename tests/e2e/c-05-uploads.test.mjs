@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { test } from 'node:test';
-import { assertProblem, folder, ms, request2, session, start, tool } from './helper.mjs';
+import { assertProblem, folder, ms, request2, session, start, tool, until } from './helper.mjs';
 
 const hooks = {
     'up.lua': `return { max_body = "16MiB", handle = function(req)
@@ -25,6 +25,14 @@ const hooks = {
             if req.method == "POST" then kept = req:files()[1] return 204 end
             return 200, kept.data
         end`,
+    'borrowed.lua': `local kept
+        return { max_body = "16MiB", handle = { POST = function(req) kept = req:files()[1] sleep "300ms" return 204 end,
+            GET = function(req)
+                local ok, saved, err = true, kept, nil
+                if not kept then return 409 end
+                while ok and saved do ok, saved, err = pcall(function() return kept:save("borrowed", { overwrite = true }) end) end
+                return 200, err and err.code or "raised"
+            end } }`,
     'slow.lua': `return { handle = function(req)
         local part = req:files()[1]
         sleep(0.05)
@@ -79,6 +87,18 @@ test('a part is good over waits, on both versions, and an error after its reques
     assert.equal((await server.post('/kept', body, multipart)).status, 204);
     assertProblem(await server.get('/kept'), 500);
     await server.said((r) => /the request has ended: its parts cannot be used/.test(r.error ?? ''));
+});
+
+test('a part of another request, saved when that one ends: an error that the script can hold', async (t) => {
+    const server = await start(t, { hooks, config, workers: 1 });
+    const owner = server.post('/borrowed', part('name=up; filename=f', 'x'.repeat(8 << 20)) + '--b--', multipart);
+    const borrow = () => until(async () => { const answer = await server.get('/borrowed'); return answer.status !== 409 && answer; }, 'the upload');
+    for (const answer of await Promise.all(Array.from({ length: 12 }, borrow))) {
+        assert.equal(answer.status, 200);
+        assert.match(answer.text, /^(ended|raised)$/); // raised: it ended just behind the last byte of a save
+    }
+    assert.equal((await owner).status, 204);
+    assert.ok([undefined, 8 << 20].includes(fs.statSync(path.join(server.dir, 'out/borrowed'), { throwIfNoEntry: false })?.size));
 });
 
 test('malformed forms and bombs are a 400 that says where, and cost no memory', async (t) => {
