@@ -1,6 +1,9 @@
 /*
  * loop.c: one pass after the other: h2o's own sockets (the nested epoll set of foreign descriptors is one of them),
  * then what was put off to the next pass, then the timeouts. See loop.h.
+ * The latter two run as a timeout of h2o's, because h2o then runs the callbacks that became due meanwhile (of what was
+ * written, say). Left to its next pass, it would wait first, and worse: ask epoll for room for a write that is over,
+ * and abort when there is some.
  */
 #include "io/loop.h"
 #include "base/panic.h"
@@ -36,6 +39,8 @@ static void serve_nested(h2o_socket_t *sock, const char *err)
     l->ready_count = 0;
 }
 
+static void run_rest(h2o_timeout_entry_t *rest);
+
 struct loop *loop_new(void)
 {
     struct loop *l = need_zero(1, sizeof(*l));
@@ -49,6 +54,8 @@ struct loop *loop_new(void)
     NEED(l->nested_socket != NULL);
     l->nested_socket->data = l;
     h2o_socket_read_start(l->nested_socket, serve_nested);
+    h2o_timeout_init(l->evloop, &l->rest_list, 0);
+    l->rest.cb = run_rest;
     return l;
 }
 
@@ -58,6 +65,7 @@ void loop_free(struct loop **lp)
     if (l == NULL)
         return;
     CHECK(!l->running && l->watched == 0 && l->heap_count == 0 && list_empty(&l->later));
+    h2o_timeout_dispose(l->evloop, &l->rest_list);
     h2o_socket_close(l->nested_socket); /* closes l->nested */
     h2o_evloop_run(l->evloop, 0);       /* libh2o frees a closed socket on the next pass */
     h2o_evloop_destroy(l->evloop);
@@ -85,12 +93,6 @@ static void run_later(struct loop *l)
     }
 }
 
-/* What was written by `later` or a timeout, outside of h2o's own pass, has its callbacks due: h2o would wait first. */
-static bool has_pending(const h2o_evloop_t *evloop)
-{
-    return evloop->_pending_as_server != NULL || evloop->_pending_as_client != NULL;
-}
-
 /* Of a pass in which nobody asked for the time nothing is known; then nothing was to be done. */
 static void observe(struct loop *l, dur_t lag)
 {
@@ -112,6 +114,14 @@ static void run_timeouts(struct loop *l)
         observe(l, mono_since(due ? mono_now() : now, asked ? begun : now));
 }
 
+static void run_rest(h2o_timeout_entry_t *rest)
+{
+    struct loop *l = CONTAINER_OF(rest, struct loop, rest);
+    run_later(l);
+    if (l->heap_count > 0)
+        run_timeouts(l);
+}
+
 dur_t loop_take_lag(struct loop *l)
 {
     dur_t lag = l->lag;
@@ -130,7 +140,7 @@ void loop_pass(struct loop *l, dur_t wait)
     l->running = true;
     int64_t wait_ms = dur_ms_up(wait);
     int32_t max = wait_ms > INT32_MAX ? INT32_MAX : (int32_t)wait_ms;
-    if (!list_empty(&l->later) || has_pending(l->evloop)) {
+    if (!list_empty(&l->later)) {
         max = 0;
     } else if (l->heap_count > 0 && max > 0) {
         int32_t until = timeout_wait(l, mono_now());
@@ -138,9 +148,8 @@ void loop_pass(struct loop *l, dur_t wait)
     }
     l->clock->fresh = false;
     h2o_evloop_run(l->evloop, max); /* -1 is EINTR: nothing was run, the next pass goes on */
-    run_later(l);
-    if (l->heap_count > 0)
-        run_timeouts(l);
+    h2o_timeout_link(l->evloop, &l->rest_list, &l->rest);
+    h2o_timeout_run(l->evloop, &l->rest_list, h2o_now(l->evloop));
     l->running = false;
 }
 

@@ -26,6 +26,9 @@ struct loop {
     struct epoll_event ready[LOOP_READY_MAX]; /* those being served; data.ptr NULL: unwatched meanwhile */
     int ready_count;
 
+    h2o_timeout_t rest_list;  /* of one entry, for the time it takes to run it */
+    h2o_timeout_entry_t rest; /* what comes after h2o's own pass */
+
     struct list later;
     struct counters *measured; /* or NULL */
     dur_t lag;                 /* the longest pass since somebody asked */

@@ -89,8 +89,12 @@ end }` }, workers: 1 });
 
 test('64 MiB in one write, and a million small ones, arrive whole, and are not held in memory twice', async (t) => {
     const server = await start(t, { workers: 1, config: 'return { limits = { lua_memory = "256MiB" } }', hooks: {
-        'large.lua': `local piece = ("0123456789abcdef"):rep(4 * 1024 * 1024)
-return function() return reply.stream(function(write) write(piece) write "end" end) end`,
+        'large.lua': `local piece = "0123456789abcdef"
+return { path = { "/large", "/make" }, methods = { "GET" }, handle = function(req)
+  if req.path == "/large" then return reply.stream(function(write) write(piece) write "end" end) end
+  while #piece < 64 * 1024 * 1024 do piece = piece .. piece sleep "1ms" end -- no stretch of Lua is long
+  for i = 1, 300 do local _ = ("x"):rep(1e6) .. i sleep "1ms" end -- its smaller pieces are collected
+end }`,
         'small.lua': 'return function() return reply.stream(function(write) for i = 1, 1e6 do write "0123456789abcdef" end end) end',
     } });
     const digest = (block, times, tail) => {
@@ -98,9 +102,10 @@ return function() return reply.stream(function(write) write(piece) write "end" e
         for (let i = 0; i < times; i++) hash.update(block);
         return hash.update(tail).digest('hex');
     };
-    const fetched = (args) => tool('sh', ['-c', `curl -sS ${args} | sha256sum | cut -c1-64`]).then((out) => out.trim());
+    const fetched = (args) => tool('sh', ['-c', `curl -sSf ${args} | sha256sum | cut -c1-64`]).then((out) => out.trim());
     const [worker] = server.children('worker');
     const memory = (name) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(fs.readFileSync(`/proc/${worker}/status`, 'utf8'))[1]) / 1024;
+    assert.equal((await server.get('/make')).status, 204);
     const large = digest('0123456789abcdef'.repeat(65536), 64, 'end');
     fs.writeFileSync(`/proc/${worker}/clear_refs`, '5'); // the peak begins anew
     const before = memory('VmRSS');

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
-import { certificate, folder, ms, request, sleep, tool, until, write } from './helper.mjs';
+import { binary, certificate, folder, ms, request, sleep, tool, until, write } from './helper.mjs';
 import { holds, refused, replaceBinary, replaceProgram, startUpgradable, version } from './upgrade.mjs';
 
 const hooks = { 'hello.lua': 'return function() return "hello" end' };
@@ -109,10 +109,18 @@ test('a binary that speaks another form, or answers garbage, is refused by what 
 });
 test('a binary one of whose processes does not come up is refused; the old ones serve on, and reload', async (t) => {
     const server = await startUpgradable(t, { hooks, config: good });
-    const words = { config: /no command "config"/, keeper: /the new keeper ended 3 times before it was ready/,
+    const words = { config: /refused: not today$/, keeper: /the new keeper ended 3 times before it was ready/,
         worker: /the new worker 0 ended 3 times before it was ready/, trial: /hello\.lua would no longer be served: .*could not be tried/ };
     for (const [role, why] of Object.entries(words)) {
-        replaceBinary(server.program, { [`\0${role}\0`]: `\0x${role.slice(1)}\0` });
+        // It is the binary under test in every role but one.
+        await replaceProgram(server.program, `#include <stdio.h>
+            #include <string.h>
+            #include <unistd.h>
+            int main(int argc, char **argv) {
+                if (argc > 1 && strcmp(argv[1], "${role}") == 0) { fputs("crescent: not today\\n", stderr); return 2; }
+                execv(${JSON.stringify(binary)}, argv);
+                return 3;
+            }`);
         await refused(server, why);
         server.replace('hello.lua', `return function() return "hello after ${role}" end`);
         await until(async () => (await server.get('/hello')).text === `hello after ${role}`, `a save after the refused ${role}`);
