@@ -3,6 +3,7 @@
  * Runs in: the state's thread, protected. Fails: with words that name the cookie and the attribute.
  */
 #include "bind/bind_reply_internal.h"
+#include "script/table.h"
 #include <lauxlib.h>
 
 #define COOKIE_MAX 4096 /* RFC 6265 6.1: what a client must at least take */
@@ -37,13 +38,6 @@ static bool attribute(struct slice s)
     return s.len > 0;
 }
 
-static struct slice text_at(lua_State *L, int index)
-{
-    struct slice s;
-    s.at = lua_tolstring(L, index, &s.len);
-    return s;
-}
-
 /* One attribute of the table form: the key is at -2, the value at the top. */
 static int add_attribute(lua_State *L, struct slice key, struct buf *line, struct error *err)
 {
@@ -70,7 +64,7 @@ static int add_attribute(lua_State *L, struct slice key, struct buf *line, struc
             buf_addf(line, "; %s=%.0f", known[i].header, seconds);
             return 0;
         }
-        struct slice value = text_at(L, -1);
+        struct slice value = table_text(L, -1);
         if (!attribute(value))
             return error_set(err, "%s holds a character that no cookie can have", known[i].key);
         if (slice_equal(key, SLICE("same_site")) && !slice_equal(value, SLICE("Strict")) &&
@@ -87,7 +81,7 @@ static int add_value(lua_State *L, int index, struct buf *line, struct error *er
 {
     if (lua_type(L, index) != LUA_TSTRING)
         return error_set(err, "its value must be a string");
-    struct slice value = text_at(L, index);
+    struct slice value = table_text(L, index);
     if (!octets(value))
         return error_set(err, "its value holds a character that no cookie can have");
     buf_add_slice(line, value);
@@ -104,7 +98,7 @@ static int add_table(lua_State *L, int index, struct buf *line, struct error *er
     while (done == 0 && lua_next(L, index) != 0) {
         if (lua_type(L, -2) != LUA_TSTRING)
             return error_set(err, "its attributes must have names");
-        struct slice key = text_at(L, -2);
+        struct slice key = table_text(L, -2);
         if (!slice_equal(key, SLICE("value")))
             done = add_attribute(L, key, line, err);
         lua_pop(L, 1);
@@ -137,7 +131,7 @@ int bind_reply_cookies(lua_State *L, int index, struct http_response *r, struct 
     while (lua_next(L, index) != 0) {
         if (lua_type(L, -2) != LUA_TSTRING)
             return error_set(err, "cookies must have names");
-        if (add_cookie(L, lua_gettop(L), text_at(L, -2), r, err) != 0)
+        if (add_cookie(L, lua_gettop(L), table_text(L, -2), r, err) != 0)
             return -1;
         lua_pop(L, 1);
     }

@@ -9,6 +9,7 @@
 #include "bind/bind_reply_internal.h"
 #include "http/problem.h"
 #include "script/failure.h"
+#include "script/table.h"
 #include <lauxlib.h>
 
 /* One reading: the response being made, and the words when it cannot be. */
@@ -29,13 +30,6 @@ static int add(struct reading *r, const char *name, struct slice value)
     return http_response_add(r->response, slice_of(name), value, r->err);
 }
 
-static struct slice text_at(lua_State *L, int index)
-{
-    struct slice s;
-    s.at = lua_tolstring(L, index, &s.len);
-    return s;
-}
-
 /* --- headers --- */
 
 static int add_header_value(lua_State *L, int index, struct reading *r, struct slice name)
@@ -45,7 +39,7 @@ static int add_header_value(lua_State *L, int index, struct reading *r, struct s
         return error_set(r->err, "header '%.*s' must be a string, a number or a list of these, not a %s",
                          SLICE_ARG(name), lua_typename(L, kind));
     lua_pushvalue(L, index); /* a number is turned into text in this copy */
-    int done = http_response_add(r->response, name, text_at(L, -1), r->err);
+    int done = http_response_add(r->response, name, table_text(L, -1), r->err);
     lua_pop(L, 1);
     return done;
 }
@@ -77,7 +71,7 @@ static int add_headers(lua_State *L, int index, struct reading *r)
         int value = lua_gettop(L);
         if (lua_type(L, value - 1) != LUA_TSTRING)
             return error_set(r->err, "headers must have names, not a list");
-        struct slice name = text_at(L, value - 1);
+        struct slice name = table_text(L, value - 1);
         int done = lua_istable(L, value) ? add_header_list(L, value, r, name) : add_header_value(L, value, r, name);
         if (done != 0)
             return -1;
@@ -95,13 +89,13 @@ static int add_type(struct reading *r, const char *type)
 
 static bool bodiless(int status)
 {
-    return status == 204 || status == 304; /* RFC 9110 15.3.5, 15.4.5 */
+    return status == 204 || status == 205 || status == 304; /* RFC 9110 15.3.5, 15.3.6, 15.4.5 */
 }
 
 /* The string or number at `index` as the body; it stays on the stack as the function's result. */
 static int take_text(lua_State *L, int index, struct reading *r, const char *type)
 {
-    struct slice body = text_at(L, index);
+    struct slice body = table_text(L, index);
     if (body.len > 0 && bodiless(r->response->status))
         return error_set(r->err, "a %d answer cannot have a body", r->response->status);
     r->response->body = body;
@@ -134,7 +128,7 @@ static int take_reply_body(lua_State *L, int reply, int kind, struct reading *r)
     if (lua_type(L, type) == LUA_TSTRING) {
         if (http_response_has(r->response, SLICE("content-type")))
             return error_set(r->err, "the reply has a type and a content-type header");
-        if (add(r, "content-type", text_at(L, type)) != 0)
+        if (add(r, "content-type", table_text(L, type)) != 0)
             return -1;
     }
     if (kind == REPLY_KIND_JSON)
@@ -145,7 +139,7 @@ static int take_reply_body(lua_State *L, int reply, int kind, struct reading *r)
     if (r->plan->file)
         return bind_reply_file_read(L, reply, r->response, r->err);
     if (kind == REPLY_KIND_REDIRECT)
-        return lua_type(L, body) == LUA_TSTRING ? add(r, "location", text_at(L, body))
+        return lua_type(L, body) == LUA_TSTRING ? add(r, "location", table_text(L, body))
                                                 : error_set(r->err, "reply.redirect without its URL");
     if (lua_type(L, body) != LUA_TSTRING)
         return error_set(r->err, "the reply's body is no longer a string");
@@ -158,7 +152,7 @@ static int take_reply_body(lua_State *L, int reply, int kind, struct reading *r)
 static int take_problem(lua_State *L, int reply, int status, struct reading *r)
 {
     int detail = field(L, reply, REPLY_BODY);
-    struct slice words = lua_type(L, detail) == LUA_TSTRING ? text_at(L, detail) : SLICE_NONE;
+    struct slice words = lua_type(L, detail) == LUA_TSTRING ? table_text(L, detail) : SLICE_NONE;
     if (status < 400) /* reply.problem takes none such, but rawset reaches the fields */
         return error_set(r->err, "a problem with status %d: expected 400 to 599", status);
     problem_make(r->response, status, words, r->id, SLICE_NONE, r->room);

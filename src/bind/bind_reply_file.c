@@ -59,7 +59,7 @@ static int add_attachment(lua_State *L, int reply, struct http_response *r, stru
 int bind_reply_file_read(lua_State *L, int index, struct http_response *r, struct error *err)
 {
     static const char *const own[] = {"etag", "last-modified", "accept-ranges", "content-range"};
-    if (r->status == 204 || r->status == 206 || r->status == 304)
+    if (r->status == 204 || r->status == 205 || r->status == 206 || r->status == 304)
         return error_set(err, "reply.file with status %d: that is for the server to say", r->status);
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
         if (http_response_has(r, slice_of(own[i])))

@@ -72,7 +72,7 @@ static void check_text(lua_State *L, const char *what)
     if (lua_type(L, 1) != LUA_TSTRING && lua_type(L, 1) != LUA_TNUMBER)
         script_error_words(L, "%s: expected a string, got %s", what,
                            lua_isnone(L, 1) ? "nothing" : luaL_typename(L, 1));
-    lua_tostring(L, 1);
+    table_text(L, 1);
 }
 
 static int reply_json(lua_State *L)

@@ -105,7 +105,7 @@ int bind_reply_plan_read(lua_State *L, int index, struct http_response *r, struc
 {
     lua_rawgeti(L, index, REPLY_KIND);
     bool sse = lua_tointeger(L, -1) == REPLY_KIND_SSE;
-    if (r->status == 204 || r->status == 304) /* RFC 9110 15.3.5, 15.4.5 */
+    if (r->status == 204 || r->status == 205 || r->status == 304) /* RFC 9110 15.3.5, 15.3.6, 15.4.5 */
         return error_set(err, "a %d answer cannot have a body, so it cannot be streamed", r->status);
     int done = sse ? add_sse_headers(r, err)
                    : add_unless_there(r, SLICE("content-type"), SLICE("text/plain; charset=utf-8"), err);

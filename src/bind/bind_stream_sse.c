@@ -17,8 +17,7 @@ static struct slice take_text(lua_State *L, struct table_reader *t, const char *
         return s;
     if (lua_type(L, -1) != LUA_TSTRING && lua_type(L, -1) != LUA_TNUMBER)
         table_fault(t, key, "expected %s, got %s", expected, luaL_typename(L, -1));
-    s.at = lua_tolstring(L, -1, &s.len);
-    return s;
+    return table_text(L, -1);
 }
 
 /*

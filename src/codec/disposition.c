@@ -145,34 +145,59 @@ static const char *decode_extended(struct slice s, char **room, struct slice *te
     return NULL;
 }
 
-/* One parameter to its field; a static text when it cannot be. */
-static const char *take(struct disposition *to, struct slice name, struct slice value, char **room)
+struct seen { /* so far */
+    bool name, filename, extended;
+};
+
+static const char *take_name(struct disposition *to, struct seen *seen, struct slice value, char **room)
 {
-    bool is_name = slice_equal_nocase(name, SLICE("name"));
-    if (is_name || slice_equal_nocase(name, SLICE("filename"))) {
-        if ((is_name ? to->name : to->filename_raw).at != NULL)
-            return is_name ? "there are two names" : "there are two file names";
-        if (is_name) {
-            to->name = decode_three(value, room);
-            return NULL;
-        }
-        to->filename_raw = value;
-        to->filename = decode_three(value, room);
-        return NULL;
-    }
-    if (slice_equal_nocase(name, SLICE("name*")))
-        return "name* has no meaning in a form"; /* RFC 7578 4.2 knows it no more than filename*, which is sent */
-    if (!slice_equal_nocase(name, SLICE("filename*")))
-        return NULL;
-    if (to->filename_raw.at != NULL)
+    if (seen->name)
+        return "there are two names";
+    seen->name = true;
+    to->name = decode_three(value, room);
+    return NULL;
+}
+
+/* RFC 6266 4.3: where both are sent, filename* is the better one and filename there for those that do not know it. */
+static const char *take_filename(struct disposition *to, struct seen *seen, struct slice value, char **room)
+{
+    if (seen->filename)
         return "there are two file names";
+    seen->filename = true;
+    if (seen->extended)
+        return NULL;
+    to->filename_raw = value;
+    to->filename = decode_three(value, room);
+    return NULL;
+}
+
+static const char *take_extended(struct disposition *to, struct seen *seen, struct slice value, char **room)
+{
+    if (seen->extended)
+        return "there are two file names";
+    seen->extended = true;
     to->filename_raw = value;
     return decode_extended(value, room, &to->filename);
+}
+
+/* One parameter to its field; a static text when it cannot be. */
+static const char *take(struct disposition *to, struct seen *seen, struct slice name, struct slice value, char **room)
+{
+    if (slice_equal_nocase(name, SLICE("name")))
+        return take_name(to, seen, value, room);
+    if (slice_equal_nocase(name, SLICE("filename")))
+        return take_filename(to, seen, value, room);
+    if (slice_equal_nocase(name, SLICE("filename*"))) /* RFC 7578 4.2 forbids it, but it is sent */
+        return take_extended(to, seen, value, room);
+    if (slice_equal_nocase(name, SLICE("name*")))
+        return "name* has no meaning in a form"; /* nobody sends it */
+    return NULL;
 }
 
 int disposition_parse(struct slice value, char *room, struct disposition *to, struct disposition_fault *fault_out)
 {
     size_t at = skip_token(value, 0), found;
+    struct seen seen = {false, false, false};
     *to = (struct disposition){SLICE_NONE, SLICE_NONE, SLICE_NONE};
     if (!slice_equal_nocase((struct slice){value.at, at}, SLICE("form-data")))
         return fault_at(fault_out, "Content-Disposition is not form-data", 0);
@@ -186,7 +211,7 @@ int disposition_parse(struct slice value, char *room, struct disposition *to, st
             return -1;
         if (more == 0)
             break;
-        const char *wrong = take(to, name, text, &room);
+        const char *wrong = take(to, &seen, name, text, &room);
         if (wrong != NULL)
             return fault_at(fault_out, wrong, (size_t)(name.at - value.at));
     }

@@ -90,25 +90,26 @@ int multipart_boundary(struct slice content_type, char room[MULTIPART_BOUNDARY],
 
 /* --- delimiters --- */
 
-/* Where the next delimiter's "--" stands, from w->at on; SIZE_MAX: none, or (fault set) one that is ambiguous. */
+/*
+ * Where the next delimiter's "--" stands, from w->at on; SIZE_MAX: none, or (fault set) one that is ambiguous. Each
+ * byte is looked at once: a mark in the middle of a line is data, however many there are.
+ */
 static size_t find_mark(struct walk *w)
 {
-    size_t from = w->at;
+    const char *body = w->body.at;
     w->fault->what = NULL;
-    for (;;) {
-        const char *found = memmem(w->body.at + from, w->body.len - from, w->mark, w->mark_len);
-        if (found == NULL)
-            return SIZE_MAX;
-        size_t at = (size_t)(found - w->body.at);
-        bool lf = at > 0 && found[-1] == '\n', cr = at > 0 && found[-1] == '\r';
-        if (at == 0 || (lf && at > 1 && found[-2] == '\r'))
+    for (size_t at = w->at; at + w->mark_len <= w->body.len; at++) {
+        if (body[at] != '-' || (at > 0 && body[at - 1] != '\n' && body[at - 1] != '\r'))
+            continue;
+        if (memcmp(body + at, w->mark, w->mark_len) != 0)
+            continue;
+        if (at == 0 || (at > 1 && body[at - 1] == '\n' && body[at - 2] == '\r'))
             return at;
-        if (lf || cr) { /* some readers take a lone one for a line's end, others do not */
-            fault_at(w, "a boundary stands behind a line end that is not CR LF", at);
-            return SIZE_MAX;
-        }
-        from = at + 1; /* in the middle of a line: data */
+        /* some readers take a lone one for a line's end, others do not */
+        fault_at(w, "a boundary stands behind a line end that is not CR LF", at);
+        return SIZE_MAX;
     }
+    return SIZE_MAX;
 }
 
 /* Behind a delimiter's mark at w->at: 1 and w->at on the first header line; 0 at the last delimiter; or -1. */

@@ -129,6 +129,14 @@ int file_open_beneath(int root, const char *path, int flags)
     return (int)fd;
 }
 
+/* Of the file's time, which may be any: what int64_t has no room for is its end. */
+static int64_t time_ns(struct timespec at)
+{
+    int64_t most = INT64_MAX / 1000000000 - 1;
+    int64_t seconds = at.tv_sec > most ? most : at.tv_sec < -most ? -most : at.tv_sec;
+    return seconds * 1000000000 + at.tv_nsec;
+}
+
 static enum file_code take_facts(int fd, const char *path, struct file_facts *facts_out, struct error *err)
 {
     struct stat st;
@@ -138,9 +146,8 @@ static enum file_code take_facts(int fd, const char *path, struct file_facts *fa
         error_set(err, "%.200s: %s", path, S_ISDIR(st.st_mode) ? "it is a folder" : "it is no regular file");
         return FILE_NOT_A_FILE;
     }
-    *facts_out = (struct file_facts){.size = (uint64_t)st.st_size,
-                                     .inode = (uint64_t)st.st_ino,
-                                     .modified_ns = st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec};
+    *facts_out = (struct file_facts){
+        .size = (uint64_t)st.st_size, .inode = (uint64_t)st.st_ino, .modified_ns = time_ns(st.st_mtim)};
     return FILE_OK;
 }
 

@@ -173,3 +173,19 @@ int table_fault(struct table_reader *t, const char *key, const char *format, ...
     va_end(args);
     return script_error_words(t->L, "%s: %s: %s", t->what, key, words.text);
 }
+
+struct slice table_text(lua_State *L, int index)
+{
+    struct slice text = SLICE_NONE;
+    if (lua_type(L, index) == LUA_TNUMBER) {
+        double n = lua_tonumber(L, index);
+        char digits[32];
+        if (n == floor(n) && fabs(n) < 0x1p63) {
+            snprintf(digits, sizeof(digits), "%.0f", n == 0 ? 0 : n); /* to a script -0 is 0 */
+            lua_pushstring(L, digits);
+            lua_replace(L, index < 0 ? index - 1 : index);
+        }
+    }
+    text.at = lua_tolstring(L, index, &text.len);
+    return text;
+}

@@ -26,6 +26,11 @@ bool table_bool(struct table_reader *t, const char *key, bool *value_out);
 bool table_integer(struct table_reader *t, const char *key, long long min, long long max, long long *value_out);
 bool table_duration(struct table_reader *t, const char *key, dur_t *value_out);
 bool table_size(struct table_reader *t, const char *key, size_t *value_out);
+/*
+ * The string or number at `index`, a number made text in place: a whole one with all its digits (Lua's own tostring has
+ * 14 of them), any other as tostring has it. Absent where it is neither. Lives as long as the value there.
+ */
+struct slice table_text(lua_State *L, int index);
 /* Raises "<what>: <key>: <words>" with the caller's position. */
 int table_fault(struct table_reader *t, const char *key, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

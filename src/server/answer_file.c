@@ -182,7 +182,7 @@ static void ready(struct exchange *ex)
         read_next(ex->file);
 }
 
-static const struct streaming_writer writer = {ready, answer_file_stop, NULL};
+static const struct streaming_writer writer = {.ready = ready, .stop = answer_file_stop, .finite = true};
 
 /* --- what is answered ------------------------------------------------------------------------------------------- */
 

@@ -38,7 +38,8 @@ static bool between_events(const struct exchange *ex)
     return ex->script == NULL || !bind_stream_writing(ex->script);
 }
 
-static const struct streaming_writer script_writer = {ready, stop, NULL}, event_writer = {ready, stop, between_events};
+static const struct streaming_writer script_writer = {.ready = ready, .stop = stop};
+static const struct streaming_writer event_writer = {.ready = ready, .stop = stop, .may_end = between_events};
 
 bool steps_stream_begin(struct exchange *ex)
 {

@@ -133,7 +133,7 @@ static void look_at_answers(struct look *look)
  * A silent stream is its script's matter; bytes that wait for the client are the client's: those not handed to the
  * kernel, and those that its connection has not acknowledged. HTTP/1 is not polled by libh2o between two pieces, so its
  * clients that have gone are found here. One that has only shut down its sending side cannot be told from those that
- * went without a word more, and a stream may have no other end: it counts as gone.
+ * went without a word more: where the stream may have no other end, it counts as gone.
  */
 static void look_at_stream(struct look *look, struct exchange *ex)
 {
@@ -142,7 +142,8 @@ static void look_at_stream(struct look *look, struct exchange *ex)
     if (c == NULL || c->sock == NULL)
         return;
     int fd = h2o_socket_get_fd(c->sock);
-    if (http1 && peer_look(fd) != PEER_THERE) {
+    enum peer peer = http1 ? peer_look(fd) : PEER_THERE;
+    if (peer == PEER_GONE || (peer == PEER_SAID_ALL && !ex->writer->finite)) {
         streaming_gone(ex);
         return;
     }

@@ -114,7 +114,7 @@ test('malformed forms and bombs are a 400 that says where, and cost no memory', 
         [`${part(`name=${'n'.repeat(5000)}`, '')}--b--`, /the name is too long/],
         [`${part('name="a\0b"', '')}--b--`, /a control character/],
         [`${part('filename=x', '')}--b--`, /Content-Disposition has no name/],
-        [`${part('name=a; filename=b; filename*=utf-8\'\'c', '')}--b--`, /two file names/],
+        [`${part('name=a; filename=b; filename=c', '')}--b--`, /two file names/],
         [`--b\r\nContent-Disposition: form-data; name=a\r\nContent-Disposition: form-data; name=b\r\n\r\n1\r\n--b--`, /the same header field twice/],
         [`--b\r\nContent-Disposition: form-data; name=a\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n1\r\n--b--`, /parts within a part/],
     ];

@@ -12,10 +12,12 @@ return {
   handle = {
     GET = function(req)
       local path = req.params.path
-      -- a name makes a browser keep the file, never show it: what strangers have uploaded may be a page with scripts
       return reply.file("uploads/" .. path, {
-        name = path:match "[^/]+$",
-        headers = { ["cache-control"] = "private, no-cache" }, -- kept, and asked for again each time: mostly a 304
+        headers = {
+          -- a browser keeps the file, and never shows it: what strangers have uploaded may be a page with scripts
+          ["content-disposition"] = "attachment",
+          ["cache-control"] = "private, no-cache", -- kept, and asked for again each time: mostly a 304
+        },
       })
     end,
   },
