@@ -10,9 +10,6 @@
 #include "crypto/random.h"
 #include <lauxlib.h>
 #include <math.h>
-
-#define YEAR_1 INT64_C(-62135596800)
-
 /* What is given beyond what is read would be ignored: an option of another version, or a mistake. */
 static void expect_count(lua_State *L, int count, const char *what)
 {
@@ -74,7 +71,7 @@ static int bind_time_format(lua_State *L)
     double seconds = luaL_checknumber(L, 1);
     bool http = luaL_checkoption(L, 2, "rfc3339", forms) == 1;
     expect_count(L, 2, "time.format: expected seconds and a form");
-    luaL_argcheck(L, floor(seconds) >= (double)YEAR_1 && floor(seconds) <= (double)RFC3339_LAST, 1,
+    luaL_argcheck(L, floor(seconds) >= (double)DATE_FIRST && floor(seconds) <= (double)DATE_LAST, 1,
                   "expected seconds of the years 1 to 9999");
     if (!http) {
         push_rfc3339(L, seconds);

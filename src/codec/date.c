@@ -14,7 +14,7 @@ void date_text(int64_t seconds, char text_out[DATE_TEXT + 1])
 {
     time_t t = (time_t)seconds;
     struct tm tm;
-    CHECK(gmtime_r(&t, &tm) != NULL && tm.tm_year >= -1899 && tm.tm_year <= 8099);
+    CHECK(seconds >= DATE_FIRST && seconds <= DATE_LAST && gmtime_r(&t, &tm) != NULL);
     snprintf(text_out, DATE_TEXT + 1, "%s, %02u %s %04u %02u:%02u:%02u GMT", days[tm.tm_wday % 7],
              (unsigned)tm.tm_mday % 100u, months[tm.tm_mon % 12], (unsigned)(tm.tm_year + 1900) % 10000u,
              (unsigned)tm.tm_hour % 100u, (unsigned)tm.tm_min % 100u, (unsigned)tm.tm_sec % 100u);
@@ -123,5 +123,5 @@ bool date_parse(struct slice text, int64_t now, int64_t *seconds_out)
         tm.tm_mday > days_of(tm.tm_year + 1900, tm.tm_mon))
         return false;
     *seconds_out = (int64_t)timegm(&tm);
-    return true;
+    return *seconds_out >= DATE_FIRST && *seconds_out <= DATE_LAST; /* a year 0; a leap second at the very end */
 }

@@ -9,6 +9,7 @@
 #include "io/file_internal.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -18,10 +19,23 @@ static const char root_name[] = "the folder of the setting files";
 
 /* --- the folder ------------------------------------------------------------------------------------------------- */
 
+/* Makes the root, so that it outlasts a crash. */
+static int make_root(const char *root)
+{
+    char *copy = need_strdup(root);
+    int parent = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int done = parent == -1 ? -1 : mkdir(root, 0777) == 0 ? fsync(parent) : errno == EEXIST ? 0 : -1;
+    int why = errno;
+    fd_close(&parent);
+    free(copy);
+    errno = why;
+    return done;
+}
+
 static int open_root_making(const char *root)
 {
     int fd = file_open_root(root);
-    if (fd != -1 || errno != ENOENT || (mkdir(root, 0777) != 0 && errno != EEXIST))
+    if (fd != -1 || errno != ENOENT || make_root(root) != 0)
         return fd;
     return file_open_root(root);
 }

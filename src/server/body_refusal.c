@@ -225,6 +225,7 @@ static void answer_all(struct server *s)
     s->config.http1.callbacks.foreach_request(&s->context, collect_unseen, &b);
     for (size_t i = 0; i < b.count; i++)
         show_begin(s, connections_of_request(b.req[i]));
+    bool more = b.count == BATCH;
     b.count = 0;
     s->config.http1.callbacks.foreach_request(&s->context, collect_bodies, &b);
     for (size_t i = 0; i < b.count; i++) {
@@ -234,7 +235,7 @@ static void answer_all(struct server *s)
         b.req[i]->http1_is_persistent = 0;
         h2o_process_request(b.req[i]);
     }
-    if (b.count == BATCH)
+    if (more || b.count == BATCH)
         return; /* some of the rest may be of HTTP/1, too */
     while (!list_empty(&s->refusals)) {
         struct connection *c = CONTAINER_OF(s->refusals.next, struct connection, refusal.link);

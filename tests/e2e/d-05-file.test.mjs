@@ -218,6 +218,22 @@ test('slow readers get every byte, of the file as it was when it was opened', as
     assert.equal((await server.get('/get/data.bin')).text, 'short');
 });
 
+test('a client that has only shut down its sending side gets the whole file', async (t) => {
+    const bytes = crypto.randomBytes(24 * 2 ** 20);
+    const server = await serve(t, { 'data.bin': bytes });
+    const socket = net.connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
+    socket.end('GET /get/data.bin HTTP/1.1\r\nHost: a\r\n\r\n');
+    let size = 0;
+    socket.on('data', (part) => {
+        size += part.length;
+        socket.pause();
+        setTimeout(() => socket.resume(), 5); // for longer than a sweep or two
+    });
+    await new Promise((done) => socket.on('end', done).on('error', done));
+    assert.ok(size > bytes.length && size < bytes.length + 1000, `${size} bytes, headers included`);
+    socket.destroy();
+});
+
 test('a file that becomes shorter while it is sent is broken off, never padded; the server goes on', async (t) => {
     const server = await serve(t, { 'plain.txt': 'x' });
     const shrink = path.join(server.files, 'shrink');

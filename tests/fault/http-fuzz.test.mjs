@@ -3,10 +3,12 @@
 // $CRESCENT_FUZZ_SECONDS and $CRESCENT_FUZZ_SEED choose another run. (HTTP/2 frames: e2e/attack/random.)
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
+import fs from 'node:fs';
 import net from 'node:net';
+import path from 'node:path';
 import { test } from 'node:test';
 import zlib from 'node:zlib';
-import { childrenOf, load, ms, sleep, start } from '../e2e/helper.mjs';
+import { childrenOf, folder, load, ms, sleep, start } from '../e2e/helper.mjs';
 import { factor, generator, resident, whole } from './fault.mjs';
 
 const seconds = Number(process.env.CRESCENT_FUZZ_SECONDS ?? 12), seed = Number(process.env.CRESCENT_FUZZ_SEED ?? 20261124);
@@ -22,10 +24,17 @@ const hooks = {
     'sleep.lua': 'return { methods = { "GET", "POST" }, handle = function() sleep(0.02) return "slept" end }',
     'stream.lua': 'return function() return reply.stream(function(write) for i = 1, 20 do write(("x"):rep(i * 50)) sleep(0.001) end end) end',
     'sse.lua': 'return function() return reply.sse(function(send) for i = 1, 5 do send { data = tostring(i), id = tostring(i) } sleep(0.002) end end) end',
+    'save.lua': `return { methods = { "POST" }, handle = function(req)
+  local name = tostring(req.body and #req.body % 50)
+  if (req.headers["content-type"] or ""):find "multipart" then
+    for _, f in ipairs(req:files()) do f:save(f.filename or name, { overwrite = true }) end
+  else req:save(name, { overwrite = true }) end
+end }`,
+    'get/[...path].lua': 'return function(req) return reply.file(req.params.path) end',
     'users/[id].lua': 'return function(req) return req.params.id end',
     'rest/[...path].lua': 'return function(req) return req.params.path end',
 };
-const targets = ['/v', '/echo?a=1&b=%20x', '/json', '/form', '/data', '/files', '/github', '/sleep', '/stream', '/sse', '/users/1%2F2', '/rest/a/../b//c', '/nope', '/../../etc/passwd', '/%00', '*', 'http://a/v'];
+const targets = ['/v', '/echo?a=1&b=%20x', '/json', '/form', '/data', '/files', '/github', '/sleep', '/stream', '/sse', '/users/1%2F2', '/rest/a/../b//c', '/save', '/get/large', '/get/large', '/get/7', '/get/a.txt', '/get/..%2fcrescent.lua', '/nope', '/../../etc/passwd', '/%00', '*', 'http://a/v'];
 const methods = ['GET', 'POST', 'POST', 'POST', 'PUT', 'HEAD', 'OPTIONS', 'DELETE', 'TRACE', 'CONNECT', 'PATCH', 'get', 'PRI'];
 
 /** A body with its type, as clients send it. */
@@ -68,7 +77,9 @@ function requestOf(r) {
     if (r.below(15) === 0) head.push('Expect: 100-continue');
     if (r.below(20) === 0) head.push('Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAAQAAP__');
     if (r.below(20) === 0) head.push('traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01');
-    if (r.below(10) === 0) head.push(`Range: bytes=${r.below(10)}-${r.below(10)}`);
+    if (r.below(4) === 0) head.push(`Range: bytes=${r.pick([`${r.below(10)}-${r.below(400000)}`, `-${r.below(10)}`, `${r.below(10)}-`, '0-0,2-3', '5-2', '9999999999999999999-'])}`);
+    if (r.below(6) === 0) head.push(`${r.pick(['If-Match', 'If-None-Match', 'If-Range'])}: ${r.pick(['*', '"a"', 'W/"a", "b"', '"', 'Sun, 06 Nov 1994 08:49:37 GMT'])}`);
+    if (r.below(6) === 0) head.push(`${r.pick(['If-Modified-Since', 'If-Unmodified-Since', 'If-Range'])}: ${r.pick(['Sun, 06 Nov 1994 08:49:37 GMT', 'Sunday, 06-Nov-94 08:49:37 GMT', 'Sun Nov  6 08:49:37 1994', 'Sat, 99 Foo 2999 00:00:00 GMT', 'now'])}`);
     head.push(`Content-Type: ${type}`);
     if (r.below(3) === 0) {
         head.push('Transfer-Encoding: chunked');
@@ -120,7 +131,10 @@ function connection(r, port) {
 }
 
 test(`${seconds} s of HTTP/1.1 at random`, async (t) => {
-    const server = await start(t, { hooks, workers: 2, config: 'return { drain = "1s", limits = { body = "256KiB", header_time = "1s", body_time = "1s", idle_time = "1s" } }' });
+    const dir = folder(t);
+    fs.mkdirSync(path.join(dir, 'files'));
+    fs.writeFileSync(path.join(dir, 'files/large'), Buffer.alloc(300_000, 'large '));
+    const server = await start(t, { dir, hooks, workers: 2, config: 'return { files = "files", drain = "1s", limits = { body = "256KiB", header_time = "1s", body_time = "1s", idle_time = "1s" } }' });
     await whole(server, { workers: 2, target: '/v', text: 'one' });
     const pids = childrenOf(server.pid).sort();
     const honest = load(`${server.url}/v`, { connections: 2, judge: (a) => a.text === 'one', pause: 5 });

@@ -14,7 +14,7 @@ static void check_bare(struct slice name)
     CHECK(name.len > 0 && name.len <= FILENAME_BARE_MAX && utf8_valid(name) == name.len);
     for (size_t i = 0; i < name.len; i++)
         CHECK((unsigned char)name.at[i] >= 0x20 && name.at[i] != '/' && name.at[i] != '\\');
-    CHECK(name.at[0] != '.');
+    CHECK(name.at[0] != '.' && name.at[0] != ' ' && name.at[name.len - 1] != '.' && name.at[name.len - 1] != ' ');
 }
 
 static void check_parts(struct slice body, struct slice boundary, const struct multipart *parts)

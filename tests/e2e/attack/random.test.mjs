@@ -1,8 +1,10 @@
 // Frames at random, valid and not, by several connections at once, in clear: whatever comes, the worker lives, no
 // sanitizer speaks (in the sanitized build), and others are served. $CRESCENT_FUZZ_SECONDS makes it longer.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
-import { sleep, start } from '../helper.mjs';
+import { folder, sleep, start } from '../helper.mjs';
 import { Attacker, block, END_HEADERS, END_STREAM, frame, INITIAL_WINDOW, setting, u32, unharmed } from './frames.mjs';
 
 const seconds = Number(process.env.CRESCENT_FUZZ_SECONDS ?? 4);
@@ -20,7 +22,7 @@ function generator(seed) {
 }
 
 function one(r, top) {
-    const paths = ['/hello', '/slow', '/big', '/nope', '/finish'];
+    const paths = ['/hello', '/slow', '/big', '/nope', '/finish', '/stream', '/sse', '/file'];
     const stream = r.below(4) ? 1 + 2 * r.below(top.stream + 2) : r.below(10);
     switch (r.below(16)) {
     case 0: case 1: case 2: case 3: case 4: {
@@ -46,8 +48,14 @@ test(`${seconds} s of random frames`, async (t) => {
         'slow.lua': 'return function() sleep(0.01) return "slow" end',
         'finish.lua': 'return { on_disconnect = "finish", handle = function(req) sleep(0.005) return req.path .. req.body end }',
         'big.lua': 'return function() return 200, ("x"):rep(300000) end',
+        'stream.lua': 'return function() return reply.stream(function(write) for i = 1, 20 do write(("x"):rep(i * 5000)) sleep(0.001) end end) end',
+        'sse.lua': 'return function() return reply.sse(function(send) for i = 1, 50 do send(("x"):rep(i * 100)) sleep(0.001) end end) end',
+        'file.lua': 'return function() return reply.file "large" end',
     };
-    const server = await start(t, { hooks, workers: 1, config: 'return { drain = "1s" }' });
+    const dir = folder(t);
+    fs.mkdirSync(path.join(dir, 'files'));
+    fs.writeFileSync(path.join(dir, 'files/large'), Buffer.alloc(300_000, 'large '));
+    const server = await start(t, { dir, hooks, workers: 1, config: 'return { files = "files", drain = "1s" }' });
     const before = server.children('worker'), end = Date.now() + 1000 * seconds;
     const seed = Number(process.env.CRESCENT_FUZZ_SEED ?? 20261124);
     let connections = 0, frames = 0;

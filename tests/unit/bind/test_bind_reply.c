@@ -64,6 +64,7 @@ static void what_is_no_answer_is_refused_in_words(void **state)
     expect_refused("return 200, 'a', { x = {} }", "empty list");
     expect_refused("return 200, 'a', { x = { {} } }", "header 'x' must be a string");
     expect_refused("return 204, 'a'", "a 204 answer cannot have a body");
+    expect_refused("return 205, 'a'", "a 205 answer cannot have a body");
     expect_refused("return 304, { 1 }", "a 304 answer cannot have a body");
     expect_refused("return 200, reply.text 'x'", "a reply has its own status");
     expect_refused("return { f = print }", "at /f");
@@ -118,6 +119,8 @@ static void replies_are_what_they_say(void **state)
     expect("return reply.redirect('/next', { status = 303, cookies = { s = '1' } })",
            "303 set-cookie: s=1|location: /next|");
     expect("return reply.text('', 204)", "204 ");
+    expect("return reply.text(1732797219123456)", "200 text/plain; charset=utf-8|1732797219123456");
+    expect("return 200, nil, { ['x-id'] = { 1732797219123456, 0.5 } }", "200 x-id: 1732797219123456|x-id: 0.5|");
     assert_null(run("return reply.problem(409, 'already paid')"));
     assert_int_equal(answer.response.status, 409);
     assert_non_null(strstr(as_text(), "application/problem+json"));

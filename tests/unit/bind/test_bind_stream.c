@@ -156,6 +156,8 @@ static void writes_arrive_in_order(void **state)
            "send { data = 5 } send { id = '' } end)",
            1000);
     expect_written("data: x\ndata: y\n\nevent: e\nid: 7\nretry: 1500\ndata: {\"a\":1}\n\ndata: 5\n\nid: \n\n");
+    stream("return reply.sse(function(send) send { id = 1732797219123456, data = 1732797219123457 } end)", 1000);
+    expect_written("id: 1732797219123456\ndata: 1732797219123457\n\n");
     stream("return reply.stream(function(write) return nil end)", 1000);
     expect_written("");
 }

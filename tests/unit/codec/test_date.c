@@ -71,6 +71,8 @@ static void anything_else_is_none(void **state)
                                       "Sun, 06 Nov 19940 08:49:37 GMT",
                                       "Sun, -6 Nov 1994 08:49:37 GMT",
                                       "Sunday, 06 Nov 1994 08:49:37 GMT",
+                                      "Sun, 06 Feb 0000 08:49:37 GMT",
+                                      "Fri, 31 Dec 9999 23:59:60 GMT",
                                       "784111777"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         int64_t seconds;

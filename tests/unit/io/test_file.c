@@ -204,6 +204,13 @@ static void the_facts_are_the_opened_files_and_a_short_file_reads_as_such(void *
     assert_int_equal(facts.size, 6);
     assert_int_equal(facts.inode, st.st_ino);
     assert_int_equal(facts.modified_ns, st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec);
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+                                {.tv_sec = 10413792000}}; /* 2300, past what nanoseconds reach */
+    assert_int_equal(utimensat(AT_FDCWD, at("files/plain"), times, 0), 0);
+    int again;
+    assert_int_equal(file_open(root, "plain", &again, &facts, &err), FILE_OK);
+    assert_true(facts.modified_ns > 9000000000 * 1000000000); /* or where the file system ends: after 2255 */
+    fd_close(&again);
     put("files/other", "new text");
     assert_int_equal(rename(at("files/other"), at("files/plain")), 0);
     assert_true(file_read(fd, 2, bytes, 4)); /* the old one goes on */

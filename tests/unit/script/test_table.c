@@ -90,9 +90,44 @@ static void options_are_read_or_refused_in_words(void **state)
     state_free(&s);
 }
 
+static void a_number_as_text_keeps_its_digits(void **state)
+{
+    static const struct {
+        double n;
+        const char *text;
+    } cases[] = {{0, "0"},
+                 {-0.0, "0"},
+                 {7, "7"},
+                 {-42, "-42"},
+                 {1732797219123456, "1732797219123456"},
+                 {-9007199254740993, "-9007199254740992"}, /* the double next to it */
+                 {0.1 + 0.2, "0.3"},
+                 {1e300, "1e+300"}};
+    struct script_host here = {.memory = 16 << 20, .sandbox = true, .jit = true};
+    struct error err;
+    struct state *s = state_new(&here, open_options, &err);
+    lua_State *L = state_lua(s);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        lua_pushnumber(L, cases[i].n);
+        lua_pushboolean(L, true);
+        struct slice text = table_text(L, -2);
+        assert_int_equal(lua_type(L, -2), LUA_TSTRING);
+        assert_true(lua_tostring(L, -2) == text.at);
+        assert_string_equal(text.at, cases[i].text);
+        lua_pop(L, 2);
+    }
+    lua_pushliteral(L, "a\0b");
+    assert_int_equal(table_text(L, lua_gettop(L)).len, 3);
+    lua_pushboolean(L, true);
+    assert_null(table_text(L, -1).at);
+    lua_pop(L, 2);
+    state_free(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_number_as_text_keeps_its_digits),
         cmocka_unit_test(options_are_read_or_refused_in_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
