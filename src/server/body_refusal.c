@@ -6,29 +6,15 @@
 #include "server/body_refusal.h"
 #include "base/log.h"
 #include "base/panic.h"
+#include "server/linger.h"
 #include "server/server_internal.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <malloc.h>
-#include <stdlib.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #define LOOK DUR_MS(50) /* how often refused ones are looked at */
 #define BATCH 256       /* answered at one look */
 #define BEGIN 16384     /* bytes of it that are kept: most headers are shorter */
 #define LAPS 64         /* of a room of 8 KiB, before others have a turn */
-#define QUIET DUR_S(5)  /* nothing has come for so long: the client has heard the answer, or never will */
-#define PATIENCE DUR_S(30)
-#define LINGERING 512 /* descriptors that are kept for this */
-
-struct lingering {
-    struct list link;
-    struct server *server;
-    struct loop_watch watch;
-    int fd;
-    mono_t since, heard;
-};
 
 static void look(struct timeout *t);
 
@@ -80,7 +66,6 @@ h2o_iovec_t body_refusal_begin(struct connection *c)
 {
     struct server *s = CONTAINER_OF(c->owner, struct server, connections);
     c->refusal.on = true;
-    c->refusal.fd = -1;
     c->refusal.library = c->sock->_cb.read;
     c->sock->_cb.read = thrown_away;
     list_add(&s->refusals, &c->refusal.link);
@@ -100,63 +85,10 @@ h2o_iovec_t body_refusal_room(struct connection *c, h2o_buffer_t *input)
     return h2o_iovec_init(input->_buf, input->capacity);
 }
 
-/* --- behind the close ------------------------------------------------------------------------------------------- */
-
-static void linger_end(struct lingering *g)
-{
-    g->server->lingering_count--;
-    loop_unwatch(&g->watch);
-    list_remove(&g->link);
-    close(g->fd);
-    free(g);
-}
-
-static void linger_read(struct loop_watch *w, unsigned events)
-{
-    struct lingering *g = CONTAINER_OF(w, struct lingering, watch);
-    static char nowhere[65536]; /* written only: what stands there means nothing to anyone */
-    ssize_t n = recv(g->fd, nowhere, sizeof(nowhere), MSG_DONTWAIT);
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-        linger_end(g);
-    else
-        g->heard = loop_now(g->server->host.loop);
-}
-
-static void keep_descriptor(struct server *s, struct connection *c)
-{
-    if (c->refusal.fd >= 0 || s->lingering_count == LINGERING)
-        return;
-    c->refusal.fd = fcntl(h2o_socket_get_fd(c->sock), F_DUPFD_CLOEXEC, 0);
-    if (c->refusal.fd >= 0)
-        s->lingering_count++;
-}
-
 void body_refusal_closed(struct connection *c)
 {
-    struct server *s = CONTAINER_OF(c->owner, struct server, connections);
     list_remove(&c->refusal.link);
     drop_begin(&c->refusal);
-    if (c->refusal.fd < 0)
-        return;
-    struct lingering *g = need_zero(1, sizeof(*g));
-    g->server = s;
-    g->fd = c->refusal.fd;
-    g->since = g->heard = loop_now(s->host.loop);
-    c->refusal.fd = -1;
-    shutdown(g->fd, SHUT_WR);
-    list_add(&s->lingering, &g->link);
-    loop_watch(s->host.loop, &g->watch, g->fd, LOOP_READ, linger_read);
-    look_soon(s);
-}
-
-static void end_quiet(struct server *s, mono_t now)
-{
-    for (struct list *l = s->lingering.next, *next; l != &s->lingering; l = next) {
-        struct lingering *g = CONTAINER_OF(l, struct lingering, link);
-        next = l->next;
-        if (mono_since(now, g->heard).ns >= QUIET.ns || mono_since(now, g->since).ns >= PATIENCE.ns)
-            linger_end(g);
-    }
 }
 
 /* --- answering -------------------------------------------------------------------------------------------------- */
@@ -204,10 +136,10 @@ static int collect_bodies(h2o_req_t *req, void *cookie)
  * Lets libh2o read what was kept, and no more than that: the bytes behind it are gone. It may find that this is HTTP/2,
  * whose reader is another.
  */
-static void show_begin(struct server *s, struct connection *c)
+static void show_begin(struct connection *c)
 {
     h2o_socket_t *sock = c->sock;
-    keep_descriptor(s, c);
+    linger_keep(c);
     h2o_buffer_dispose(&sock->input);
     sock->input = c->refusal.begin;
     c->refusal.begin = NULL;
@@ -224,13 +156,13 @@ static void answer_all(struct server *s)
     struct batch b = {.count = 0};
     s->config.http1.callbacks.foreach_request(&s->context, collect_unseen, &b);
     for (size_t i = 0; i < b.count; i++)
-        show_begin(s, connections_of_request(b.req[i]));
+        show_begin(connections_of_request(b.req[i]));
     bool more = b.count == BATCH;
     b.count = 0;
     s->config.http1.callbacks.foreach_request(&s->context, collect_bodies, &b);
     for (size_t i = 0; i < b.count; i++) {
         struct connection *c = connections_of_request(b.req[i]);
-        keep_descriptor(s, c);
+        linger_keep(c);
         drop_begin(&c->refusal);
         b.req[i]->http1_is_persistent = 0;
         h2o_process_request(b.req[i]);
@@ -253,14 +185,13 @@ static void look(struct timeout *t)
     mono_t now = loop_now(s->host.loop);
     if (!list_empty(&s->refusals))
         answer_all(s);
-    end_quiet(s, now);
     if (s->refused_bodies > 0 && mono_since(now, s->refused_said).ns >= DUR_S(1).ns) {
         log_at(LOG_WARN, "bodies refused: limits.body_memory is used up", LOG_INT("count", s->refused_bodies),
                LOG_INT("bytes", body_memory_sum(&s->body_memory)));
         s->refused_bodies = 0;
         s->refused_said = now;
     }
-    if (!list_empty(&s->refusals) || !list_empty(&s->lingering) || s->refused_bodies > 0)
+    if (!list_empty(&s->refusals) || s->refused_bodies > 0)
         look_soon(s);
     else
         malloc_trim(0); /* a flood is over: what it took in small pieces goes back to the system */

@@ -1,9 +1,8 @@
 /*
  * body_refusal.h: what becomes of an upload that there is no memory for. Over HTTP/1 it is answered with a 503 and
- * Retry-After, and the connection closes; what still comes is read and thrown away for a while, also behind the close,
- * because a close with unread bytes would take the answer with it. Whatever else was being read is closed at once.
- * HTTP/2 streams are reset by libh2o itself.
- * Owns: the descriptors of closed connections that are still read. Runs in: the worker's thread. Never fails.
+ * Retry-After, and the connection closes; what still comes is read and thrown away for a while, also behind the close
+ * (see linger.h). Whatever else was being read is closed at once. HTTP/2 streams are reset by libh2o itself.
+ * Owns nothing. Runs in: the worker's thread. Never fails.
  */
 #ifndef CRESCENT_SERVER_BODY_REFUSAL_H
 #define CRESCENT_SERVER_BODY_REFUSAL_H
@@ -18,7 +17,7 @@ void body_refusal_count(struct server *s);
 h2o_iovec_t body_refusal_begin(struct connection *c);
 /* It asks again: the same room once more. A NULL base now and then, so that one peer does not hold the loop. */
 h2o_iovec_t body_refusal_room(struct connection *c, h2o_buffer_t *input);
-/* libh2o has closed its socket (whose descriptor is still open). */
+/* libh2o has closed its socket. */
 void body_refusal_closed(struct connection *c);
 
 #endif

@@ -5,6 +5,7 @@
 #include "server/connections.h"
 #include "base/panic.h"
 #include "server/body_refusal.h"
+#include "server/linger.h"
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -39,18 +40,24 @@ static void forget_if_over(struct connection *c)
     c->owner->count--;
 }
 
+bool connections_library_spoke(const struct connection *c)
+{
+    return !c->http2 && c->sock->bytes_written - c->accounted >= LIBRARY_ANSWER;
+}
+
 static void on_close(void *data)
 {
     struct connection *c = data;
     struct counters *counters = c->owner->counters;
     counters_add(counters, COUNTER_connections_closed, 1);
     /* The socket's struct is freed on the next pass; what it wrote beyond our answers, libh2o said by itself. */
-    if (!c->http2 && c->sock->bytes_written - c->accounted >= LIBRARY_ANSWER)
+    if (connections_library_spoke(c))
         counters_add(counters, COUNTER_library_errors, 1);
     c->sock = NULL;
     c->ssl = NULL; /* it went just before */
     if (c->refusal.on)
         body_refusal_closed(c);
+    linger_closed(c);
     forget_if_over(c);
 }
 
@@ -63,7 +70,7 @@ struct connection *connections_add(struct connections *cs, h2o_socket_t *sock)
         c = CONTAINER_OF(cs->spare.next, struct connection, link);
         list_remove(&c->link);
     }
-    *c = (struct connection){.owner = cs, .sock = sock, .since = loop_now(cs->loop)};
+    *c = (struct connection){.owner = cs, .sock = sock, .since = loop_now(cs->loop), .linger_fd = -1};
     list_init(&c->link);
     list_init(&c->refusal.link);
     list_add(&cs->all, &c->link);

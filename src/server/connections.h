@@ -25,7 +25,6 @@ struct refusal {           /* of a body that there is no memory for: see body_re
     h2o_buffer_t *begin;   /* of what was read when it began, or NULL */
     unsigned laps;         /* how often its room was filled and emptied */
     bool on, answered;
-    int fd; /* answered: its socket once more, or -1: the answer must not be lost with what the client still sends */
 };
 
 struct connection {
@@ -41,6 +40,7 @@ struct connection {
     struct tls_handshake *handshake; /* NULL: there is none, or it is over */
     struct ssl_st *ssl;              /* after the handshake, while sock is; NULL: in clear */
     struct refusal refusal;
+    int linger_fd; /* its socket once more, or -1: see linger.h */
     bool http2;
     bool cut; /* shut down by us: what was read before that is refused without work */
 };
@@ -49,6 +49,8 @@ void connections_init(struct connections *cs, struct loop *l, struct counters *c
 void connections_free(struct connections *cs);
 /* Registers an accepted socket, before libh2o gets it. */
 struct connection *connections_add(struct connections *cs, h2o_socket_t *sock);
+/* Whether libh2o has answered by itself since its last request: what it refuses, it may not have read to its end. */
+bool connections_library_spoke(const struct connection *c);
 /* The record of a socket or request, or NULL: not one of ours, or in the middle of an upgrade. */
 struct connection *connections_of(h2o_socket_t *sock);
 struct connection *connections_of_request(h2o_req_t *req);

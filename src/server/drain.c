@@ -10,6 +10,7 @@
  */
 #include "server/drain.h"
 #include "base/panic.h"
+#include "server/linger.h"
 #include "server/listener.h"
 #include "server/server_internal.h"
 #include "server/streaming.h"
@@ -77,7 +78,7 @@ static void drain_on(struct timeout *t)
         say_goodbye(s, now, hurry);
     if (!s->replaced && !s->listening)
         close_idle(s, now, hurry);
-    if (late || (s->connections.count == 0 && !s->listening)) {
+    if (late || (s->connections.count == 0 && !s->listening && !linger_any(s))) {
         s->drained(s->drained_cookie);
         return;
     }

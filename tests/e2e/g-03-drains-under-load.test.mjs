@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { test } from 'node:test';
-import { Attacker as Frames, DATA, END_STREAM, get, GOAWAY, RST_STREAM } from './attack/frames.mjs';
+import { Attacker as Frames, DATA, END_STREAM, frame, get, GOAWAY, INITIAL_WINDOW, RST_STREAM, setting, u32, WINDOW_UPDATE } from './attack/frames.mjs';
 import { load1, load2 } from './clients.mjs';
 import { certificate, folder, ms, sleep, start, tool, until } from './helper.mjs';
 
@@ -125,4 +125,28 @@ test('a worker stuck in a C function does not hold up the end', async (t) => {
     await until(() => server.ended, 'its end', 5000);
     assert.ok(Date.now() - began < ms(3500));
     assert.notEqual(await stuck, 200);
+});
+
+test('a client of HTTP/2 that reads slowly, and says so while the connection closes, gets its whole answer', async (t) => {
+    const size = 1500000;
+    const server = await start(t, { workers: 1, hooks: { 'large.lua': `local text = ("x"):rep(${size}) return function() return text end` } });
+    const client = await Frames.open(t, server.port, { settings: setting(INITIAL_WINDOW, 1 << 24) });
+    await client.send(frame(WINDOW_UPDATE, 0, 0, u32(1 << 24)));
+    client.socket.pause();
+    await client.send(get(1, '/large')); // it all fits into the buffers of the kernel
+    await sleep(ms(200));
+    process.kill(server.pid, 'SIGTERM');
+    await sleep(ms(1700)); // both GOAWAYs are said, and all is written: to the server it is over
+    client.socket.resume();
+    for (let i = 0; i < 20; i++) {
+        client.send(frame(WINDOW_UPDATE, 0, 0, u32(1000)));
+        await sleep(5);
+        client.socket.pause();
+        await sleep(10);
+        client.socket.resume();
+    }
+    await until(() => client.frames.some((f) => f.type === DATA && f.flags & END_STREAM), () => `the end of the answer; ${client.bytes} bytes came`);
+    assert.equal(client.frames.filter((f) => f.type === DATA).reduce((sum, f) => sum + f.payload.length, 0), size);
+    client.socket.end();
+    await until(() => server.ended, 'its end', 10000);
 });

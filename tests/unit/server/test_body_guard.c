@@ -28,7 +28,6 @@ static int set_up(void **state)
     s->host.loop = loop_new();
     s->counters = &area->worker[0].counters;
     list_init(&s->refusals);
-    list_init(&s->lingering);
     body_memory_open(&s->body_memory, area, 0, LIMIT);
     h2o_socket_buffer_mmap_settings.threshold = SIZE_MAX;
     body_guard_open(s);

@@ -1,0 +1,24 @@
+/*
+ * linger.h: what becomes of a connection that is closed while its client still sends, or may: its sending side is shut
+ * down, and what comes is read and thrown away until the client has closed as well, or is quiet for a while. Closed at
+ * once, the kernel would answer such bytes by a reset and drop what it had still to send: the end of the answer
+ * (RFC 9112 9.6; on HTTP/2 every client sends, about the windows that it opens while it reads).
+ * Owns: the descriptors of closed connections that are still read. Runs in: the worker's thread. Never fails: where
+ * there is no descriptor for it, the close is at once.
+ */
+#ifndef CRESCENT_SERVER_LINGER_H
+#define CRESCENT_SERVER_LINGER_H
+
+#include "server/connections.h"
+
+struct server;
+
+void linger_init(struct server *s);
+/* The connection, which is still open, is to linger when libh2o closes it. (Most are found by themselves.) */
+void linger_keep(struct connection *c);
+/* libh2o has closed it. */
+void linger_closed(struct connection *c);
+/* Whether there is any left. In a drain each lasts a second after its client's last byte, else five. */
+bool linger_any(const struct server *s);
+
+#endif
