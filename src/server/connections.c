@@ -19,11 +19,13 @@ void connections_init(struct connections *cs, struct loop *l, struct counters *c
     *cs = (struct connections){.loop = l, .counters = counters};
     list_init(&cs->all);
     list_init(&cs->spare);
+    linger_init(cs);
 }
 
 void connections_free(struct connections *cs)
 {
     CHECK(list_empty(&cs->all));
+    linger_free(cs);
     while (!list_empty(&cs->spare)) {
         struct connection *c = CONTAINER_OF(cs->spare.next, struct connection, link);
         list_remove(&c->link);

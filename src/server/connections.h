@@ -8,7 +8,7 @@
 #define CRESCENT_SERVER_CONNECTIONS_H
 
 #include "base/list.h"
-#include "io/loop.h"
+#include "io/timeout.h"
 #include "shm/counters.h"
 #include <h2o.h>
 
@@ -17,6 +17,10 @@ struct connections {
     struct counters *counters;
     struct list all, spare;
     size_t count;
+    struct list lingering; /* closed ones whose clients may still send: see linger.h */
+    size_t lingering_count;
+    struct timeout lingering_look;
+    dur_t lingering_quiet; /* so long after a client's last byte each ends */
 };
 
 struct refusal {           /* of a body that there is no memory for: see body_refusal.h */

@@ -78,7 +78,7 @@ static void drain_on(struct timeout *t)
         say_goodbye(s, now, hurry);
     if (!s->replaced && !s->listening)
         close_idle(s, now, hurry);
-    if (late || (s->connections.count == 0 && !s->listening && !linger_any(s))) {
+    if (late || (s->connections.count == 0 && !s->listening && !linger_any(&s->connections))) {
         s->drained(s->drained_cookie);
         return;
     }
@@ -113,6 +113,7 @@ void server_drain(struct server *s, const struct server_drain *how, void (*drain
     if (!s->draining)
         s->goodbye = MONO_NEVER;
     s->draining = true;
+    linger_hurry(&s->connections);
     s->replaced = how->replaced;
     s->drained = drained;
     s->drained_cookie = cookie;

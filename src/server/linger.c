@@ -4,7 +4,6 @@
  */
 #include "server/linger.h"
 #include "base/panic.h"
-#include "server/server_internal.h"
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,43 +13,45 @@
 
 #define LOOK DUR_MS(100)
 #define QUIET DUR_S(5) /* nothing has come for so long: the client has heard the answer, or never will */
-#define QUIET_DRAINING DUR_S(1)
+#define QUIET_HURRY DUR_S(1)
 #define PATIENCE DUR_S(30)
-#define MOST 512 /* descriptors that are kept for this */
+#define MOST 512             /* descriptors that are kept for this */
+#define ENOUGH (64ull << 20) /* bytes: no honest client sends on for so long */
 
 struct lingering {
     struct list link;
-    struct server *server;
+    struct connections *owner;
     struct loop_watch watch;
     int fd;
     mono_t since, heard;
+    uint64_t thrown_away;
 };
 
-void linger_init(struct server *s)
+void linger_init(struct connections *cs)
 {
-    list_init(&s->lingering);
+    list_init(&cs->lingering);
+    cs->lingering_quiet = QUIET;
 }
 
-bool linger_any(const struct server *s)
+void linger_hurry(struct connections *cs)
 {
-    return !list_empty(&s->lingering);
+    cs->lingering_quiet = QUIET_HURRY;
+}
+
+bool linger_any(const struct connections *cs)
+{
+    return !list_empty(&cs->lingering);
 }
 
 /* --- while libh2o has it ---------------------------------------------------------------------------------------- */
 
-static struct server *server_of(const struct connection *c)
-{
-    return CONTAINER_OF(c->owner, struct server, connections);
-}
-
 void linger_keep(struct connection *c)
 {
-    struct server *s = server_of(c);
-    if (c->linger_fd >= 0 || s->lingering_count == MOST)
+    if (c->linger_fd >= 0 || c->owner->lingering_count == MOST)
         return;
     c->linger_fd = fcntl(h2o_socket_get_fd(c->sock), F_DUPFD_CLOEXEC, 0);
     if (c->linger_fd >= 0)
-        s->lingering_count++;
+        c->owner->lingering_count++;
 }
 
 /* Not where the client has closed, or we have cut it off. An answer of libh2o's own may stand for a body unread. */
@@ -81,7 +82,7 @@ void h2o_socket_close(h2o_socket_t *sock)
 
 static void end(struct lingering *g)
 {
-    g->server->lingering_count--;
+    g->owner->lingering_count--;
     loop_unwatch(&g->watch);
     list_remove(&g->link);
     close(g->fd);
@@ -93,47 +94,53 @@ static void on_readable(struct loop_watch *w, unsigned events)
     struct lingering *g = CONTAINER_OF(w, struct lingering, watch);
     static char nowhere[65536]; /* written only: what stands there means nothing to anyone */
     ssize_t n = recv(g->fd, nowhere, sizeof(nowhere), MSG_DONTWAIT);
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+    g->thrown_away += n > 0 ? (uint64_t)n : 0;
+    g->heard = loop_now(g->owner->loop);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR) || g->thrown_away > ENOUGH)
         end(g);
-    else
-        g->heard = loop_now(g->server->host.loop);
 }
 
 static void look(struct timeout *t);
 
-static void look_soon(struct server *s)
+static void look_soon(struct connections *cs)
 {
-    if (!timeout_is_set(&s->lingering_look))
-        timeout_set(s->host.loop, &s->lingering_look, mono_add(loop_now(s->host.loop), LOOK), look);
+    if (!timeout_is_set(&cs->lingering_look))
+        timeout_set(cs->loop, &cs->lingering_look, mono_add(loop_now(cs->loop), LOOK), look);
 }
 
 static void look(struct timeout *t)
 {
-    struct server *s = CONTAINER_OF(t, struct server, lingering_look);
-    mono_t now = loop_now(s->host.loop);
-    dur_t quiet = s->draining ? QUIET_DRAINING : QUIET;
-    for (struct list *l = s->lingering.next, *next; l != &s->lingering; l = next) {
+    struct connections *cs = CONTAINER_OF(t, struct connections, lingering_look);
+    mono_t now = loop_now(cs->loop);
+    for (struct list *l = cs->lingering.next, *next; l != &cs->lingering; l = next) {
         struct lingering *g = CONTAINER_OF(l, struct lingering, link);
         next = l->next;
-        if (mono_since(now, g->heard).ns >= quiet.ns || mono_since(now, g->since).ns >= PATIENCE.ns)
+        if (mono_since(now, g->heard).ns >= cs->lingering_quiet.ns || mono_since(now, g->since).ns >= PATIENCE.ns)
             end(g);
     }
-    if (linger_any(s))
-        look_soon(s);
+    if (linger_any(cs))
+        look_soon(cs);
+}
+
+void linger_free(struct connections *cs)
+{
+    timeout_clear(&cs->lingering_look);
+    while (linger_any(cs))
+        end(CONTAINER_OF(cs->lingering.next, struct lingering, link));
 }
 
 void linger_closed(struct connection *c)
 {
-    struct server *s = server_of(c);
+    struct connections *cs = c->owner;
     if (c->linger_fd < 0)
         return;
     struct lingering *g = need_zero(1, sizeof(*g));
-    g->server = s;
+    g->owner = cs;
     g->fd = c->linger_fd;
-    g->since = g->heard = loop_now(s->host.loop);
+    g->since = g->heard = loop_now(cs->loop);
     c->linger_fd = -1;
     shutdown(g->fd, SHUT_WR);
-    list_add(&s->lingering, &g->link);
-    loop_watch(s->host.loop, &g->watch, g->fd, LOOP_READ, on_readable);
-    look_soon(s);
+    list_add(&cs->lingering, &g->link);
+    loop_watch(cs->loop, &g->watch, g->fd, LOOP_READ, on_readable);
+    look_soon(cs);
 }

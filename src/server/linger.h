@@ -11,14 +11,16 @@
 
 #include "server/connections.h"
 
-struct server;
-
-void linger_init(struct server *s);
+void linger_init(struct connections *cs);
+/* Ends all. */
+void linger_free(struct connections *cs);
+/* They are waited for: from now on each lasts a second after its client's last byte, instead of five. */
+void linger_hurry(struct connections *cs);
 /* The connection, which is still open, is to linger when libh2o closes it. (Most are found by themselves.) */
 void linger_keep(struct connection *c);
 /* libh2o has closed it. */
 void linger_closed(struct connection *c);
-/* Whether there is any left. In a drain each lasts a second after its client's last byte, else five. */
-bool linger_any(const struct server *s);
+/* Whether there is any left. */
+bool linger_any(const struct connections *cs);
 
 #endif

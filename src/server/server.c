@@ -7,7 +7,6 @@
 #include "base/panic.h"
 #include "server/body_guard.h"
 #include "server/http2_proof.h"
-#include "server/linger.h"
 #include "server/listener.h"
 #include "server/pipeline.h"
 #include "server/server_internal.h"
@@ -110,7 +109,6 @@ struct server *server_new(const struct server_host *host, struct error *err)
     list_init(&s->answering);
     list_init(&s->streaming);
     list_init(&s->refusals);
-    linger_init(s);
     counters_set(s->counters, COUNTER_streams, 0); /* those of a worker before this one went with it */
     http_response_init(&s->response);
     connections_init(&s->connections, host->loop, s->counters);

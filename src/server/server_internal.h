@@ -47,9 +47,6 @@ struct server {
     struct timeout refusing; /* set: looks at them */
     uint64_t refused_bodies; /* not said in the log yet */
     mono_t refused_said;
-    struct list lingering; /* closed connections whose clients may still send: see linger.h */
-    size_t lingering_count;
-    struct timeout lingering_look;
     struct list waiting;    /* exchanges whose task is suspended */
     struct list answering;  /* exchanges whose answer is on its way */
     struct list streaming;  /* exchanges whose answer is still being written */
