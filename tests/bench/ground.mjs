@@ -56,15 +56,19 @@ function send(url, { body, signature }, agent) {
     });
 }
 
-/** Bytes that one upload adds to the memory of the process that takes it, at its peak, by the size of the body. */
-export async function uploadMemory(server, body) {
+/** Bytes that one upload adds to the memory of the process that takes it, at its peak, by the size of the body: the most of three. */
+export async function uploadMemory(server, body, path) {
     const [worker] = server.children('worker');
-    await server.get('/hello');
-    await sleep(500);
-    const before = status(worker, 'VmRSS');
-    fs.writeFileSync(`/proc/${worker}/clear_refs`, '5'); // the high-water mark begins anew (proc(5))
-    await send(`${server.url}/upload`, body);
-    return (status(worker, 'VmHWM') - before) / body.body.length;
+    let most = 0;
+    for (let i = 0; i < 3; i++) {
+        await server.get('/hello');
+        await sleep(500);
+        const before = status(worker, 'VmRSS');
+        fs.writeFileSync(`/proc/${worker}/clear_refs`, '5'); // the high-water mark begins anew (proc(5))
+        await send(server.url + path, body);
+        most = Math.max(most, (status(worker, 'VmHWM') - before) / body.body.length);
+    }
+    return most;
 }
 
 /** CPU time a byte of uploads, in ns: received, hashed and compared. cpu(pid): µs so far, children included. */

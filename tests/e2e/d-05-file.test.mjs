@@ -218,6 +218,19 @@ test('slow readers get every byte, of the file as it was when it was opened', as
     assert.equal((await server.get('/get/data.bin')).text, 'short');
 });
 
+test('HTTP/2: conditions, ranges and HEAD are what they are on HTTP/1.1', async (t) => {
+    const server = await serve(t, { 'plain.txt': '0123456789' });
+    const client = await session(t, server.url);
+    const { etag, 'last-modified': modified } = (await server.get('/get/plain.txt')).headers;
+    for (const [headers, method = 'GET'] of [[{}, 'HEAD'], [{ 'if-none-match': etag }], [{ 'if-none-match': etag }, 'HEAD'], [{ 'if-modified-since': modified }], [{ 'if-match': '"x"' }],
+        [{ range: 'bytes=2-4' }], [{ range: 'bytes=-3' }], [{ range: 'bytes=20-' }], [{ range: 'bytes=0-1,4-5' }], [{ range: 'bytes=1-1', 'if-range': etag }], [{ range: 'bytes=1-1', 'if-range': '"x"' }]]) {
+        const one = await server.request('/get/plain.txt', { method, headers }), two = await request2(client, '/get/plain.txt', { method, headers });
+        const seen = (r) => [r.status, r.status < 400 ? r.text : '', ...['etag', 'content-range', 'content-length', 'last-modified', 'content-type'].map((name) => r.status < 400 ? r.headers[name] : r.headers['content-range'])];
+        assert.deepEqual(seen(two), seen(one), JSON.stringify([method, headers]));
+    }
+    assert.equal((await request2(client, '/get/plain.txt', { headers: { range: 'bytes=20-' } })).status, 416);
+});
+
 test('a client that has only shut down its sending side gets the whole file', async (t) => {
     const bytes = crypto.randomBytes(24 * 2 ** 20);
     const server = await serve(t, { 'data.bin': bytes });
