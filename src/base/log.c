@@ -255,7 +255,7 @@ static void add_json(struct buf *out, const struct log_line *l)
     buf_add_text(out, "\",\"pid\":");
     add_integer(out, l->pid);
     buf_add_text(out, ",\"message\":\"");
-    add_escaped(out, slice_of(l->message));
+    add_escaped(out, l->message);
     buf_add_char(out, '"');
     for (size_t i = 0; i < l->count; i++) {
         buf_add_text(out, ",\"");
@@ -278,7 +278,7 @@ static void add_text(struct buf *out, const struct log_line *l, bool coloured)
     buf_add_text(out, coloured ? "\033[0m " : " ");
     buf_add_text(out, l->process);
     buf_add_text(out, ": ");
-    add_escaped(out, slice_of(l->message));
+    add_escaped(out, l->message);
     for (size_t i = 0; i < l->count; i++) {
         buf_add_text(out, "  ");
         add_escaped(out, slice_of(l->fields[i].name));
@@ -301,7 +301,7 @@ bool log_out(struct slice line, dur_t wait)
     return output_write(&sink.output, line, wait);
 }
 
-void log_write(enum log_level level, const char *message, const struct log_field *fields, size_t count)
+void log_write(enum log_level level, struct slice message, const struct log_field *fields, size_t count)
 {
     if (!log_wanted(level))
         return;

@@ -135,7 +135,7 @@ static size_t read_fields(lua_State *L, int index, struct buf *values, struct lo
     return count;
 }
 
-static void write_record(lua_State *L, enum log_level level, const char *message, int fields_at)
+static void write_record(lua_State *L, enum log_level level, struct slice message, int fields_at)
 {
     char place[LUA_IDSIZE + 16], room[TEXT_MAX];
     struct log_field fields[FIELDS_MAX + 3 + HOST_LABELS_MAX];
@@ -153,24 +153,21 @@ static void write_record(lua_State *L, enum log_level level, const char *message
         fields[count++] = labels.fields[i];
     if (fields_at != 0)
         count += read_fields(L, fields_at, &values, fields + count);
-    struct slice words = slice_of(message), said = clean(state_host(state_of(L))->redact, words, &values);
-    if (said.at != words.at && said.at >= values.at && said.at < values.at + values.room)
-        room[values.len] = '\0'; /* the limit leaves room for it */
-    log_write(level, said.at, fields, count);
+    log_write(level, clean(state_host(state_of(L))->redact, message, &values), fields, count);
 }
 
 /* Upvalue 1: the level. */
 static int bind_log(lua_State *L)
 {
     enum log_level level = (enum log_level)lua_tointeger(L, lua_upvalueindex(1));
-    const char *message = luaL_checkstring(L, 1);
+    luaL_checkstring(L, 1);
     if (!lua_isnoneornil(L, 2))
         luaL_checktype(L, 2, LUA_TTABLE);
     if (lua_gettop(L) > 2)
         return luaL_error(L, "log.%s: expected a message and a table of fields, got %d values", log_level_name(level),
                           lua_gettop(L));
     if (log_wanted(level))
-        write_record(L, level, message, lua_istable(L, 2) ? 2 : 0);
+        write_record(L, level, text_at(L, 1), lua_istable(L, 2) ? 2 : 0);
     return 0;
 }
 
@@ -192,7 +189,7 @@ static int bind_print(lua_State *L)
     }
     luaL_pushresult(&line);
     if (log_wanted(LOG_INFO))
-        write_record(L, LOG_INFO, lua_tostring(L, -1), 0);
+        write_record(L, LOG_INFO, text_at(L, -1), 0);
     return 0;
 }
 

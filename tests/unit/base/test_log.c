@@ -79,7 +79,7 @@ static void a_json_field_has_no_control_that_a_terminal_obeys(void **state)
     for (size_t i = 0; i < 2; i++) {
         struct buf out = {0};
         const struct log_line line = {
-            .level = LOG_INFO, .process = "test", .message = "m", .fields = fields, .count = 2};
+            .level = LOG_INFO, .process = "test", .message = SLICE("m"), .fields = fields, .count = 2};
         log_format(&out, forms[i], &line);
         assert_no_control(buf_slice(&out));
         assert_non_null(strstr(buf_text(&out), "[\"\\u007f\\u0080-\\u009b[2J\\u009f|\xc2\xa0\xc3\xa9\\\\\"]"));
@@ -93,7 +93,7 @@ static void on_a_terminal_a_value_of_several_lines_is_several_lines(void **state
     struct buf out = {0};
     const struct log_field field = LOG_STR("error", "a.lua:1: no\nstack traceback:\n\t[C]: in x\n2026\tno record");
     const struct log_line line = {
-        .level = LOG_ERROR, .process = "test", .message = "script\nerror", .fields = &field, .count = 1};
+        .level = LOG_ERROR, .process = "test", .message = SLICE("script\nerror"), .fields = &field, .count = 1};
     log_format(&out, LOG_COLOURED, &line);
     assert_non_null(strstr(buf_text(&out), "script\\nerror  error=\"a.lua:1: no\n"
                                            "    stack traceback:\n"
