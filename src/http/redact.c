@@ -181,6 +181,11 @@ bool redact_text(const struct redact *r, struct slice text, struct buf *out)
     return any;
 }
 
+struct slice redact_clean(const struct redact *r, struct slice text, struct buf *room)
+{
+    return redact_text(r, text, room) ? buf_slice(room) : text;
+}
+
 /* --- JSON --------------------------------------------------------------------------------------------------------- */
 
 /* Behind the string that begins at `at` (a quote). */

@@ -25,7 +25,9 @@ bool redact_name(struct slice name);
 /* Whether learned values stand in the text; then out gets it with REDACT_WORD in their place (appended). r may be
  * NULL. */
 bool redact_text(const struct redact *r, struct slice text, struct buf *out);
-/* The same for JSON text of our own writer, which stays JSON: a number that holds a value becomes a string. Members
+/* The text as it may be told: itself, or without the values, then in `room`, which the caller frees. */
+struct slice redact_clean(const struct redact *r, struct slice text, struct buf *room);
+/* redact_text for JSON text of our own writer, which stays JSON: a number that holds a value becomes a string. Members
  * with the name of a secret lose their value too. */
 bool redact_json(const struct redact *r, struct slice json, struct buf *out);
 

@@ -63,7 +63,7 @@ static void note_broken(struct prepare *p, struct slice name, struct slice error
 {
     struct buf clean = {0};
     buf_add_string(&p->broken, name);
-    buf_add_string(&p->broken, redact_text(p->host.redact, error, &clean) ? buf_slice(&clean) : error);
+    buf_add_string(&p->broken, redact_clean(p->host.redact, error, &clean));
     buf_free(&clean);
 }
 
