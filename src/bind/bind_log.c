@@ -33,9 +33,9 @@ static struct slice text_at(lua_State *L, int index)
 
 /*
  * The name of a field, as it may stand in a record. A script may log a table whose names a sender chose: they shall not
- * pass for the record's own, nor carry controls to a terminal. A changed one is kept in `values`.
+ * pass for the record's own, nor carry controls to a terminal, nor tell a secret. A changed one is kept in `values`.
  */
-static const char *name_of(struct slice name, struct buf *values)
+static const char *name_of(const struct redact *redact, struct slice name, struct buf *values)
 {
     static const char *const ours[] = {"time",   "level",      "process",  "pid",      "message", "at",
                                        "script", "request_id", "trace_id", "endpoint", NULL};
@@ -45,6 +45,11 @@ static const char *name_of(struct slice name, struct buf *values)
     bool clean = ours[i] == NULL;
     for (i = 0; i < name.len; i++)
         clean = clean && name.at[i] > ' ' && name.at[i] < 0x7f;
+    if (redact_text(redact, name, values)) {
+        values->len = start;
+        values->overflow = false;
+        return REDACT_WORD;
+    }
     if (clean)
         return name.at;
     for (i = 0; i < name.len && i < NAME_MAX_BYTES; i++)
@@ -117,13 +122,14 @@ static struct log_field field_of(lua_State *L, const char *name, struct buf *val
 /* Reads the fields of the table at `index`; their texts stay alive with it. Returns how many. */
 static size_t read_fields(lua_State *L, int index, struct buf *values, struct log_field *fields)
 {
+    const struct redact *redact = state_host(state_of(L))->redact;
     size_t count = 0, omitted = 0;
     lua_pushnil(L);
     while (lua_next(L, index) != 0) {
         if (lua_type(L, -2) != LUA_TSTRING)
             luaL_argerror(L, index, "expected fields with names: { name = value }");
         if (count < FIELDS_MAX) {
-            fields[count] = field_of(L, name_of(text_at(L, -2), values), values);
+            fields[count] = field_of(L, name_of(redact, text_at(L, -2), values), values);
             count++;
         } else {
             omitted++;
