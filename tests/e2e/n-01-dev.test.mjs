@@ -60,6 +60,7 @@ test('Accept is read as it is meant: names in any case, weights of zero; no cont
     assert.equal(await type('text/html-not'), 'text/plain');
     assert.equal(await type(',;,'), 'text/plain');
     assert.match((await server.get('/a%1b%5b2Jb')).text, /GET \/a\?\[2Jb,/);
+    assert.match((await server.get('/a%c2%9b2Jb%c2%a0%c3%9b')).text, /GET \/a\?\?2Jb\u00a0\u00db,/);
 });
 
 test('who asks for JSON gets the problem, with the explanation as a member', async (t) => {
