@@ -165,7 +165,7 @@ static void no_value_is_forgotten_however_many_there_are(void **state)
     redact_free(&r);
 }
 
-/* Each log line pays for it. Generous: a debug build with sanitizers takes 20 µs, a scan for each value takes 1 ms. */
+/* Each log line pays for it. The best of ten, 1 µs in a debug build; a search for each value takes 80 µs. */
 static void a_thousand_values_cost_a_line_little(void **state)
 {
     struct redact *r = redact_new();
@@ -179,12 +179,15 @@ static void a_thousand_values_cost_a_line_little(void **state)
     }
     for (size_t i = 0; i < sizeof(text); i++)
         text[i] = (char)('a' + rand_r(&seed) % 26);
-    mono_t start = mono_now();
-    for (int i = 0; i < 1000; i++)
-        assert_false(redact_text(r, (struct slice){text, sizeof(text)}, &out));
-    long long each = mono_since(mono_now(), start).ns / 1000;
-    print_message("%lld ns a line\n", each);
-    assert_true(each < 300000);
+    int64_t best = INT64_MAX;
+    for (int round = 0; round < 10; round++) {
+        mono_t start = mono_now();
+        for (int i = 0; i < 100; i++)
+            assert_false(redact_text(r, (struct slice){text, sizeof(text)}, &out));
+        int64_t each = mono_since(mono_now(), start).ns / 100;
+        best = each < best ? each : best;
+    }
+    assert_true(best < 30000);
     redact_free(&r);
 }
 
