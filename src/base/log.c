@@ -89,6 +89,15 @@ static bool plain(unsigned char c)
     return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
+/* The control that the sequence at s is, as terminals know them: C0, DEL or C1. -1: it is none. */
+static int control(struct slice s)
+{
+    const unsigned char *b = (const unsigned char *)s.at;
+    if (b[0] < 0x20 || b[0] == 0x7f)
+        return b[0];
+    return b[0] == 0xc2 && b[1] < 0xa0 ? b[1] : -1;
+}
+
 /* A JSON string without its quotes; what is not UTF-8 becomes U+FFFD. In text, controls are escaped the same way. */
 static void add_escaped(struct buf *line, struct slice s)
 {
@@ -109,10 +118,8 @@ static void add_escaped(struct buf *line, struct slice s)
             buf_addf(line, "\\%c", c);
         } else if (c == '\n') {
             buf_add_text(line, "\\n");
-        } else if (c < 0x20 || c == 0x7f) {
-            buf_addf(line, "\\u%04x", c);
-        } else if (c == 0xc2 && (unsigned char)s.at[1] < 0xa0) { /* C1 controls: terminals obey them */
-            buf_addf(line, "\\u00%02x", (unsigned char)s.at[1]);
+        } else if (control(s) >= 0) {
+            buf_addf(line, "\\u%04x", (unsigned)control(s));
         } else {
             buf_add(line, s.at, len);
         }
@@ -171,11 +178,26 @@ static void add_integer(struct buf *line, long long n)
     buf_add(line, text + at, sizeof(text) - at);
 }
 
-/* Raw JSON has no control in it; if it has, it is not from our writer. */
+/* Raw JSON. Its writer leaves DEL and C1 in strings as they are; other controls, or no UTF-8, are not from it. */
 static void add_raw(struct buf *line, struct slice s)
 {
-    for (size_t i = 0; i < s.len; i++)
-        buf_add_char(line, (unsigned char)s.at[i] < 0x20 || s.at[i] == 0x7f ? '?' : s.at[i]);
+    while (s.len > 0) {
+        size_t run = 0;
+        while (run < s.len && (plain((unsigned char)s.at[run]) || s.at[run] == '"' || s.at[run] == '\\'))
+            run++;
+        buf_add(line, s.at, run);
+        s = slice_from(s, run);
+        if (s.len == 0)
+            return;
+        size_t len = sequence(s);
+        if (len == 0)
+            buf_add_char(line, '?');
+        else if (control(s) >= 0)
+            buf_addf(line, "\\u%04x", (unsigned)control(s));
+        else
+            buf_add(line, s.at, len);
+        s = slice_from(s, len > 0 ? len : 1);
+    }
 }
 
 /*
@@ -233,7 +255,7 @@ static void add_json(struct buf *out, const struct log_line *l)
     buf_add_text(out, "\",\"pid\":");
     add_integer(out, l->pid);
     buf_add_text(out, ",\"message\":\"");
-    add_escaped(out, slice_of(l->message));
+    add_escaped(out, l->message);
     buf_add_char(out, '"');
     for (size_t i = 0; i < l->count; i++) {
         buf_add_text(out, ",\"");
@@ -256,7 +278,7 @@ static void add_text(struct buf *out, const struct log_line *l, bool coloured)
     buf_add_text(out, coloured ? "\033[0m " : " ");
     buf_add_text(out, l->process);
     buf_add_text(out, ": ");
-    add_escaped(out, slice_of(l->message));
+    add_escaped(out, l->message);
     for (size_t i = 0; i < l->count; i++) {
         buf_add_text(out, "  ");
         add_escaped(out, slice_of(l->fields[i].name));
@@ -279,7 +301,7 @@ bool log_out(struct slice line, dur_t wait)
     return output_write(&sink.output, line, wait);
 }
 
-void log_write(enum log_level level, const char *message, const struct log_field *fields, size_t count)
+void log_write(enum log_level level, struct slice message, const struct log_field *fields, size_t count)
 {
     if (!log_wanted(level))
         return;

@@ -36,10 +36,10 @@ struct log_field {
 #define LOG_FLOAT(field, number) ((struct log_field){.name = (field), .kind = 'f', .f = (number)})
 #define LOG_JSON(field, bytes) ((struct log_field){.name = (field), .kind = 'j', .s = (bytes)})
 
-void log_write(enum log_level level, const char *message, const struct log_field *fields, size_t count);
+void log_write(enum log_level level, struct slice message, const struct log_field *fields, size_t count);
 /* log_at(LOG_WARN, "port taken", LOG_STR("address", a), LOG_INT("port", p)) */
-#define log_at(level, message, ...)                                                              \
-    log_write((level), (message), (const struct log_field[]){{.name = NULL}, ##__VA_ARGS__} + 1, \
+#define log_at(level, message, ...)                                                                      \
+    log_write((level), slice_of(message), (const struct log_field[]){{.name = NULL}, ##__VA_ARGS__} + 1, \
               sizeof((const struct log_field[]){{.name = NULL}, ##__VA_ARGS__}) / sizeof(struct log_field) - 1)
 
 /* Lines dropped so far by this process (a full pipe, a closed stderr). */
@@ -52,7 +52,7 @@ struct log_line { /* all borrowed */
     wall_t at;
     const char *process;
     int pid;
-    const char *message;
+    struct slice message;
     const struct log_field *fields;
     size_t count;
 };

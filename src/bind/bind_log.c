@@ -33,9 +33,9 @@ static struct slice text_at(lua_State *L, int index)
 
 /*
  * The name of a field, as it may stand in a record. A script may log a table whose names a sender chose: they shall not
- * pass for the record's own, nor carry controls to a terminal. A changed one is kept in `values`.
+ * pass for the record's own, nor carry controls to a terminal, nor tell a secret. A changed one is kept in `values`.
  */
-static const char *name_of(struct slice name, struct buf *values)
+static const char *name_of(const struct redact *redact, struct slice name, struct buf *values)
 {
     static const char *const ours[] = {"time",   "level",      "process",  "pid",      "message", "at",
                                        "script", "request_id", "trace_id", "endpoint", NULL};
@@ -45,6 +45,11 @@ static const char *name_of(struct slice name, struct buf *values)
     bool clean = ours[i] == NULL;
     for (i = 0; i < name.len; i++)
         clean = clean && name.at[i] > ' ' && name.at[i] < 0x7f;
+    if (redact_text(redact, name, values)) {
+        values->len = start;
+        values->overflow = false;
+        return REDACT_WORD;
+    }
     if (clean)
         return name.at;
     for (i = 0; i < name.len && i < NAME_MAX_BYTES; i++)
@@ -117,13 +122,14 @@ static struct log_field field_of(lua_State *L, const char *name, struct buf *val
 /* Reads the fields of the table at `index`; their texts stay alive with it. Returns how many. */
 static size_t read_fields(lua_State *L, int index, struct buf *values, struct log_field *fields)
 {
+    const struct redact *redact = state_host(state_of(L))->redact;
     size_t count = 0, omitted = 0;
     lua_pushnil(L);
     while (lua_next(L, index) != 0) {
         if (lua_type(L, -2) != LUA_TSTRING)
             luaL_argerror(L, index, "expected fields with names: { name = value }");
         if (count < FIELDS_MAX) {
-            fields[count] = field_of(L, name_of(text_at(L, -2), values), values);
+            fields[count] = field_of(L, name_of(redact, text_at(L, -2), values), values);
             count++;
         } else {
             omitted++;
@@ -135,7 +141,7 @@ static size_t read_fields(lua_State *L, int index, struct buf *values, struct lo
     return count;
 }
 
-static void write_record(lua_State *L, enum log_level level, const char *message, int fields_at)
+static void write_record(lua_State *L, enum log_level level, struct slice message, int fields_at)
 {
     char place[LUA_IDSIZE + 16], room[TEXT_MAX];
     struct log_field fields[FIELDS_MAX + 3 + HOST_LABELS_MAX];
@@ -153,24 +159,21 @@ static void write_record(lua_State *L, enum log_level level, const char *message
         fields[count++] = labels.fields[i];
     if (fields_at != 0)
         count += read_fields(L, fields_at, &values, fields + count);
-    struct slice words = slice_of(message), said = clean(state_host(state_of(L))->redact, words, &values);
-    if (said.at != words.at && said.at >= values.at && said.at < values.at + values.room)
-        room[values.len] = '\0'; /* the limit leaves room for it */
-    log_write(level, said.at, fields, count);
+    log_write(level, clean(state_host(state_of(L))->redact, message, &values), fields, count);
 }
 
 /* Upvalue 1: the level. */
 static int bind_log(lua_State *L)
 {
     enum log_level level = (enum log_level)lua_tointeger(L, lua_upvalueindex(1));
-    const char *message = luaL_checkstring(L, 1);
+    luaL_checkstring(L, 1);
     if (!lua_isnoneornil(L, 2))
         luaL_checktype(L, 2, LUA_TTABLE);
     if (lua_gettop(L) > 2)
         return luaL_error(L, "log.%s: expected a message and a table of fields, got %d values", log_level_name(level),
                           lua_gettop(L));
     if (log_wanted(level))
-        write_record(L, level, message, lua_istable(L, 2) ? 2 : 0);
+        write_record(L, level, text_at(L, 1), lua_istable(L, 2) ? 2 : 0);
     return 0;
 }
 
@@ -192,7 +195,7 @@ static int bind_print(lua_State *L)
     }
     luaL_pushresult(&line);
     if (log_wanted(LOG_INFO))
-        write_record(L, LOG_INFO, lua_tostring(L, -1), 0);
+        write_record(L, LOG_INFO, text_at(L, -1), 0);
     return 0;
 }
 

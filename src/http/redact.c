@@ -1,25 +1,23 @@
 /*
- * redact.c: see redact.h. A value is looked for as it is and as it stands in JSON text.
+ * redact.c: see redact.h. A value is looked for as it is and as it stands in JSON text. They are kept in order and
+ * found by halving, so that whoever knows how values begin ("postgres://") gains nothing by sending that often.
  */
 #include "http/redact.h"
 #include "base/panic.h"
+#include "codec/json.h"
 #include <ctype.h>
 #include <stdlib.h>
 
-#define NAMED_MAX 384  /* by their names; each value perhaps in two forms */
-#define OTHERS_MAX 128 /* in a container there may be hundreds, of no secret at all */
 #define NAMED_LEAST 6
 #define OTHERS_LEAST 16
 #define NAME_SHOWN 64 /* bytes of a name that are looked at */
-
-struct value {
-    char *at;
-    size_t len;
-};
+#define BEGINS_BITS 16
 
 struct redact {
-    struct value named[NAMED_MAX], others[OTHERS_MAX];
-    size_t named_count, other_count, next; /* next: whose place a further named one takes */
+    struct slice *values; /* ours */
+    size_t count, room;
+    /* A bit for each hash of a value's first bytes: at nearly every place of a text a look at it is all. */
+    unsigned char begins[(1 << BEGINS_BITS) / 8];
 };
 
 struct redact *redact_new(void)
@@ -27,22 +25,17 @@ struct redact *redact_new(void)
     return need_zero(1, sizeof(struct redact));
 }
 
-static void forget(struct value *v)
-{
-    if (v->at != NULL)
-        explicit_bzero(v->at, v->len);
-    free(v->at);
-    v->at = NULL;
-}
-
 void redact_free(struct redact **r)
 {
     struct redact *gone = *r;
     *r = NULL;
-    for (size_t i = 0; gone != NULL && i < gone->named_count; i++)
-        forget(&gone->named[i]);
-    for (size_t i = 0; gone != NULL && i < gone->other_count; i++)
-        forget(&gone->others[i]);
+    if (gone == NULL)
+        return;
+    for (size_t i = 0; i < gone->count; i++) {
+        explicit_bzero((char *)gone->values[i].at, gone->values[i].len);
+        free((char *)gone->values[i].at);
+    }
+    free(gone->values);
     free(gone);
 }
 
@@ -82,96 +75,115 @@ bool redact_name(struct slice name)
 
 /* --- values ------------------------------------------------------------------------------------------------------- */
 
-static bool known(const struct value *values, size_t count, struct slice value)
+_Static_assert(NAMED_LEAST >= sizeof(uint32_t) + sizeof(uint16_t), "every value has the bytes that are hashed");
+
+static size_t hash_of_begin(const char *at)
 {
-    for (size_t i = 0; i < count; i++)
-        if (slice_equal((struct slice){values[i].at, values[i].len}, value))
-            return true;
-    return false;
+    uint32_t four;
+    uint16_t two;
+    memcpy(&four, at, sizeof(four));
+    memcpy(&two, at + sizeof(four), sizeof(two));
+    return (size_t)((four | (uint64_t)two << 32) * 0x9e3779b97f4a7c15u >> (64 - BEGINS_BITS));
 }
 
-static void keep(struct redact *r, struct slice value, bool named)
+static int compare(struct slice a, struct slice b)
 {
-    struct value *place;
-    if (known(r->named, r->named_count, value) || known(r->others, r->other_count, value))
-        return;
-    if (!named && r->other_count == OTHERS_MAX)
-        return;
-    if (!named)
-        place = &r->others[r->other_count++];
-    else
-        place = &r->named[r->named_count < NAMED_MAX ? r->named_count++ : r->next++ % NAMED_MAX];
-    forget(place);
-    *place = (struct value){slice_dup(value), value.len};
+    int order = memcmp(a.at, b.at, a.len < b.len ? a.len : b.len);
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
 }
 
-/* As our JSON writer puts it, without quotes. */
-static void add_escaped(struct buf *out, struct slice value)
+/* How many values stand before the text, it itself among them. */
+static size_t place_of(const struct redact *r, struct slice text)
 {
-    static const char shorts[] = "\b\f\n\r\t", names[] = "bfnrt";
-    for (size_t i = 0; i < value.len; i++) {
-        char c = value.at[i];
-        const char *is_short = c != '\0' ? strchr(shorts, c) : NULL;
-        if (c == '"' || c == '\\')
-            buf_addf(out, "\\%c", c);
-        else if (is_short != NULL)
-            buf_addf(out, "\\%c", names[is_short - shorts]);
-        else if ((unsigned char)c < 0x20)
-            buf_addf(out, "\\u%04x", (unsigned char)c);
+    size_t low = 0, high = r->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (compare(r->values[middle], text) <= 0)
+            low = middle + 1;
         else
-            buf_add_char(out, c);
+            high = middle;
     }
+    return low;
+}
+
+static void keep(struct redact *r, struct slice value)
+{
+    size_t place = place_of(r, value), hash = hash_of_begin(value.at);
+    if (place > 0 && slice_equal(r->values[place - 1], value))
+        return;
+    if (r->count == r->room) {
+        r->room = r->room > 0 ? 2 * r->room : 64;
+        r->values = need_realloc(r->values, r->room * sizeof(struct slice));
+    }
+    memmove(r->values + place + 1, r->values + place, (r->count - place) * sizeof(struct slice));
+    r->values[place] = (struct slice){slice_dup(value), value.len};
+    r->count++;
+    r->begins[hash / 8] |= (unsigned char)(1 << hash % 8);
 }
 
 void redact_learn(struct redact *r, struct slice name, struct slice value)
 {
-    struct buf escaped = {0};
+    struct buf quoted = {0};
+    struct json_writer json;
     bool place = slice_ends(name, SLICE("_FILE")) || slice_equal(name, SLICE("PWD")); /* says where something is */
     bool named = !place && redact_name(name);
     if (value.len < (named ? NAMED_LEAST : OTHERS_LEAST))
         return;
     if (!named && (value.at[0] == '/' || slice_equal(name, SLICE("HOSTNAME"))))
         return;
-    keep(r, value, named);
-    add_escaped(&escaped, value);
-    keep(r, buf_slice(&escaped), named);
-    buf_free(&escaped);
+    keep(r, value);
+    json_write_begin(&json, &quoted);
+    if (json_write_string(&json, value))
+        keep(r, (struct slice){quoted.at + 1, quoted.len - 2});
+    explicit_bzero(quoted.at, quoted.len);
+    buf_free(&quoted);
 }
 
-/* The better of `first` and the first of these values in the text. */
-static struct slice better(struct slice first, struct slice text, const struct value *values, size_t count)
+/* The length of the longest value that the text begins with, or 0. */
+static size_t value_at(const struct redact *r, struct slice text)
 {
-    for (size_t i = 0; i < count; i++) {
-        const char *at = memmem(text.at, text.len, values[i].at, values[i].len);
-        if (at != NULL && (at < first.at || (at == first.at && values[i].len > first.len)))
-            first = (struct slice){at, values[i].len};
+    size_t hash = hash_of_begin(text.at);
+    if ((r->begins[hash / 8] & 1 << hash % 8) == 0)
+        return 0;
+    for (size_t place; (place = place_of(r, text)) > 0;) {
+        struct slice before = r->values[place - 1];
+        size_t shared = 0;
+        while (shared < before.len && shared < text.len && before.at[shared] == text.at[shared])
+            shared++;
+        if (shared == before.len)
+            return shared;
+        if (shared < NAMED_LEAST)
+            return 0;
+        text.len = shared; /* what else it begins with, `before` begins with, too: in the order it is further up */
     }
-    return first;
-}
-
-/* The first learned value in the text, the longest of those that begin there; len 0: none. */
-static struct slice find(const struct redact *r, struct slice text)
-{
-    struct slice none = {text.at + text.len, 0};
-    return better(better(none, text, r->named, r->named_count), text, r->others, r->other_count);
+    return 0;
 }
 
 bool redact_text(const struct redact *r, struct slice text, struct buf *out)
 {
-    if (r == NULL || text.len < NAMED_LEAST)
+    size_t told = 0; /* of the text, in out */
+    bool any = false;
+    if (r == NULL || r->count == 0)
         return false;
-    struct slice found = find(r, text);
-    if (found.len == 0)
-        return false;
-    for (; found.len > 0; found = find(r, text)) {
-        buf_add(out, text.at, (size_t)(found.at - text.at));
-        buf_add_text(out, REDACT_WORD);
-        text = slice_from(text, (size_t)(found.at - text.at) + found.len);
-        if (text.len == 0)
-            return true;
+    for (size_t at = 0; at + NAMED_LEAST <= text.len; at++) {
+        size_t len = value_at(r, (struct slice){text.at + at, text.len - at});
+        if (len == 0 || at + len <= told)
+            continue;
+        if (at >= told) { /* else the word for what it overlaps with stands for both */
+            buf_add(out, text.at + told, at - told);
+            buf_add_text(out, REDACT_WORD);
+        }
+        told = at + len;
+        any = true;
     }
-    buf_add_slice(out, text);
-    return true;
+    if (any)
+        buf_add(out, text.at + told, text.len - told);
+    return any;
+}
+
+struct slice redact_clean(const struct redact *r, struct slice text, struct buf *room)
+{
+    return redact_text(r, text, room) ? buf_slice(room) : text;
 }
 
 /* --- JSON --------------------------------------------------------------------------------------------------------- */
@@ -214,39 +226,89 @@ static bool harmless_value(char c)
     return c != '"' && c != '{' && c != '[';
 }
 
-/* With the values of secret names replaced; whether there were any. */
-static bool redact_members(struct slice json, struct buf *out)
+static bool structural(char c)
 {
-    size_t begin = 0, at = 0;
-    bool any = false;
-    while (at < json.len) {
-        if (json.at[at] != '"') {
-            at++;
-            continue;
-        }
-        size_t name = at + 1;
-        at = skip_string(json, at);
-        if (at + 1 >= json.len || json.at[at] != ':')
-            continue;
+    return c == '{' || c == '}' || c == '[' || c == ']' || c == ':' || c == ',';
+}
+
+/* Behind the string, the other value or the structural character that begins at `at`. */
+static size_t skip_token(struct slice json, size_t at)
+{
+    if (json.at[at] == '"')
+        return skip_string(json, at);
+    if (structural(json.at[at]))
+        return at + 1;
+    while (at < json.len && json.at[at] != '"' && !structural(json.at[at]))
         at++;
-        if (harmless_value(json.at[at]) || !redact_name((struct slice){json.at + name, at - name - 2}))
-            continue;
-        buf_add(out, json.at + begin, at - begin);
-        buf_add_text(out, "\"" REDACT_WORD "\"");
-        begin = at = skip_value(json, at);
-        any = true;
+    return at;
+}
+
+static char hex_digit(char c)
+{
+    return (char)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+}
+
+/* The bytes that a string of our writer stands for: it has \u for controls only. */
+static void unescape(struct slice s, struct buf *out)
+{
+    static const char names[] = "bfnrt", controls[] = "\b\f\n\r\t";
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.at[i];
+        if (c == '\\' && i + 1 < s.len) {
+            c = s.at[++i];
+            const char *named = memchr(names, c, sizeof(names) - 1);
+            if (named != NULL) {
+                c = controls[named - names];
+            } else if (c == 'u' && s.len - i > 4) {
+                c = (char)(hex_digit(s.at[i + 3]) << 4 | hex_digit(s.at[i + 4]));
+                i += 4;
+            }
+        }
+        buf_add_char(out, c);
     }
-    buf_add_slice(out, slice_from(json, begin));
+}
+
+/* Appends the token, without learned values; whether it held any. What is no string can only become one. */
+static bool add_token(const struct redact *r, struct slice token, struct buf *out)
+{
+    struct buf text = {0}, clean = {0};
+    struct json_writer json;
+    bool is_string = token.len >= 2 && token.at[0] == '"';
+    if (is_string)
+        unescape((struct slice){token.at + 1, token.len - 2}, &text);
+    bool any = redact_text(r, is_string ? buf_slice(&text) : token, &clean);
+    json_write_begin(&json, out);
+    if (any)
+        json_write_text(&json, is_string ? buf_slice(&clean) : SLICE(REDACT_WORD));
+    else
+        buf_add_slice(out, token);
+    buf_free(&text);
+    buf_free(&clean);
     return any;
+}
+
+/* Whether the token is the name of a secret, whose value begins behind the ':' at `at`. */
+static bool names_secret(struct slice json, struct slice token, size_t at)
+{
+    return token.at[0] == '"' && at + 1 < json.len && json.at[at] == ':' && !harmless_value(json.at[at + 1]) &&
+           redact_name((struct slice){token.at + 1, token.len - 2});
 }
 
 bool redact_json(const struct redact *r, struct slice json, struct buf *out)
 {
-    struct buf members = {0};
-    bool any = redact_members(json, &members);
-    bool values = redact_text(r, buf_slice(&members), out);
-    if (any && !values)
-        buf_add_slice(out, buf_slice(&members));
-    buf_free(&members);
-    return any || values;
+    size_t begin = out->len, at = 0;
+    bool any = false;
+    while (at < json.len) {
+        struct slice token = {json.at + at, skip_token(json, at) - at};
+        any |= add_token(r, token, out);
+        at += token.len;
+        if (names_secret(json, token, at)) {
+            buf_add_text(out, ":\"" REDACT_WORD "\"");
+            at = skip_value(json, at + 1);
+            any = true;
+        }
+    }
+    if (!any)
+        out->len = begin;
+    return any;
 }

@@ -73,8 +73,9 @@ static char *put_field(char *to, const struct log_field *f, size_t *left, size_t
 }
 
 /* Bytes that the line takes at most. */
-static size_t line_room(const struct log_line *line, size_t message)
+static size_t line_room(const struct log_line *line)
 {
+    size_t message = line->message.len;
     size_t room = 64 + 4 + (message < RECORDS_TEXT_MAX ? message : RECORDS_TEXT_MAX) + 1;
     for (size_t i = 0; i < line->count && i < RECORDS_FIELDS_MAX; i++) {
         size_t text = line->fields[i].s.len;
@@ -88,8 +89,7 @@ _Static_assert(RECORDS_TEXT_MAX + (RECORDS_FIELDS_MAX + 2) * (NAME_MAX_BYTES + 6
 
 bool records_write_line(struct tape_writer *w, uint32_t process, const struct log_line *line)
 {
-    struct slice message = slice_of(line->message);
-    char *room = tape_begin(w, line_room(line, message.len)), *to = room;
+    char *room = tape_begin(w, line_room(line)), *to = room;
     size_t count = line->count < RECORDS_FIELDS_MAX ? line->count : RECORDS_FIELDS_MAX;
     size_t left = RECORDS_TEXT_MAX, cut = 0;
     if (room == NULL)
@@ -99,7 +99,7 @@ bool records_write_line(struct tape_writer *w, uint32_t process, const struct lo
     to = put_u32(to, process);
     to = put_u32(to, (uint32_t)line->pid);
     to = put_u64(to, (uint64_t)line->at.ns);
-    to = put_text(to, within(message, &left, &cut));
+    to = put_text(to, within(line->message, &left, &cut));
     for (size_t i = 0; i < count; i++)
         to = put_field(to, &line->fields[i], &left, &cut);
     if (cut > 0)
@@ -242,7 +242,7 @@ static int read_line(struct slice from, struct record *r)
     r->process = take_u32(&from, &bad);
     r->line = (struct log_line){.level = (enum log_level)level, .pid = (int)take_u32(&from, &bad), .process = ""};
     r->line.at.ns = (int64_t)take_u64(&from, &bad);
-    r->line.message = take_words(&from, &bad);
+    r->line.message = take_text(&from, &bad);
     r->line.fields = r->fields;
     while (!bad && from.len > 0 && r->line.count <= RECORDS_FIELDS_MAX)
         take_field(&from, &r->fields[r->line.count++], &bad);

@@ -46,7 +46,7 @@ static void format_exchange(struct buf *out, enum log_form form, struct record *
     struct log_line line = {.level = LOG_INFO, .at = x->at, .process = process, .pid = x->pid, .fields = f};
     struct ids ids;
     char words[WORDS_MAX];
-    line.message = messages[x->end];
+    line.message = slice_of(messages[x->end]);
     if (form == LOG_JSON_LINES) {
         add(&line, f, LOG_SLICE("method", x->method));
         add(&line, f, LOG_SLICE("path", x->path));
@@ -54,7 +54,7 @@ static void format_exchange(struct buf *out, enum log_form form, struct record *
     } else { /* "POST /github 200" reads better than three fields */
         snprintf(words, sizeof(words), "%.*s %.*s %d%s", SLICE_ARG(x->method), SLICE_ARG(x->path), x->status,
                  x->end == RECORDS_GONE ? " (client gone)" : "");
-        line.message = words;
+        line.message = slice_of(words);
     }
     add(&line, f, LOG_SLICE("reason", x->reason));
     add(&line, f, LOG_FLOAT("duration_ms", (double)x->duration.ns / 1e6));

@@ -77,22 +77,18 @@ size_t access_labels(void *cookie, struct host_labels *labels)
     return 3;
 }
 
-/* What scripts say in an error may hold what they know. */
-static void log_error(struct exchange *ex, struct slice words)
+/* To the log, and to the page that follows; of a stream that is broken off, none does. What scripts say may hold what
+ * they know. */
+static void tell_error(struct exchange *ex, struct slice words)
 {
     struct buf clean = {0};
     struct names n;
     name(ex, &n);
-    log_at(LOG_ERROR, "script error", n.script, n.request, n.trace_id,
-           LOG_SLICE("error", redact_text(ex->server->host.redact, words, &clean) ? buf_slice(&clean) : words));
-    buf_free(&clean);
-}
-
-/* For the page that follows; of a stream that is broken off, none does. */
-static void note(struct exchange *ex, struct slice words)
-{
+    words = redact_clean(ex->server->host.redact, words, &clean);
     if (ex->status == 0)
         dev_page_note(ex->server, words);
+    log_at(LOG_ERROR, "script error", n.script, n.request, n.trace_id, LOG_SLICE("error", words));
+    buf_free(&clean);
 }
 
 void access_script_error(struct exchange *ex, const struct script_error *e)
@@ -100,24 +96,25 @@ void access_script_error(struct exchange *ex, const struct script_error *e)
     if (e->raised_problem)
         return;
     counters_add(ex->server->counters, COUNTER_script_errors, 1);
-    note(ex, buf_slice(&e->log));
     if (e->memory)
         counters_add(ex->server->counters, COUNTER_script_memory, 1);
-    log_error(ex, buf_slice(&e->log));
+    tell_error(ex, buf_slice(&e->log));
 }
 
 void access_bad_reply(struct exchange *ex, const char *words)
 {
     counters_add(ex->server->counters, COUNTER_script_errors, 1);
-    note(ex, slice_of(words));
-    log_error(ex, slice_of(words));
+    tell_error(ex, slice_of(words));
 }
 
 void access_file_failed(struct exchange *ex, const char *words)
 {
+    struct buf clean = {0};
     struct names n;
     name(ex, &n);
-    log_at(LOG_ERROR, "file cannot be sent", n.script, n.request, n.trace_id, LOG_STR("error", words));
+    log_at(LOG_ERROR, "file cannot be sent", n.script, n.request, n.trace_id,
+           LOG_SLICE("error", redact_clean(ex->server->host.redact, slice_of(words), &clean)));
+    buf_free(&clean);
 }
 
 void access_timeout(struct exchange *ex)

@@ -1,5 +1,6 @@
 /*
- * access_record.c: see access_record.h. No body, no header but Host and User-Agent, and nothing of the query.
+ * access_record.c: see access_record.h. No body, no header but Host and User-Agent, and nothing of the query; and no
+ * value of env in what is left, whoever sent it there.
  */
 #include "server/access_record.h"
 #include "base/config.h"
@@ -47,12 +48,19 @@ static bool wanted(struct server *s, const struct exchange *ex, enum records_end
     return true;
 }
 
+/* The host as it routes; as it was sent where that holds a value of env, which need not be in lower case. */
+static struct slice host_of(const struct redact *r, const struct http_request *v, struct buf *clean)
+{
+    return redact_text(r, v->authority, clean) ? buf_slice(clean) : redact_clean(r, v->host, clean);
+}
+
 static void put_record(struct exchange *ex, enum records_end end, dur_t duration)
 {
     const struct http_request *v = &ex->view;
     const struct endpoint *e = exchange_endpoint(ex);
     struct server *s = ex->server;
-    struct buf path = {0};
+    const struct redact *redact = s->host.redact;
+    struct buf path = {0}, host = {0}, agent = {0}, subject = {0};
     struct records_exchange x = {
         .at = wall_now(),
         .duration = duration,
@@ -65,17 +73,20 @@ static void put_record(struct exchange *ex, enum records_end end, dur_t duration
         .end = end,
         .endpoint = e != NULL ? slice_of(e->name) : SLICE_NONE,
         .method = v->method,
-        .path = redact_text(s->host.redact, v->path, &path) ? buf_slice(&path) : v->path,
-        .host = v->host,
+        .path = redact_clean(redact, v->path, &path),
+        .host = host_of(redact, v, &host),
         .ip = v->ip,
-        .agent = http_request_header(v, SLICE("user-agent")),
+        .agent = redact_clean(redact, http_request_header(v, SLICE("user-agent")), &agent),
         .reason = ex->refused != REASON_none ? slice_of(policy_reason_name(ex->refused)) : SLICE_NONE,
         .auth_by = ex->auth.by,
-        .auth_subject = ex->auth.subject,
+        .auth_subject = redact_clean(redact, ex->auth.subject, &subject),
     };
     memcpy(x.trace, ex->trace.id, sizeof(x.trace));
     records_write_exchange(&s->host.records->writer, s->host.member, &x);
     buf_free(&path);
+    buf_free(&host);
+    buf_free(&agent);
+    buf_free(&subject);
 }
 
 void access_record_end(struct exchange *ex, dur_t duration)

@@ -105,6 +105,18 @@ static void add_request(const struct exchange *ex, struct buf *out)
     buf_addf(out, "%.*s %.*s, request %.*s", SLICE_ARG(ex->view.method), SLICE_ARG(ex->view.path), UUID_TEXT, id);
 }
 
+/* A terminal would obey what a stranger had sent: C0, DEL, and C1 in UTF-8. */
+static void hide_controls(struct buf *text)
+{
+    for (size_t i = 0; i < text->len; i++) {
+        unsigned char c = (unsigned char)text->at[i];
+        if ((c < ' ' && c != '\n' && c != '\t') || c == 0x7f)
+            text->at[i] = '?';
+        else if (c == 0xc2 && i + 1 < text->len && (unsigned char)text->at[i + 1] < 0xa0)
+            text->at[i] = text->at[i + 1] = '?';
+    }
+}
+
 static void make_text(const struct exchange *ex, int status, struct slice detail, struct slice notes, struct buf *out)
 {
     add_title(ex, status, out);
@@ -114,9 +126,7 @@ static void make_text(const struct exchange *ex, int status, struct slice detail
     buf_addf(out, "%.*s\n", SLICE_ARG(notes));
     add_request(ex, out);
     buf_add_text(out, "\n" LEAD "\n");
-    for (size_t i = 0; i < out->len; i++) /* a terminal would obey what a stranger had sent */
-        if (((unsigned char)out->at[i] < ' ' && out->at[i] != '\n' && out->at[i] != '\t') || out->at[i] == 0x7f)
-            out->at[i] = '?';
+    hide_controls(out);
 }
 
 static void make_html(const struct exchange *ex, int status, struct slice detail, struct slice notes, struct buf *out)

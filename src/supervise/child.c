@@ -221,7 +221,7 @@ static void log_death(const struct child *c, pid_t pid, int status, const struct
         fields[count++] = LOG_STR("script", r->progress.name);
     if (r->words[0] != '\0')
         fields[count++] = LOG_STR("words", r->words);
-    log_write(LOG_ERROR, text, fields, count);
+    log_write(LOG_ERROR, slice_of(text), fields, count);
 }
 
 static void tell_keeper(struct supervisor *s, const struct child *c, const struct progress_view *p)

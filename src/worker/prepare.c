@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/panic.h"
+#include "http/redact.h"
 #include <stdlib.h>
 
 #define SLICE_TIME DUR_MS(5) /* of one loop pass; one script is never divided */
@@ -57,10 +58,13 @@ void prepare_free(struct prepare **p)
 
 /* --- one script after the other ----------------------------------------------------------------------------------- */
 
+/* The keeper logs and keeps the words; they may quote what env gave. */
 static void note_broken(struct prepare *p, struct slice name, struct slice error)
 {
+    struct buf clean = {0};
     buf_add_string(&p->broken, name);
-    buf_add_string(&p->broken, error);
+    buf_add_string(&p->broken, redact_clean(p->host.redact, error, &clean));
+    buf_free(&clean);
 }
 
 /* The endpoint as it is live, with a hold, if it has that name (and, asked for one, that version); or NULL. */

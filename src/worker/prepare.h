@@ -17,10 +17,12 @@
 #include "shm/area.h"
 
 struct prepare;
+struct redact;
 
 struct prepare_host {
     struct loop *loop;
     struct load *load;
+    struct redact *redact; /* has learned what env gives to the scripts that load */
     struct area *area;
     uint32_t slot, incarnation;
     void (*tell)(void *cookie, const struct message *m); /* the keeper; nothing when it is away */

@@ -90,6 +90,7 @@ static int make_state(struct worker *w, struct error *err)
     const struct prepare_host prepare = {
         .loop = w->loop,
         .load = w->load,
+        .redact = w->redact,
         .area = w->area,
         .slot = w->heritage.slot,
         .incarnation = w->heritage.incarnation,

@@ -112,6 +112,47 @@ test('secrets of headers, query, body, env and log fields are nowhere in the log
     for (const secret of secrets) assert.ok(!all.includes(secret), secret);
 });
 
+test('values of env are nowhere, however many there are and whoever sends them; each line stays JSON', async (t) => {
+    const many = Array.from({ length: 300 }, (_, i) => `an-unnamed-value-of-env-no-${i}!`);
+    const secrets = [...many, '987654321', 'S3cret-of-a-Host', 'agent-of-a-t0ken', 'alice-the-subject'];
+    const dir = folder(t);
+    write(dir, { 'files/a': '' });
+    fs.symlinkSync('/etc/hostname', path.join(dir, 'files/987654321')); // leads out: it is not sent, and that is said
+    const server = await start(t, {
+        dir,
+        hooks: {
+            'hello.lua': 'return function() return "x" end',
+            'keyed.lua': 'return { verify = verify.api_key { header = "x-shop", keys = { ["alice-the-subject"] = "of the shop" } }, handle = function() return "in" end }',
+            'numbers.lua': `return function() log.info("numbers", { n = 98765432101, half = 0.5, t = { a = 987654321, deep = { { -9876543210.5, 7 } }, [env.API_KEY] = "b" },
+                    nul = "a\0b", [env.API_KEY] = 1 })
+                log.info("abc\0def")
+                return "x" end`,
+            'many.lua': `return function() for i = 0, 299 do log.info("one of many: " .. env["V" .. i], { v = env["V" .. i], t = { env["V" .. i] } }) end
+                error("all: " .. env.V0 .. env.V150 .. env.V299) end`,
+            'gone.lua': 'return function() return reply.file(env.API_KEY) end',
+        },
+        dotenv: [...many.map((v, i) => `V${i}=${v}`), 'API_KEY=987654321', 'HOST_TOKEN=S3cret-of-a-Host', 'AGENT_TOKEN=agent-of-a-t0ken', 'ALICE_SECRET=alice-the-subject'].join('\n'),
+        workers: 1, config: 'return { files = "files", log = { access = "all" } }',
+    });
+    for (const target of ['/numbers', '/many', '/gone']) await server.post(target);
+    await server.post('/keyed', '', { 'x-shop': 'of the shop' });
+    await server.post('/hello', '', { host: 'S3cret-of-a-Host.example.com:80', 'user-agent': 'x/1 agent-of-a-t0ken' });
+    const record = await server.said((r) => r.path === '/hello', 'the last record');
+    assert.deepEqual([record.host, record.user_agent], ['[redacted].example.com:80', 'x/1 [redacted]']);
+    assert.equal(server.records((r) => r.path === '/keyed')[0].auth_subject, '[redacted]');
+    const numbers = await server.said('numbers');
+    assert.deepEqual([numbers.n, numbers.half, numbers.nul, numbers['[redacted]']], ['[redacted]', 0.5, 'a\0b', 1]);
+    assert.deepEqual(numbers.t, { a: '[redacted]', deep: [['[redacted]', 7]], '[redacted]': 'b' });
+    await server.said('abc\0def');
+    await until(() => server.records('one of many: [redacted]').length === 300, 'a line for each');
+    assert.match((await server.said('script error')).error, /all: (\[redacted\]){3}/);
+    assert.match((await server.said('file cannot be sent')).error, /\[redacted\]/);
+    await server.stop();
+    assert.deepEqual(server.noise, []);
+    const all = server.log.map((r) => JSON.stringify(r).replaceAll(/"(time|[a-z]+_id)":"[^"]*"/g, '')).join('\n');
+    for (const secret of secrets) assert.ok(!all.toLowerCase().includes(secret.toLowerCase()), secret);
+});
+
 test('log.access: all, a fraction, sampled with the rest in a sum, off', async (t) => {
     const total = 2000;
     for (const [access, expected] of [['"all"', total], ['0.1', total / 10], ['"off"', 0], ['"sampled"', null]]) {

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import net from 'node:net';
+import path from 'node:path';
 import { test } from 'node:test';
-import { assertProblem, request, run, start, tool } from './helper.mjs';
+import { assertProblem, binary, childrenOf, environment, folder, request, run, start, tool, until, write } from './helper.mjs';
 
 const hooks = {
     'ok.lua': 'return function() return "ok" end',
@@ -60,6 +63,7 @@ test('Accept is read as it is meant: names in any case, weights of zero; no cont
     assert.equal(await type('text/html-not'), 'text/plain');
     assert.equal(await type(',;,'), 'text/plain');
     assert.match((await server.get('/a%1b%5b2Jb')).text, /GET \/a\?\[2Jb,/);
+    assert.match((await server.get('/a%c2%9b2Jb%c2%a0%c3%9b')).text, /GET \/a\?\?2Jb\u00a0\u00db,/);
 });
 
 test('who asks for JSON gets the problem, with the explanation as a member', async (t) => {
@@ -93,6 +97,60 @@ test('what broke a stream off is not told with the next answer, which may be ano
     const reply = await server.get('/raise');
     assert.match(reply.text, /raise\.lua:2:/);
     assert.doesNotMatch(reply.text, /only of the stream/);
+});
+
+test('no value of env is in it: what is on the screen is seen by others, too', async (t) => {
+    const secret = 't0ken-of-the-shop';
+    const server = await dev(t, {
+        hooks: { 'raise.lua': 'return function() error("no shop at " .. env.SHOP_TOKEN) end', 'reply.lua': 'return function() return nil, "no shop at " .. env.SHOP_TOKEN end',
+            'broken.lua': 'error("no shop at " .. env.SHOP_TOKEN)' },
+        dotenv: `SHOP_TOKEN=${secret}`,
+    });
+    for (const headers of [{}, browser, { accept: 'application/json' }])
+        for (const target of ['/raise', '/reply', '/broken']) {
+            const page = await server.get(target, headers);
+            assert.ok(page.status >= 500, page.text);
+            assert.match(page.text, /no shop at \[redacted\]/);
+            assert.ok(!page.text.includes(secret), page.text);
+        }
+});
+
+/** `serve --dev` with its log on a terminal: all that it shows, colours and all. */
+async function onTerminal(t, hooks) {
+    const dir = folder(t);
+    write(path.join(dir, 'hooks'), hooks);
+    const port = await new Promise((done) => { const s = net.createServer().listen(0, '127.0.0.1', () => { const { port: free } = s.address(); s.close(() => done(free)); }); });
+    const child = spawn('script', ['-qec', `exec ${binary} serve hooks --dev --listen 127.0.0.1:${port} --admin off`, '/dev/null'],
+        { cwd: dir, env: environment({ TERM: 'xterm' }), stdio: ['ignore', 'pipe', 'inherit'] });
+    let screen = '';
+    child.stdout.setEncoding('latin1').on('data', (text) => { screen += text; });
+    const ended = new Promise((done) => child.once('close', done));
+    t.after(async () => {
+        for (const pid of childrenOf(child.pid)) process.kill(pid, 'SIGTERM');
+        await ended;
+    });
+    await until(() => /serving/.test(screen), () => screen, 10000);
+    return { url: `http://127.0.0.1:${port}`, screen: () => screen, ended };
+}
+
+test('on a terminal each request is one readable line, an error the lines of its traceback, and nothing else moves the cursor', async (t) => {
+    const server = await onTerminal(t, { 'raise.lua': hooks['raise.lua'],
+        'says.lua': 'return function(req) log.warn("said " .. req.body, { plain = req.body, deep = { req.body } }) return "ok" end' });
+    await request(`${server.url}/says`, { method: 'POST', body: 'a\x1b[2J\r\n\u009b2J\x7f\u0085b', headers: { 'user-agent': 'me/1\x9b2J' } });
+    await request(`${server.url}/raise`);
+    await until(() => /GET \/raise 500/.test(server.screen()), server.screen);
+    const lines = server.screen().split('\r\n');
+    const said = lines.find((l) => l.includes('said a')), shown = 'a\\u001b[2J\\u000d\\n\\u009b2J\\u007f\\u0085b';
+    assert.match(said, /^[0-9T:.-]{23}Z \x1b\[33mwarn \x1b\[0m worker 0: said a/);
+    assert.ok(said.includes(`said ${shown}  at="hooks/says.lua:1"`), said);
+    assert.ok(said.includes(`deep=["${shown.replace('\\u000d', '\\r')}"]`), said);
+    assert.match(lines.find((l) => l.includes('POST /says')), /Z info \x1b\[0m worker 0: POST \/says 200 {2}duration_ms=[\d.]+ {2}bytes_in=\d+ {2}bytes_out=2 {2}endpoint="says".* {2}user_agent="me\/1[^"]*2J"/);
+    const failed = lines.findIndex((l) => /\x1b\[31merror\x1b\[0m worker 0: script error/.test(l));
+    assert.match(lines[failed], /error="hooks\/raise\.lua:2: attempt to index field 'a' \(a nil value\)$/);
+    assert.match(lines[failed + 1], /^ {4}stack traceback:$/);
+    assert.match(lines[failed + 2], /^ {6}hooks\/raise\.lua.* in function/);
+    const rest = server.screen().replaceAll(/\x1b\[\d*m/g, '').replaceAll('\r\n', '');
+    assert.doesNotMatch(rest, /[\x00-\x1f\x7f]|\xc2[\x80-\x9f]/);
 });
 
 test('without --dev nothing of it is there', async (t) => {

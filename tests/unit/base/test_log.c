@@ -59,13 +59,41 @@ static void on_a_terminal_no_byte_of_a_peer_is_a_control(void **state)
     close(ends[1]);
 }
 
+static void assert_no_control(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.at[i];
+        bool c1 = i > 0 && (unsigned char)text.at[i - 1] == 0xc2 && c < 0xa0;
+        if ((c < ' ' && i + 1 < text.len) || c == 0x7f || c1)
+            fail_msg("byte %02x in %.*s", c, SLICE_ARG(text));
+    }
+}
+
+/* Of our writer, which escapes what JSON demands and no more; and of a process that was taken over. */
+static void a_json_field_has_no_control_that_a_terminal_obeys(void **state)
+{
+    static const enum log_form forms[] = {LOG_JSON_LINES, LOG_PLAIN};
+    const struct log_field fields[] = {
+        LOG_JSON("ours", SLICE("[\"\x7f\xc2\x80-\xc2\x9b[2J\xc2\x9f|\xc2\xa0\xc3\xa9\\\\\"]")),
+        LOG_JSON("theirs", SLICE("\x1b\n\x9b[2J\xc2"))};
+    for (size_t i = 0; i < 2; i++) {
+        struct buf out = {0};
+        const struct log_line line = {
+            .level = LOG_INFO, .process = "test", .message = SLICE("m"), .fields = fields, .count = 2};
+        log_format(&out, forms[i], &line);
+        assert_no_control(buf_slice(&out));
+        assert_non_null(strstr(buf_text(&out), "[\"\\u007f\\u0080-\\u009b[2J\\u009f|\xc2\xa0\xc3\xa9\\\\\"]"));
+        buf_free(&out);
+    }
+}
+
 /* A traceback, say. A record of the log begins at the left edge, whatever is in a value. */
 static void on_a_terminal_a_value_of_several_lines_is_several_lines(void **state)
 {
     struct buf out = {0};
     const struct log_field field = LOG_STR("error", "a.lua:1: no\nstack traceback:\n\t[C]: in x\n2026\tno record");
     const struct log_line line = {
-        .level = LOG_ERROR, .process = "test", .message = "script\nerror", .fields = &field, .count = 1};
+        .level = LOG_ERROR, .process = "test", .message = SLICE("script\nerror"), .fields = &field, .count = 1};
     log_format(&out, LOG_COLOURED, &line);
     assert_non_null(strstr(buf_text(&out), "script\\nerror  error=\"a.lua:1: no\n"
                                            "    stack traceback:\n"
@@ -123,6 +151,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_bytes_make_one_line_of_valid_json),
         cmocka_unit_test(on_a_terminal_no_byte_of_a_peer_is_a_control),
+        cmocka_unit_test(a_json_field_has_no_control_that_a_terminal_obeys),
         cmocka_unit_test(on_a_terminal_a_value_of_several_lines_is_several_lines),
         cmocka_unit_test(an_unwritable_sink_counts_what_it_drops),
         cmocka_unit_test(sealed_files_read_back_and_unsealed_ones_are_refused),

@@ -117,6 +117,8 @@ static void a_log_line_does_not_end_a_request_nor_lie(void **state)
     has(logged("log.info('x', { f = print, t = { print } })"), "\"f\":\"function\"");
     has(logged("log.info('x', { a = 0/0, b = 1/0 })"), "\"b\":\"inf\"");
     has(logged("log.info('\\255\\0', { s = '\\255\\10' })"), "\xef\xbf\xbd");
+    has(logged("log.info('abc\\0def')"), "\"message\":\"abc\\u0000def\"");
+    has(logged("print('abc\\0', 'def')"), "\"message\":\"abc\\u0000\\u0009def\"");
     has(logged("log.info('x', { level = 'error', message = 'y', time = 1, ['a\\10b'] = 2 })"), "\"message_\":\"y\"");
     has(line, "\"a?b_\":2");
     has(logged("local t = {} for i = 1, 100 do t['f' .. i] = i end log.info('x', t)"), "\"fields_omitted\":68");

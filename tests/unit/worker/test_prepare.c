@@ -4,6 +4,7 @@
  */
 #include "base/fd.h"
 #include "base/log.h"
+#include "http/redact.h"
 #include "worker/prepare.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,10 +23,12 @@ struct world {
     struct script_host script_host;
     struct state *state;
     struct load *load;
+    struct redact *redact;
     struct prepare *prepare;
     unsigned told, lives;
     uint64_t told_generation;
     size_t told_broken;       /* bytes */
+    char told_words[512];     /* the same, as far as there is room */
     uint64_t owed_generation; /* comes when it is listened to */
     int owed;
 };
@@ -42,6 +45,8 @@ static void on_tell(void *cookie, const struct message *m)
     w->told++;
     w->told_generation = m->prepared.generation;
     w->told_broken = m->prepared.broken.len;
+    if (w->told_broken > 0 && w->told_broken < sizeof(w->told_words))
+        memcpy(w->told_words, m->prepared.broken.at, w->told_broken);
 }
 
 static void on_hear(void *cookie)
@@ -63,17 +68,22 @@ static int begin(void **state)
     static struct world world;
     struct world *w = &world;
     struct error err;
-    *w = (struct world){.loop = loop_new(), .owed = -1};
+    *w = (struct world){.loop = loop_new(), .redact = redact_new(), .owed = -1};
     log_open(STDERR_FILENO, LOG_OFF, "test", false);
     w->area = area_new(&w->area_fd, &err);
     config_defaults(&w->config);
-    w->script_host = (struct script_host){
-        .loop = w->loop, .progress = &w->area->worker[0].progress, .memory = 64 << 20, .sandbox = true, .jit = true};
+    w->script_host = (struct script_host){.loop = w->loop,
+                                          .progress = &w->area->worker[0].progress,
+                                          .redact = w->redact,
+                                          .memory = 64 << 20,
+                                          .sandbox = true,
+                                          .jit = true};
     w->state = state_new(&w->script_host, no_globals, &err);
     assert_non_null(w->state);
     w->load = load_new(w->state, &w->config, false);
     const struct prepare_host prepare = {.loop = w->loop,
                                          .load = w->load,
+                                         .redact = w->redact,
                                          .area = w->area,
                                          .incarnation = 3,
                                          .tell = on_tell,
@@ -91,6 +101,7 @@ static int end(void **state)
     prepare_free(&w->prepare);
     load_free(&w->load);
     state_free(&w->state);
+    redact_free(&w->redact);
     area_free(&w->area);
     fd_close(&w->area_fd);
     config_free(&w->config);
@@ -106,7 +117,8 @@ struct text {
 static int snapshot_of(uint64_t generation, const struct text *texts, size_t count)
 {
     struct snapshot_script scripts[8];
-    struct snapshot_env env = {.count = 0};
+    struct slice env_name = SLICE("API_TOKEN"), env_value = SLICE("t0p-s3cret");
+    struct snapshot_env env = {.names = &env_name, .values = &env_value, .count = 1};
     struct buf bytes = {0};
     struct error err;
     char files[8][32];
@@ -220,6 +232,25 @@ static void a_script_that_raises_here_is_told_and_served_as_before(void **state)
     assert_null(a->broken);
 }
 
+static bool told(const struct world *w, const char *words)
+{
+    return memmem(w->told_words, w->told_broken, words, strlen(words)) != NULL;
+}
+
+/* The keeper logs the words and keeps them, and it knows nothing of env. */
+static void what_env_gave_is_not_told_with_an_error(void **state)
+{
+    struct world *w = *state;
+    const struct text texts[] = {{"a", "error('no ' .. env.API_TOKEN .. '!')", 1},
+                                 {"b", "return { path = '/' .. env.API_TOKEN, handle = function() end }", 2},
+                                 {"c", "return { path = '/' .. env.API_TOKEN, handle = function() end }", 3}};
+    prepare_begin(w->prepare, 1, snapshot_of(1, texts, 3));
+    pass(w);
+    assert_true(told(w, "no [redacted]!"));
+    assert_true(told(w, "/[redacted]")); /* two scripts on one route */
+    assert_false(told(w, "t0p-s3cret"));
+}
+
 static void what_is_broken_in_the_inheritance_is_told_to_the_keeper_that_comes(void **state)
 {
     struct world *w = *state;
@@ -288,6 +319,7 @@ int main(void)
         PROMISE(what_did_not_change_is_kept),
         PROMISE(what_is_owed_is_prepared_before_the_request),
         PROMISE(a_script_that_raises_here_is_told_and_served_as_before),
+        PROMISE(what_env_gave_is_not_told_with_an_error),
         PROMISE(what_is_broken_in_the_inheritance_is_told_to_the_keeper_that_comes),
         PROMISE(a_script_that_never_loaded_takes_no_route_away),
         PROMISE(a_newer_prepare_replaces_a_half_done_one),
