@@ -27,7 +27,7 @@ test('kill -9 of a worker under load: replaced at once, no request on another wo
         const before = server.children('worker');
         kill(life === 0 ? victim : before[life]);
         const { took } = await successor(server, 'worker', before);
-        assert.ok(took < ms(100), `${took} ms`);
+        assert.ok(took < ms(200), `${took} ms`); // usual: 15
         await sleep(300);
         assert.equal(server.children('worker').length, 3);
     }
@@ -60,7 +60,7 @@ test('kill -9 of the keeper under load: no request fails, a new one reloads, las
         const before = server.children('keeper');
         kill(before[0]);
         const { took } = await successor(server, 'keeper', before);
-        assert.ok(took < ms(100), `${took} ms`);
+        assert.ok(took < ms(200), `${took} ms`); // usual: 15
         await until(() => request(`${server.admin}/healthz`).then((r) => r.status === 200, () => false), 'healthz again');
         assert.equal((await server.get('/a')).text, 'good');
     }

@@ -291,16 +291,18 @@ export async function certificate(dir, name = 'tls') {
  */
 export function load(url, { connections = 4, judge = (a) => a.status === 200, pause = 0, fresh = false, ...options } = {}) {
     const result = { answers: 0, failures: [], slowest: 0 };
-    let running = true;
+    let running = true, inARow = 0; // failures; so many mean that the test has failed, and its server is gone for good
     const one = async () => {
         const agent = fresh ? false : new http.Agent({ keepAlive: true, maxSockets: 1 });
         while (running) {
             const begun = process.hrtime.bigint();
             try {
                 const reply = await request(url, { agent, ...options });
+                inARow = 0;
                 if (!judge(reply)) result.failures.push(`${reply.status} ${reply.text.slice(0, 200)}`);
             } catch (error) {
                 result.failures.push(error.code ?? error.message);
+                running &&= ++inARow < 5000;
             }
             result.answers++;
             result.slowest = Math.max(result.slowest, Number(process.hrtime.bigint() - begun) / 1e6);
