@@ -110,14 +110,17 @@ test('a binary that speaks another form, or answers garbage, is refused by what 
 test('a binary one of whose processes does not come up is refused; the old ones serve on, and reload', async (t) => {
     const server = await startUpgradable(t, { hooks, config: good });
     const words = { config: /refused: not today$/, keeper: /the new keeper ended 3 times before it was ready/,
-        worker: /the new worker 0 ended 3 times before it was ready/, trial: /hello\.lua would no longer be served: .*could not be tried/ };
+        worker: /the new worker 0 ended 3 times before it was ready/, 'worker 1': /the new worker 1 ended 3 times before it was ready/,
+        serve: /the new supervisor cannot take over: exit status 2/, trial: /hello\.lua would no longer be served: .*could not be tried/ };
     for (const [role, why] of Object.entries(words)) {
         // It is the binary under test in every role but one.
         await replaceProgram(server.program, `#include <stdio.h>
             #include <string.h>
             #include <unistd.h>
             int main(int argc, char **argv) {
-                if (argc > 1 && strcmp(argv[1], "${role}") == 0) { fputs("crescent: not today\\n", stderr); return 2; }
+                char role[64];
+                snprintf(role, sizeof(role), "%s %s", argc > 1 ? argv[1] : "", argc > 2 ? argv[2] : "");
+                if (strncmp(role, "${role} ", strlen("${role}")) == 0) { fputs("crescent: not today\\n", stderr); return 2; }
                 execv(${JSON.stringify(binary)}, argv);
                 return 3;
             }`);
@@ -127,6 +130,48 @@ test('a binary one of whose processes does not come up is refused; the old ones 
     }
     replaceBinary(server.program, version('0.2.0'));
     assert.equal((await server.upgrade()).version, '0.2.0');
+});
+test('a keeper that dies again and again once it is ready is refused by its name, and soon', async (t) => {
+    const server = await startUpgradable(t, { hooks, config: good });
+    // It ends 300 ms after its start; the trial that it waits for takes longer.
+    await replaceProgram(server.program, `#include <string.h>
+        #include <sys/prctl.h>
+        #include <sys/time.h>
+        #include <unistd.h>
+        int main(int argc, char **argv) {
+            struct itimerval soon = { .it_value = { .tv_usec = 300000 } };
+            if (argc > 1 && strcmp(argv[1], "keeper") == 0) setitimer(ITIMER_REAL, &soon, NULL);
+            if (argc > 1 && strcmp(argv[1], "trial") == 0) sleep(5);
+            execv(${JSON.stringify(binary)}, argv);
+            return 3;
+        }`);
+    await refused(server, /the new keeper ended 3 times before (it was|the workers were) ready/);
+});
+test('a supervisor that cannot follow says why, and the next HUP tries again', async (t) => {
+    const server = await startUpgradable(t, { hooks, config: good });
+    const exe = () => fs.readlinkSync(`/proc/${server.pid}/exe`), first = exe();
+    const once = path.join(server.dir, 'once'), twice = path.join(server.dir, 'twice');
+    fs.copyFileSync(binary, path.join(server.dir, 'next'));
+    fs.writeFileSync(once, '');
+    // As a supervisor it fails the second time: the first rehearsal is before anything has begun, the second the last step.
+    await replaceProgram(server.program, `#include <stdio.h>
+        #include <string.h>
+        #include <unistd.h>
+        int main(int argc, char **argv) {
+            if (argc > 1 && strcmp(argv[1], "serve") == 0) {
+                if (unlink("${twice}") == 0) return 4;
+                rename("${once}", "${twice}");
+            }
+            execv("${server.dir}/next", argv);
+            return 3;
+        }`);
+    assert.equal((await server.upgrade()).message, 'upgrade: done', server.tail());
+    assert.match(server.records('the supervisor goes on as the old binary')[0].error, /cannot take over: exit status 4/);
+    assert.equal(exe(), `${first} (deleted)`);
+    assert.equal((await server.upgrade()).message, 'upgrade: done', server.tail());
+    assert.equal(exe(), path.join(server.dir, 'next'));
+    assert.equal(server.records('the supervisor goes on as the old binary').length, 1);
+    assert.equal((await server.get('/hello')).text, 'hello');
 });
 test('what is served now would not be served under the new configuration: refused, with the script and why', async (t) => {
     const all = (text = '', from = 'hooks') => `return { hooks = "${from}", listen = "127.0.0.1:0", admin = "127.0.0.1:0", workers = 2, drain = "2s", ${text} }`;
