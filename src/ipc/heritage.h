@@ -38,6 +38,12 @@ static inline bool heritage_owns(const struct heritage_socket *s, uint32_t worke
     return s->members >= workers ? s->member % workers == worker : s->member == worker % s->members;
 }
 
+/* Whether it is the first of its group, or alone: the sockets of a group stand together. */
+static inline bool heritage_first(const struct heritage_socket *s)
+{
+    return s->member == 0 || s->member == HERITAGE_SHARED;
+}
+
 struct heritage {
     enum heritage_kind kind;
     pid_t parent;         /* whose death is the child's; supervise/spawn fills it in */

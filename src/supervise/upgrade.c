@@ -158,7 +158,7 @@ static void go_on_with_room(struct supervisor *s, mono_t now)
         return;
     }
     if (next_number(s, &u->next->number, &err) == 0 &&
-        sockets_open(&u->next->sockets, &u->next->config, &s->now->sockets, &err) == 0)
+        sockets_open(&u->next->sockets, &u->next->config, &s->now->sockets, (dur_t){0}, &err) == 0)
         begin_roll(s, now);
     else
         refuse(s, err.text);
