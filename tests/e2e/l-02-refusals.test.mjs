@@ -48,6 +48,24 @@ test('a configuration that is broken in any way changes nothing', async (t) => {
     assert.equal((await server.upgrade()).message, 'upgrade: done');
 });
 
+test('an address that the server itself holds for another use is refused in words that say so', async (t) => {
+    const ports = [];
+    for (let i = 0; i < 2; i++) {
+        const free = net.createServer();
+        await new Promise((done) => free.listen(0, '127.0.0.1', done));
+        ports.push(free.address().port);
+        await new Promise((done) => free.close(done));
+    }
+    const [a, b] = ports;
+    const all = (listen, admin) => `return { hooks = "hooks", workers = 2, drain = "2s", listen = "${listen}", admin = "${admin}" }`;
+    const server = await startUpgradable(t, { hooks, bare: true, config: all(`127.0.0.1:${a}`, `127.0.0.1:${b}`) });
+    const held = (port) => `this server itself holds 127\\.0\\.0\\.1:${port}: that needs a restart`;
+    for (const [text, port] of [[all(`127.0.0.1:${b}`, `127.0.0.1:${a}`), b], [all(`0.0.0.0:${a}`, `127.0.0.1:${b}`), a]]) {
+        write(server.dir, { 'crescent.lua': text });
+        await refused(server, new RegExp(held(port)));
+    }
+});
+
 test('a file at its path that is no crescent, or cannot be started, changes nothing', async (t) => {
     const server = await startUpgradable(t, { hooks, config: good });
     const put = (text, mode = 0o755) => {
@@ -110,7 +128,7 @@ test('a binary that speaks another form, or answers garbage, is refused by what 
 test('a binary one of whose processes does not come up is refused; the old ones serve on, and reload', async (t) => {
     const server = await startUpgradable(t, { hooks, config: good });
     const words = { config: /refused: not today$/, keeper: /the new keeper ended 3 times before it was ready/,
-        worker: /the new worker 0 ended 3 times before it was ready/, 'worker 1': /the new worker 1 ended 3 times before it was ready/,
+        worker: /the new worker [01] ended 3 times before it was ready/, 'worker 1': /the new worker 1 ended 3 times before it was ready/,
         serve: /the new supervisor cannot take over: exit status 2/, trial: /hello\.lua would no longer be served: .*could not be tried/ };
     for (const [role, why] of Object.entries(words)) {
         // It is the binary under test in every role but one.
@@ -220,18 +238,25 @@ test('many refusals in a row: the scripts that are live stay so for every worker
 test('without a free descriptor it is refused in words, and goes once there are some', async (t) => {
     const server = await startUpgradable(t, { hooks, config: good });
     const limit = (n) => tool('prlimit', ['--pid', String(server.pid), `--nofile=${n}:`]);
-    const used = Math.max(...fs.readdirSync(`/proc/${server.pid}/fd`).map(Number)) + 1;
     const [soft] = (await tool('prlimit', ['--pid', String(server.pid), '--nofile', '--noheadings', '-o', 'SOFT'])).trim().split(/\s+/);
-    for (const spare of [0, 1, 2, 3, 4, 6, 8]) {
-        await limit(used + spare);
-        const record = await server.upgrade();
-        assert.match(record.message, /^upgrade: (refused: |done)/);
+    /** The limit below which so many numbers are free: there are gaps between those that are open. */
+    const leaving = (spare) => {
+        const open = new Set(fs.readdirSync(`/proc/${server.pid}/fd`).map(Number));
+        let n = 0;
+        for (let free = 0; free < spare || open.has(n); n++) free += !open.has(n);
+        return n;
+    };
+    const words = [];
+    for (const spare of [0, 1, 2, 3, 4, 6, 8, 12, 16, 24]) {
+        await limit(leaving(spare));
+        words.push((await server.upgrade()).message);
         await limit(soft);
         assert.equal((await server.get('/hello')).text, 'hello');
-        if (record.message === 'upgrade: done') continue;
-        assert.ok(spare < 8, record.message);
         await until(() => server.children('keeper').length === 1 && server.children('worker').length === 2, () => `all are there\n${server.tail()}`, 10000);
         await until(async () => (await request(`${server.admin}/readyz`)).status === 200, 'ready', 10000);
     }
+    assert.match(words[0], /refused: cannot open the binary .*: Too many open files$/, words.join('\n'));
+    assert.ok(words.filter((w) => w.endsWith('Too many open files')).length >= 3, words.join('\n'));
+    assert.ok(words.slice(0, 5).every((w) => w.startsWith('upgrade: refused: ')), words.join('\n'));
     assert.equal((await server.upgrade()).message, 'upgrade: done');
 });
