@@ -16,9 +16,10 @@
 #include <stdint.h>
 
 struct config_listen {
-    char *text; /* as given: "127.0.0.1:8080", "https://[::1]:8443", "unix:/run/x.sock" */
-    char *host; /* without brackets; NULL: a unix socket */
-    char *path; /* of a unix socket; absolute once finished */
+    char *text;    /* as given: "127.0.0.1:8080", "https://[::1]:8443", "unix:/run/x.sock" */
+    char *host;    /* without brackets; NULL: a unix socket */
+    char *path;    /* of a unix socket; absolute once finished */
+    char *numbers; /* the host's addresses, "127.0.0.1 ::1"; NULL: a name that was not looked up yet */
     uint16_t port;
     bool tls;
     bool inherited; /* handed over when the server was started: text is that of supervise/sockets_inherited */
@@ -99,6 +100,8 @@ enum config_role config_role_of(struct slice name);
 const char *config_role_name(enum config_role role);
 /* Takes `path` (absolute, malloc'ed) as the place of a unix socket; -1: longer than the kernel allows. */
 int config_listen_place(struct config_listen *l, char *path, struct error *err);
+/* Makes numbers of a host that is a name: asks DNS, and waits for it. -1: "cannot listen on x.example:80: ..." */
+int config_listen_look_up(struct config_listen *l, struct error *err);
 /* Whether both mean the same place; two of port 0 never do. */
 bool config_listen_same(const struct config_listen *a, const struct config_listen *b);
 /* One more listener, empty; valid until the next. */

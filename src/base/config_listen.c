@@ -1,9 +1,13 @@
 /*
- * config_listen.c: addresses to listen on: from their text, compared, in a configuration's text form. See config.h.
- * Owns: the strings of a config_listen. Runs in: any process. Fails: with words.
+ * config_listen.c: addresses to listen on: from their text, looked up, compared, in a configuration's text form. See
+ * config.h.
+ * Owns: the strings of a config_listen. Runs in: any process; looks up only in the config child. Fails: with words.
  */
 #include "base/config.h"
 #include "base/panic.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
 #include <stdlib.h>
 #include <sys/un.h>
 
@@ -12,6 +16,7 @@ void config_listen_free(struct config_listen *l)
     free(l->text);
     free(l->host);
     free(l->path);
+    free(l->numbers);
     *l = (struct config_listen){0};
 }
 
@@ -44,6 +49,18 @@ static const char *split_address(struct slice text, struct slice *host_out, stru
             return "expected host:port, [v6]:port or unix:path, with http:// or https:// before it";
     }
     return NULL;
+}
+
+/* A host that is one already, in the one spelling that the kernel's addresses have in words; else NULL. */
+static char *numeric(const char *host)
+{
+    unsigned char address[sizeof(struct in6_addr)];
+    char text[INET6_ADDRSTRLEN];
+    if (inet_pton(AF_INET, host, address) == 1)
+        return need_strdup(host);
+    if (inet_pton(AF_INET6, host, address) != 1)
+        return NULL;
+    return need_strdup(inet_ntop(AF_INET6, address, text, sizeof(text)));
 }
 
 static int parse_unix(const char *text, struct slice path, bool tls, struct config_listen *listen_out,
@@ -82,6 +99,29 @@ int config_parse_listen(const char *text, bool tls_default, struct config_listen
         return error_set(err, "\"%s\": expected a port 0-65535, got \"%.*s\"", text, SLICE_ARG(port));
     *listen_out = (struct config_listen){
         .text = need_strdup(text), .host = slice_dup(host), .port = (uint16_t)number, .tls = tls};
+    listen_out->numbers = numeric(listen_out->host);
+    return 0;
+}
+
+/* --- looked up --- */
+
+int config_listen_look_up(struct config_listen *l, struct error *err)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    struct addrinfo *found;
+    struct buf numbers = {0};
+    char host[NI_MAXHOST];
+    if (l->host == NULL || l->numbers != NULL)
+        return 0;
+    int code = getaddrinfo(l->host, NULL, &hints, &found);
+    if (code != 0)
+        return error_set(err, "cannot listen on %s: %s", l->text,
+                         code == EAI_SYSTEM ? strerror(errno) : gai_strerror(code));
+    for (struct addrinfo *i = found; i != NULL; i = i->ai_next)
+        if (getnameinfo(i->ai_addr, i->ai_addrlen, host, sizeof(host), NULL, 0, NI_NUMERICHOST) == 0)
+            buf_addf(&numbers, numbers.len > 0 ? " %s" : "%s", host);
+    freeaddrinfo(found);
+    l->numbers = buf_take(&numbers);
     return 0;
 }
 
@@ -145,20 +185,21 @@ bool config_listen_same(const struct config_listen *a, const struct config_liste
 
 /* --- the text form --- */
 
-/* Whether it speaks TLS, its text, and the whole path of a unix socket. */
+/* Whether it speaks TLS, its text, the numbers of its host, and the whole path of a unix socket. */
 void config_listen_write(const struct config_listen *l, struct buf *out)
 {
-    buf_addf(out, "%c%s\n%s", l->tls ? '1' : '0', l->text, l->path != NULL ? l->path : "");
+    buf_addf(out, "%c%s\n%s\n%s", l->tls ? '1' : '0', l->text, l->numbers != NULL ? l->numbers : "",
+             l->path != NULL ? l->path : "");
 }
 
 int config_listen_read(struct slice text, struct config_listen *listen_out, struct error *err)
 {
-    size_t end = slice_find(text, '\n');
+    struct slice path = text, first = SLICE_NONE, numbers = SLICE_NONE;
     *listen_out = (struct config_listen){0};
-    if (end == SIZE_MAX || end < 2 || (text.at[0] != '0' && text.at[0] != '1') || slice_find(text, '\0') != SIZE_MAX)
+    if (!slice_cut(&path, '\n', &first) || !slice_cut(&path, '\n', &numbers) || path.at == NULL || first.len < 2 ||
+        (text.at[0] != '0' && text.at[0] != '1') || slice_find(text, '\0') != SIZE_MAX)
         return error_set(err, "malformed address");
-    char *given = slice_dup((struct slice){text.at + 1, end - 1});
-    struct slice path = slice_from(text, end + 1);
+    char *given = slice_dup(slice_from(first, 1));
     bool tls = text.at[0] == '1';
     enum config_role role;
     int done = slice_starts(slice_of(given), SLICE("inherited:"))
@@ -169,6 +210,8 @@ int config_listen_read(struct slice text, struct config_listen *listen_out, stru
         done = error_set(err, "malformed address");
     else if (done == 0 && path.len > 0)
         done = config_listen_place(listen_out, slice_dup(path), err);
+    if (done == 0 && numbers.len > 0 && listen_out->numbers == NULL)
+        listen_out->numbers = slice_dup(numbers);
     if (done != 0)
         config_listen_free(listen_out);
     return done;

@@ -134,6 +134,15 @@ static int check_apart(const struct config *c, const struct config_listen *l, co
     return 0;
 }
 
+/* Here, in a process that may wait and be given up: the supervisor, which opens them, must not. */
+static int look_up_all(struct config *c, struct error *err)
+{
+    for (size_t i = 0; i < c->listen_count; i++)
+        if (config_listen_look_up(&c->listen[i], err) != 0)
+            return -1;
+    return config_listen_look_up(&c->admin, err) != 0 || config_listen_look_up(&c->health, err) != 0 ? -1 : 0;
+}
+
 int config_address_finish(struct config_draft *d, const struct options *o, struct error *err)
 {
     struct config *c = d->config;
@@ -160,5 +169,5 @@ int config_address_finish(struct config_draft *d, const struct options *o, struc
     if (c->admin.text != NULL && c->health.text != NULL && config_listen_same(&c->admin, &c->health))
         return error_set(err, "%s: \"%s\" is also where admin listens, which answers /healthz and /readyz too", health,
                          c->health.text);
-    return 0;
+    return look_up_all(c, err);
 }

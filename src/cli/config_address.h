@@ -10,7 +10,8 @@
 /*
  * From the draft's texts, and the sockets that were handed over (o->inherited), to the configuration's listen, admin
  * and health. A socket that was handed over to serve takes the place of the default address, not of one that is set;
- * one for admin or health is the only one there may be. The certificate must have been read.
+ * one for admin or health is the only one there may be. The certificate must have been read. Names of hosts are looked
+ * up: it may wait for DNS.
  */
 int config_address_finish(struct config_draft *d, const struct options *o, struct error *err);
 

@@ -9,11 +9,13 @@
 #include "base/panic.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
-#define HERITAGE_MAGIC 0x32746968u /* "hit2" */
+#define HERITAGE_MAGIC 0x33746968u /* "hit3" */
 #define SOCKETS_MAX 65536
 
 uint32_t heritage_version(void)
@@ -30,6 +32,7 @@ void heritage_write(const struct heritage *h, struct buf *out)
 {
     buf_add_u32(out, HERITAGE_MAGIC);
     buf_add_u32(out, (uint32_t)h->kind);
+    buf_add_u32(out, (uint32_t)h->parent);
     buf_add_u32(out, h->slot);
     buf_add_u32(out, h->member);
     buf_add_u32(out, h->incarnation);
@@ -89,6 +92,7 @@ static int parse(struct slice bytes, struct heritage *h)
     uint32_t kind = buf_take_u32(&bytes, &bad);
 
     h->kind = (enum heritage_kind)kind;
+    h->parent = (pid_t)buf_take_u32(&bytes, &bad);
     h->slot = buf_take_u32(&bytes, &bad);
     h->member = buf_take_u32(&bytes, &bad);
     h->incarnation = buf_take_u32(&bytes, &bad);
@@ -112,6 +116,15 @@ static void name_process(enum heritage_kind kind)
     prctl(PR_SET_NAME, names[kind]);
 }
 
+static int end_with(pid_t parent, struct error *err)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+        return error_errno(err, "death signal");
+    if (getppid() != parent) /* it died before the line above */
+        return error_set(err, "whoever started this process has gone");
+    return 0;
+}
+
 int heritage_read(struct heritage *h_out, struct error *err)
 {
     int fd = HERITAGE_FD;
@@ -129,6 +142,10 @@ int heritage_read(struct heritage *h_out, struct error *err)
         return error_set(err, "this command is run by crescent itself (descriptor %d is not its own)", fd);
     }
     fd_close(&fd);
+    if (end_with(h_out->parent, err) != 0) {
+        heritage_free(h_out);
+        return -1;
+    }
     name_process(h_out->kind);
     return 0;
 }

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include <stdint.h>
+#include <sys/types.h>
 
 enum heritage_kind { HERITAGE_KEEPER, HERITAGE_WORKER, HERITAGE_TRIAL, HERITAGE_CONFIG };
 
@@ -37,8 +38,15 @@ static inline bool heritage_owns(const struct heritage_socket *s, uint32_t worke
     return s->members >= workers ? s->member % workers == worker : s->member == worker % s->members;
 }
 
+/* Whether it is the first of its group, or alone: the sockets of a group stand together. */
+static inline bool heritage_first(const struct heritage_socket *s)
+{
+    return s->member == 0 || s->member == HERITAGE_SHARED;
+}
+
 struct heritage {
     enum heritage_kind kind;
+    pid_t parent;         /* whose death is the child's; supervise/spawn fills it in */
     uint32_t slot;        /* worker: its place in shared memory */
     uint32_t member;      /* worker: its number; the listening sockets of that member are its own, if there are */
     uint32_t incarnation; /* its place's how-manieth life */
@@ -57,7 +65,10 @@ struct heritage {
 /* Of the bytes' form: only a binary with the same one can be started with them. */
 uint32_t heritage_version(void);
 void heritage_write(const struct heritage *h, struct buf *out);
-/* Reads descriptor 3 and closes it; marks the descriptors it names close-on-exec. 0 or -1 with words. */
+/*
+ * Reads descriptor 3 and closes it; marks the descriptors it names close-on-exec; and has this process end with its
+ * parent, which must be there still: an exec forgets that order where the binary has capabilities. 0 or -1 with words.
+ */
 int heritage_read(struct heritage *h_out, struct error *err);
 void heritage_free(struct heritage *h);
 

@@ -18,7 +18,7 @@ struct server_drain {
      * the whole server stops: who has knocked is let in first, and idle connections are closed.
      */
     bool replaced;
-    struct slice gone; /* replaced: the listeners (u32 each) that nobody else has: who has knocked there is let in */
+    struct slice gone; /* replaced: as in listener_leave: nobody else has those, who has knocked there is let in */
 };
 
 /* Calls drained when no connection is left or the deadline has passed. A second call may turn a replacement into a

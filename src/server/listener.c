@@ -131,14 +131,17 @@ void listener_open(struct server *s)
 {
     const struct heritage *h = s->host.heritage;
     const struct config *config = s->host.config;
+    uint32_t group = 0;
     s->listeners = need_zero(h->socket_count + 1, sizeof(*s->listeners));
     for (size_t i = 0; i < h->socket_count; i++) {
         const struct heritage_socket *from = &h->sockets[i];
+        group = heritage_first(from) ? (uint32_t)i : group;
         if (from->listener >= config->listen_count)
             continue; /* the admin listener's */
         struct listener *l = &s->listeners[s->listener_count++];
         l->server = s;
         l->from = *from;
+        l->group = group;
         l->own = l->on = heritage_owns(from, s->host.member, config->workers);
         l->accept = config->listen[from->listener].tls ? &s->secure : &s->plain;
         l->sock = h2o_evloop_socket_create(loop_evloop(s->host.loop), from->fd, H2O_SOCKET_FLAG_DONT_READ);
@@ -170,7 +173,7 @@ static void close_one(struct listener *l)
 static bool is_gone(const struct listener *l, struct slice gone)
 {
     while (gone.len >= 4)
-        if (buf_take_u32(&gone, &(bool){false}) == l->from.listener)
+        if (buf_take_u32(&gone, &(bool){false}) == l->group)
             return true;
     return false;
 }

@@ -21,8 +21,8 @@ void listener_start(struct server *s);
  */
 void listener_last_call(struct server *s);
 void listener_close(struct server *s);
-/* Replaced: lets go of all sockets but those of the listeners in gone (u32 each): there it goes on as in the last call.
- */
+/* Replaced: lets go of all sockets but those of the groups in gone (u32 each: the index of its first socket in the
+ * heritage): there it goes on as in the last call. */
 void listener_leave(struct server *s, struct slice gone);
 /* The members of another worker: accept there too, or no more. */
 void listener_adopt(struct server *s, uint32_t member, bool on);

@@ -20,6 +20,7 @@ struct listener {
     h2o_socket_t *sock;
     h2o_accept_ctx_t *accept;
     struct heritage_socket from; /* its descriptor is sock's */
+    uint32_t group;              /* the index of its group's first in the heritage */
     bool own;                    /* one that this worker shall accept from, be it shared */
     bool on;                     /* shall accept */
 };

@@ -23,12 +23,18 @@ int binary_running(struct error *err)
     return fd >= 0 ? fd : error_errno(err, "cannot open the running binary (/proc/self/exe)");
 }
 
-static bool is_running(const char *path)
+static bool is_running(const struct stat *file)
 {
-    struct stat there, running;
+    struct stat running;
 
-    return stat(path, &there) == 0 && stat("/proc/self/exe", &running) == 0 && there.st_dev == running.st_dev &&
-           there.st_ino == running.st_ino;
+    return stat("/proc/self/exe", &running) == 0 && file->st_dev == running.st_dev && file->st_ino == running.st_ino;
+}
+
+bool binary_runs(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && is_running(&st);
 }
 
 /* The path that exec was given, made absolute; NULL where that is not where the binary stands. malloc'ed. */
@@ -37,13 +43,14 @@ static char *called_path(void)
     const char *called = (const char *)getauxval(AT_EXECFN);
     char *here = getcwd(NULL, 0), *found = NULL;
     struct buf path = {0};
+    struct stat st;
 
     if (called != NULL && (called[0] == '/' || here != NULL)) {
         if (called[0] != '/')
             buf_addf(&path, "%s/", here);
         buf_add_text(&path, called);
         /* started by a descriptor, it is called /dev/fd/N, which is another file tomorrow */
-        if (is_running(buf_text(&path)) && strncmp(buf_text(&path), "/dev/", 5) != 0 &&
+        if (stat(buf_text(&path), &st) == 0 && is_running(&st) && strncmp(buf_text(&path), "/dev/", 5) != 0 &&
             strncmp(buf_text(&path), "/proc/", 6) != 0)
             found = buf_take(&path);
     }
@@ -81,11 +88,4 @@ int binary_open(const char *path, struct error *err)
         return error_set(err, "the binary %s: not an executable file", path);
     }
     return fd;
-}
-
-bool binary_same(int one, int other)
-{
-    struct stat a, b;
-
-    return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }

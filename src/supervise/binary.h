@@ -21,7 +21,7 @@ char *binary_path(void);
 /* The one that stands there now: a regular file that may be executed. -1 with words. */
 int binary_open(const char *path, struct error *err);
 
-/* Whether two descriptors are of one file. */
-bool binary_same(int one, int other);
+/* Whether this program runs from the file of that descriptor. */
+bool binary_runs(int fd);
 
 #endif

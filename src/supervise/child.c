@@ -31,8 +31,7 @@ void child_init(struct child *c, enum heritage_kind kind, struct edition *e, uin
                         .start_at = {0},
                         .silent_since = MONO_NEVER,
                         .died = MONO_NEVER,
-                        .leave_by = MONO_NEVER,
-                        .orphaned = kind == HERITAGE_WORKER};
+                        .leave_by = MONO_NEVER};
     if (kind == HERITAGE_KEEPER)
         snprintf(c->name, sizeof(c->name), "keeper");
     else
@@ -131,6 +130,8 @@ void child_start(struct supervisor *s, struct child *c, mono_t now)
     c->stretch = (struct watchdog_stretch){0};
     c->queue = (struct watchdog_queue){0};
     c->pulse = (struct watchdog_pulse){.at = now};
+    if (is_worker(c))
+        members_orphan(s, c, true); /* until it is ready: those who are may have begun before it */
     if (try_start(s, c, &err) != 0) {
         log_at(LOG_ERROR, err.text, LOG_STR("process", c->name));
         plan_next(c, now);

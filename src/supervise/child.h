@@ -17,7 +17,7 @@ void child_start(struct supervisor *s, struct child *c, mono_t now);
 void child_send(struct child *c, const struct message *m);
 /*
  * It shall leave, and its place is free when it has: finishes what is under way within that time, and is killed a
- * little later. gone: bytes of the listeners (u32 each, by its own configuration) that nobody else serves.
+ * little later. gone: bytes of the groups (sockets_gone) that nobody else serves.
  */
 void child_leave(struct supervisor *s, struct child *c, dur_t within, struct slice gone);
 /* It shall leave without finishing anything: what it would still say is not heard. */

@@ -35,7 +35,7 @@ static bool on_ready(struct supervisor *s, struct child *c, const struct message
 {
     if (m->ready.incarnation != c->incarnation || c->ready)
         return false;
-    c->ready = true;
+    c->ready = c->served = true;
     tell_back(c);
     if (c->kind != HERITAGE_WORKER || s->state >= SUPERVISOR_DRAINING || c->edition == NULL)
         return true;

@@ -32,6 +32,7 @@ struct opening {
     const struct config_listen *listen;
     uint32_t listener; /* as in heritage_socket */
     uint32_t members;  /* 0: not a group */
+    dur_t patience;
     struct error *err;
 };
 
@@ -74,8 +75,9 @@ static struct heritage_socket *sockets_of(const struct sockets *s, const struct 
 
 /* --- an address that stays --- */
 
-/* Its spelling, by which it is known again: without scheme, in small letters. */
-static char *address_of(const struct config_listen *l)
+/* By which it is known again: a path; an address in numbers and its port; where the kernel chooses the port, the host's
+ * name, too. number: of its host, or NONE. */
+static char *address_of(const struct config_listen *l, struct slice number)
 {
     struct buf text = {0};
 
@@ -83,10 +85,10 @@ static char *address_of(const struct config_listen *l)
         buf_add_text(&text, l->text);
     else if (l->path != NULL)
         buf_addf(&text, "unix:%s", l->path);
+    else if (l->port != 0)
+        buf_addf(&text, "%.*s:%u", SLICE_ARG(number), (unsigned)l->port);
     else
-        buf_addf(&text, "%s:%u", l->host, (unsigned)l->port);
-    for (size_t i = 0; l->path == NULL && !l->inherited && i < text.len; i++)
-        text.at[i] = (char)tolower((unsigned char)text.at[i]);
+        buf_addf(&text, "%.*s:0 of %s", SLICE_ARG(number), l->host);
     return buf_take(&text);
 }
 
@@ -104,6 +106,15 @@ static const struct sockets_place *known(const struct opening *o, const char *ad
             return place;
     }
     return NULL;
+}
+
+/* Whether its path, if it has one, still leads to it: as long as the socket is open, its inode is nobody else's. */
+static bool is_there(const struct sockets_place *place)
+{
+    uint64_t device, inode;
+
+    return place->path == NULL ||
+           (sockets_file(place->path, &device, &inode) && device == place->device && inode == place->inode);
 }
 
 static int reuse(struct opening *o, struct sockets_place *place, const struct sockets_place *old)
@@ -127,12 +138,33 @@ static int reuse(struct opening *o, struct sockets_place *place, const struct so
 
 /* --- a new address --- */
 
+/* Why it is taken, in words, where we hold it ourselves: what a bind answers names nobody. */
+static int taken(struct opening *o, const struct sockets_target *t)
+{
+    struct buf who = {0};
+
+    if (sockets_overlap(o->s, t, &who))
+        error_set(o->err, "cannot listen on %s: this configuration listens on %s already", o->listen->text,
+                  buf_text(&who));
+    else if (o->have != NULL && sockets_overlap(o->have, t, &who))
+        error_set(o->err, "cannot listen on %s: this server itself holds %s: that needs a restart", o->listen->text,
+                  buf_text(&who));
+    else
+        error_set(o->err, "cannot listen on %s: %s", o->listen->text, strerror(EADDRINUSE));
+    buf_free(&who);
+    return -1;
+}
+
 static int open_unix(struct opening *o, struct sockets_place *place)
 {
     struct heritage_socket one = {.listener = o->listener, .member = HERITAGE_SHARED, .members = 1};
     unsigned mode = o->listener == HERITAGE_ADMIN ? MODE_ADMIN : MODE_SERVER;
 
-    if (sockets_bind_unix(o->listen->path, mode, &one.fd, o->err) != 0)
+    for (size_t i = 0; o->have != NULL && i < o->have->place_count; i++)
+        if (strcmp(o->have->places[i].address, place->address) == 0 && is_there(&o->have->places[i]))
+            return error_set(o->err, "cannot listen on unix:%s: this server itself holds it: that needs a restart",
+                             o->listen->path);
+    if (sockets_bind_unix(o->listen->path, mode, o->patience, &one.fd, o->err) != 0)
         return error_prefix(o->err, "cannot listen on unix:%s", o->listen->path);
     sockets_add(o->s, place, one);
     if (sockets_file(o->listen->path, &place->device, &place->inode))
@@ -140,12 +172,13 @@ static int open_unix(struct opening *o, struct sockets_place *place)
     return 0;
 }
 
-/* At one resolved address: the group, or the one socket. 0, or -1 with errno. */
+/* The group, or the one socket. 0, or -1 with errno and words. */
 static int open_target(struct opening *o, struct sockets_place *place, struct sockets_target *t)
 {
     int *fds = need_zero(o->members + 1, sizeof(*fds));
     size_t count = 0;
-    int done = o->members > 0 ? sockets_bind_group(t, o->members, fds, &count) : sockets_bind_one(t, &fds[0]);
+    int done = o->members > 0 ? sockets_bind_group(t, o->members, o->patience, fds, &count)
+                              : sockets_bind_one(t, o->patience, &fds[0]);
     int kept = errno;
 
     if (o->members == 0 && done == 0)
@@ -157,53 +190,12 @@ static int open_target(struct opening *o, struct sockets_place *place, struct so
                                              .member = o->members > 0 ? (uint32_t)i : HERITAGE_SHARED,
                                              .members = o->members > 0 ? o->members : 1});
     free(fds);
+    if (done != 0 && kept == EADDRINUSE)
+        taken(o, t);
+    else if (done != 0)
+        error_set(o->err, "cannot listen on %s: %s", o->listen->text, strerror(kept));
     errno = kept;
     return done;
-}
-
-static int resolve(const struct config_listen *l, struct addrinfo **found_out, struct error *err)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    char port[8];
-    int code;
-
-    snprintf(port, sizeof(port), "%u", (unsigned)l->port);
-    code = getaddrinfo(l->host, port, &hints, found_out);
-    if (code == 0)
-        return 0;
-    return error_set(err, "cannot listen on %s: %s", l->text,
-                     code == EAI_SYSTEM ? strerror(errno) : gai_strerror(code));
-}
-
-/*
- * Every address that the name has. Where it has several, one that this machine lacks (::1 of localhost without IPv6) is
- * passed over.
- */
-static int open_tcp(struct opening *o, struct sockets_place *place)
-{
-    struct addrinfo *found;
-    in_port_t port = 0;
-    bool any = false;
-
-    if (resolve(o->listen, &found, o->err) != 0)
-        return -1;
-    for (struct addrinfo *i = found; i != NULL; i = i->ai_next) {
-        struct sockets_target t = {.len = i->ai_addrlen};
-
-        memcpy(&t.at, i->ai_addr, i->ai_addrlen);
-        if (o->listen->port == 0)
-            sockets_target_set_port(&t, port);
-        if (open_target(o, place, &t) == 0) {
-            port = sockets_target_port(&t);
-            any = true;
-        } else if ((errno != EADDRNOTAVAIL && errno != EAFNOSUPPORT) || (i->ai_next == NULL && !any)) {
-            error_errno(o->err, "cannot listen on %s", o->listen->text);
-            freeaddrinfo(found);
-            return -1;
-        }
-    }
-    freeaddrinfo(found);
-    return 0;
 }
 
 /* --- what was bound, in words --- */
@@ -245,40 +237,86 @@ static void add_url(struct buf *urls, int fd, bool tls)
     buf_free(&address);
 }
 
-/* One for each address of the place: for each group, its first member. */
-static void add_urls(const struct sockets *s, const struct sockets_place *place, bool tls, struct buf *urls)
+/* The keeper has one that stands for all. */
+static void add_place_url(const struct sockets *s, const struct sockets_place *place, bool tls, struct buf *urls)
 {
-    const struct heritage_socket *all = sockets_of(s, place);
-
-    for (size_t i = 0; i < place->count && (i == 0 || !place->keeper); i++) {
-        if (all[i].member != 0 && all[i].member != HERITAGE_SHARED)
-            continue;
-        if (urls->len > 1)
-            buf_add_char(urls, ',');
-        add_url(urls, all[i].fd, tls);
-    }
+    if (place->keeper && urls->len > 0)
+        return;
+    if (urls->len > 1)
+        buf_add_char(urls, ',');
+    add_url(urls, sockets_of(s, place)->fd, tls);
 }
 
 /* --- all of it --- */
 
-static int open_listener(struct opening *o, struct buf *urls)
+/* One address; number, t: of TCP, where it was not handed over; else NONE, NULL. 0, or -1 with words; errno then tells
+ * what became of a bind. */
+static int open_place(struct opening *o, struct slice number, struct sockets_target *t, struct buf *urls)
 {
-    char *address = address_of(o->listen);
+    char *address = address_of(o->listen, number);
     const struct sockets_place *old = known(o, address);
     struct sockets_place *place = sockets_add_place(o->s);
     int done;
 
+    errno = 0;
     place->address = address;
     place->keeper = for_keeper(o->listener);
-    if (old != NULL)
+    if (old != NULL && is_there(old))
         done = reuse(o, place, old);
     else if (o->listen->inherited)
         done = error_set(o->err, "cannot listen on %s: it was not handed over", o->listen->text);
     else
-        done = o->listen->path != NULL ? open_unix(o, place) : open_tcp(o, place);
+        done = t == NULL ? open_unix(o, place) : open_target(o, place, t);
     if (done == 0)
-        add_urls(o->s, place, !place->keeper && o->listen->tls, urls);
+        add_place_url(o->s, place, !place->keeper && o->listen->tls, urls);
     return done;
+}
+
+/* The last place, which came to nothing. */
+static void pass_over(struct sockets *s)
+{
+    free(s->places[--s->place_count].address);
+}
+
+static in_port_t port_of_last(const struct sockets *s)
+{
+    struct sockets_target t = {.len = sizeof(t.at)};
+
+    if (getsockname(sockets_of(s, &s->places[s->place_count - 1])->fd, (struct sockaddr *)&t.at, &t.len) != 0)
+        return 0;
+    return sockets_target_port(&t);
+}
+
+/*
+ * Every address that the name has. Where it has several, one that this machine lacks (::1 of localhost without IPv6) is
+ * passed over. Where the kernel chooses the port, the others get that of the first.
+ */
+static int open_tcp(struct opening *o, struct buf *urls)
+{
+    struct slice rest = slice_of(o->listen->numbers), one;
+    in_port_t port = htons(o->listen->port);
+    bool any = false;
+
+    while (slice_cut(&rest, ' ', &one)) {
+        struct sockets_target t;
+
+        if (sockets_target_read(one, port, &t) != 0)
+            return error_set(o->err, "cannot listen on %s: \"%.*s\" is no address", o->listen->text, SLICE_ARG(one));
+        if (open_place(o, one, &t, urls) == 0) {
+            port = port_of_last(o->s);
+            any = true;
+        } else if ((errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT) && (any || rest.at != NULL)) {
+            pass_over(o->s);
+        } else {
+            return -1;
+        }
+    }
+    return any ? 0 : error_set(o->err, "cannot listen on %s: it has no address", o->listen->text);
+}
+
+static int open_listener(struct opening *o, struct buf *urls)
+{
+    return o->listen->inherited || o->listen->path != NULL ? open_place(o, SLICE_NONE, NULL, urls) : open_tcp(o, urls);
 }
 
 static int open_keepers(struct opening *o, uint32_t listener, const struct config_listen *listen, struct buf *urls)
@@ -291,9 +329,10 @@ static int open_keepers(struct opening *o, uint32_t listener, const struct confi
     return 0;
 }
 
-int sockets_open(struct sockets *s, const struct config *config, const struct sockets *have, struct error *err)
+int sockets_open(struct sockets *s, const struct config *config, const struct sockets *have, dur_t patience,
+                 struct error *err)
 {
-    struct opening o = {.s = s, .have = have, .members = config->workers, .err = err};
+    struct opening o = {.s = s, .have = have, .members = config->workers, .patience = patience, .err = err};
     int done = 0;
 
     buf_add_char(&s->listen_urls, '[');
@@ -327,13 +366,9 @@ static bool kept(const struct sockets *keep, const struct sockets_place *place)
     return false;
 }
 
-/* As long as the socket is open, its inode is nobody else's: the same number is the same file. */
 static void remove_file(struct sockets_place *place)
 {
-    uint64_t device, inode;
-
-    if (place->path != NULL && sockets_file(place->path, &device, &inode) && device == place->device &&
-        inode == place->inode)
+    if (place->path != NULL && is_there(place))
         unlink(place->path);
     free(place->path);
     place->path = NULL;
@@ -363,8 +398,8 @@ static void let_go(struct sockets *s)
 void sockets_gone(const struct sockets *s, const struct sockets *keep, struct buf *out)
 {
     for (size_t i = 0; i < s->worker_count; i++)
-        if ((i == 0 || s->worker[i].listener != s->worker[i - 1].listener) && !stays(keep, &s->worker[i]))
-            buf_add_u32(out, s->worker[i].listener);
+        if (heritage_first(&s->worker[i]) && !stays(keep, &s->worker[i]))
+            buf_add_u32(out, (uint32_t)i);
 }
 
 void sockets_shut(struct sockets *s, const struct sockets *keep)

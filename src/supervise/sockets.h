@@ -10,14 +10,18 @@
 
 #include "base/buf.h"
 #include "base/config.h"
+#include "base/time.h"
 #include "ipc/heritage.h"
+
+/* For a start: the children of a server that was killed hold its sockets until they have ended. */
+#define SOCKETS_PATIENCE DUR_MS(500)
 
 struct sockets_place;
 
 struct sockets {                    /* born as {0} */
     struct heritage_socket *worker; /* what workers accept from: the groups' members, shared ones */
     size_t worker_count, worker_room;
-    struct heritage_socket *keeper; /* of admin and health: one each, or several where a name has several addresses */
+    struct heritage_socket *keeper; /* of admin and health: one for each address */
     size_t keeper_count, keeper_room;
     struct sockets_place *places; /* the addresses that these are of */
     size_t place_count, place_room;
@@ -38,10 +42,12 @@ void sockets_inherited(const struct sockets *s, struct buf *out);
 /*
  * Opens all of config's listeners into the empty set s, or none: 0, or -1 and "cannot listen on 127.0.0.1:8080: Address
  * already in use". have (may be NULL): the set of the configuration that serves now. An address that stands in both
- * (the same spelling of host and port, also port 0; the same path) gets duplicates of its sockets, as many members as
- * were opened first; others are bound. have stays as it is, whatever happens, and is closed by itself.
+ * (in numbers, the same port; port 0, for the same spelling of the host; a path that still leads to the socket) gets
+ * duplicates of its sockets, as many members as were opened first; others are bound. have stays as it is, whatever
+ * happens, and is closed by itself. patience: how long what is taken is waited for; without any it waits for nothing.
  */
-int sockets_open(struct sockets *s, const struct config *config, const struct sockets *have, struct error *err);
+int sockets_open(struct sockets *s, const struct config *config, const struct sockets *have, dur_t patience,
+                 struct error *err);
 /*
  * From now on nobody who knocks at the workers' sockets gets in: whoever is in is in the queues, or gets there within a
  * round trip, and no more come. So the last to close can take up all of them, and nobody who got in is reset. At TCP
@@ -51,7 +57,7 @@ int sockets_open(struct sockets *s, const struct config *config, const struct so
  * stays as it is, and the others are still held. The keeper's stay as they are.
  */
 void sockets_shut(struct sockets *s, const struct sockets *keep);
-/* Appends the workers' listeners (u32 each, as in heritage_socket) whose sockets the set `keep` has not. */
+/* Appends the workers' groups whose sockets the set `keep` has not: u32 each, the index of the first in a heritage. */
 void sockets_gone(const struct sockets *s, const struct sockets *keep, struct buf *out);
 /*
  * Closes the set, leaves it empty. The files of its unix sockets are removed, but those that `keep` (may be NULL) has

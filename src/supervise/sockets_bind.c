@@ -9,7 +9,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -17,10 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BACKLOG 4096            /* the kernel lowers it to net.core.somaxconn */
-#define PATIENCE DUR_MS(500)    /* the children of a server that was killed hold its sockets until they have ended */
-#define NAP_NS 10000000         /* between two tries */
-#define FOLDER_LOCK DUR_MS(500) /* whoever holds it longer is none of us */
+#define BACKLOG 4096    /* the kernel lowers it to net.core.somaxconn */
+#define NAP_NS 10000000 /* between two tries */
 
 static void nap(void)
 {
@@ -29,12 +29,24 @@ static void nap(void)
 
 /* --- TCP --- */
 
-void sockets_target_set_port(struct sockets_target *t, in_port_t port)
+int sockets_target_read(struct slice number, in_port_t port, struct sockets_target *t_out)
 {
-    if (t->at.ss_family == AF_INET6)
-        ((struct sockaddr_in6 *)&t->at)->sin6_port = port;
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST}; /* it asks nobody */
+    char *text = slice_dup(number);
+    struct addrinfo *found;
+    int code = getaddrinfo(text, NULL, &hints, &found);
+
+    free(text);
+    if (code != 0)
+        return -1;
+    *t_out = (struct sockets_target){.len = found->ai_addrlen};
+    memcpy(&t_out->at, found->ai_addr, found->ai_addrlen);
+    freeaddrinfo(found);
+    if (t_out->at.ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)&t_out->at)->sin6_port = port;
     else
-        ((struct sockaddr_in *)&t->at)->sin_port = port;
+        ((struct sockaddr_in *)&t_out->at)->sin_port = port;
+    return 0;
 }
 
 in_port_t sockets_target_port(const struct sockets_target *t)
@@ -59,13 +71,13 @@ static int bound(const struct sockets_target *t, bool group)
     return fd;
 }
 
-/* As bound, but waits a little for a taken port. */
-static int bound_soon(const struct sockets_target *t)
+/* As bound, but waits for a taken port. */
+static int bound_soon(const struct sockets_target *t, dur_t patience)
 {
-    mono_t patience = mono_add(mono_now(), PATIENCE);
+    mono_t until = mono_add(mono_now(), patience);
     int fd;
 
-    while ((fd = bound(t, false)) < 0 && errno == EADDRINUSE && mono_before(mono_now(), patience))
+    while ((fd = bound(t, false)) < 0 && errno == EADDRINUSE && mono_before(mono_now(), until))
         nap();
     return fd;
 }
@@ -83,10 +95,10 @@ static int listening(struct sockets_target *t, int fd, int *fd_out)
     return 0;
 }
 
-int sockets_bind_group(struct sockets_target *t, uint32_t members, int *fds, size_t *count)
+int sockets_bind_group(struct sockets_target *t, uint32_t members, dur_t patience, int *fds, size_t *count)
 {
     if (sockets_target_port(t) != 0) {
-        int probe = bound_soon(t);
+        int probe = bound_soon(t, patience);
 
         if (probe < 0)
             return -1;
@@ -100,9 +112,48 @@ int sockets_bind_group(struct sockets_target *t, uint32_t members, int *fds, siz
     return 0;
 }
 
-int sockets_bind_one(struct sockets_target *t, int *fd_out)
+int sockets_bind_one(struct sockets_target *t, dur_t patience, int *fd_out)
 {
-    return listening(t, bound_soon(t), fd_out);
+    return listening(t, bound_soon(t, patience), fd_out);
+}
+
+static bool everywhere(const struct sockaddr_storage *at)
+{
+    if (at->ss_family == AF_INET6)
+        return IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)at)->sin6_addr);
+    return ((const struct sockaddr_in *)at)->sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
+static bool same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+{
+    if (a->ss_family == AF_INET6)
+        return IN6_ARE_ADDR_EQUAL(&((const struct sockaddr_in6 *)a)->sin6_addr,
+                                  &((const struct sockaddr_in6 *)b)->sin6_addr);
+    return ((const struct sockaddr_in *)a)->sin_addr.s_addr == ((const struct sockaddr_in *)b)->sin_addr.s_addr;
+}
+
+static bool overlaps(int fd, const struct sockets_target *t, struct buf *who_out)
+{
+    struct sockets_target own = {.len = sizeof(own.at)};
+
+    if (getsockname(fd, (struct sockaddr *)&own.at, &own.len) != 0 || own.at.ss_family != t->at.ss_family ||
+        sockets_target_port(&own) != sockets_target_port(t))
+        return false;
+    if (!same_host(&own.at, &t->at) && !everywhere(&own.at) && !everywhere(&t->at))
+        return false;
+    sockets_address(&own.at, own.len, who_out);
+    return true;
+}
+
+bool sockets_overlap(const struct sockets *s, const struct sockets_target *t, struct buf *who_out)
+{
+    for (size_t i = 0; i < s->worker_count; i++)
+        if (overlaps(s->worker[i].fd, t, who_out))
+            return true;
+    for (size_t i = 0; i < s->keeper_count; i++)
+        if (overlaps(s->keeper[i].fd, t, who_out))
+            return true;
+    return false;
 }
 
 /* --- unix --- */
@@ -136,14 +187,14 @@ static int nobody_home(const struct sockaddr_un *at)
 }
 
 /* Makes way at a taken path, or says why not. */
-static int make_way(const struct sockaddr_un *at, mono_t patience, struct error *err)
+static int make_way(const struct sockaddr_un *at, mono_t until, struct error *err)
 {
     struct stat st;
     int nobody;
 
     if (lstat(at->sun_path, &st) == 0 && !S_ISSOCK(st.st_mode)) /* a link is none either, wherever it leads */
         return error_set(err, "there is a file that is no socket; it was not touched");
-    while ((nobody = nobody_home(at)) == 0 && mono_before(mono_now(), patience))
+    while ((nobody = nobody_home(at)) == 0 && mono_before(mono_now(), until))
         nap();
     if (nobody == 0)
         return error_set(err, "Address already in use");
@@ -173,10 +224,9 @@ static int bind_listen(int fd, const struct sockaddr_un *at, unsigned mode)
  * Held while a path is looked at, removed and bound: of two servers that start at once, one would find the other's
  * socket between its bind and its listen, and take it for stale. -1: not to be had, go on without.
  */
-static int lock_folder(const char *path)
+static int lock_folder(const char *path, mono_t until)
 {
     char folder[sizeof(((struct sockaddr_un *)0)->sun_path)];
-    mono_t patience = mono_add(mono_now(), FOLDER_LOCK);
     char *slash;
     int fd;
 
@@ -184,15 +234,14 @@ static int lock_folder(const char *path)
     slash = strrchr(folder, '/');
     slash[slash == folder ? 1 : 0] = '\0';
     fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK && mono_before(mono_now(), patience))
+    while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK && mono_before(mono_now(), until))
         nap();
     return fd;
 }
 
-static int bind_locked(int fd, const char *path, unsigned mode, struct error *err)
+static int bind_locked(int fd, const char *path, unsigned mode, mono_t until, struct error *err)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
-    mono_t patience = mono_add(mono_now(), PATIENCE);
 
     CHECK(path[0] == '/' && strlen(path) < sizeof(at.sun_path));
     memcpy(at.sun_path, path, strlen(path));
@@ -200,19 +249,19 @@ static int bind_locked(int fd, const char *path, unsigned mode, struct error *er
         return 0;
     if (errno != EADDRINUSE)
         return error_errno(err, "cannot bind");
-    if (make_way(&at, patience, err) != 0)
+    if (make_way(&at, until, err) != 0)
         return -1;
     return bind_listen(fd, &at, mode) == 0 ? 0 : error_errno(err, "cannot bind");
 }
 
-int sockets_bind_unix(const char *path, unsigned mode, int *fd_out, struct error *err)
+int sockets_bind_unix(const char *path, unsigned mode, dur_t patience, int *fd_out, struct error *err)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), folder, done;
 
     if (fd < 0)
         return error_errno(err, "cannot make a socket");
-    folder = lock_folder(path);
-    done = bind_locked(fd, path, mode, err);
+    folder = lock_folder(path, mono_add(mono_now(), patience));
+    done = bind_locked(fd, path, mode, mono_add(mono_now(), patience), err);
     fd_close(&folder);
     if (done == 0)
         *fd_out = fd;

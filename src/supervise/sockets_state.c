@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #define STATE_MAGIC 0x316b6373u /* "sck1" */
-#define PLACES_MAX 1024         /* of a configuration there are at most 64 and the keeper's */
+#define PLACES_MAX 65536        /* a configuration has at most 64 addresses and the keeper's, a name any number */
 
 void sockets_write(const struct sockets *s, struct buf *out)
 {

@@ -45,6 +45,7 @@ static int plan_heritage(struct plan *p, const struct heritage *h, struct error 
     struct heritage child = *h;
     struct buf text = {0};
 
+    child.parent = p->parent;
     p->from = need_zero(h->socket_count + 6, sizeof(*p->from));
     child.sockets = need_zero(h->socket_count + 1, sizeof(*child.sockets));
     for (size_t i = 0; i < h->socket_count; i++)

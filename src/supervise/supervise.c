@@ -55,7 +55,7 @@ static int open_all(struct supervisor *s, const struct sockets *handed, struct e
     const struct config *config = &s->now->config;
 
     raise_descriptors();
-    if (sockets_open(&s->now->sockets, config, handed, err) != 0)
+    if (sockets_open(&s->now->sockets, config, handed, SOCKETS_PATIENCE, err) != 0)
         return -1;
     if ((s->area = area_new(&s->area_fd, err)) == NULL)
         return -1;

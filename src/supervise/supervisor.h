@@ -32,6 +32,7 @@ struct child { /* the keeper, or a worker; its place outlives its processes, but
     pid_t pid;     /* 0: not running, nothing may be killed */
     struct channel *channel;
     bool ready;
+    bool served;        /* was ready once, in this life or an earlier one; only upgrades look at it */
     bool doomed;        /* killed, not yet reaped */
     bool orphaned;      /* worker: others accept from its members */
     unsigned stillborn; /* lives that ended before `ready`, in a row */
@@ -57,26 +58,27 @@ struct supervisor_trial {
 
 enum upgrade_state {
     UPGRADE_NONE,
-    UPGRADE_TRYING,  /* the config child of the binary that stands at the path now */
+    UPGRADE_TRYING,  /* the config child of the binary that stands at the path now; a rehearsal of the exec */
+    UPGRADE_ROOM,    /* workers of earlier upgrades leave, where not all new ones would fit */
     UPGRADE_KEEPER,  /* the old keeper leaves, the new one starts */
-    UPGRADE_WORKERS, /* new workers, one by one, and their predecessors leave */
+    UPGRADE_WORKERS, /* all new workers start, the old ones serve on */
     UPGRADE_EXEC,    /* all others are of the new one: the supervisor itself, at a quiet moment */
     UPGRADE_BACK     /* it failed: the new keeper leaves, the old one starts */
 };
 
 struct upgrade { /* see upgrade.h */
     enum upgrade_state state;
-    bool again;     /* another one was asked for meanwhile */
-    bool old_leave; /* the first old worker was told to: there is no way back */
+    bool again; /* another one was asked for meanwhile */
+    bool waits; /* for room, and has said so */
     struct candidate candidate;
     struct edition *next;
-    uint32_t number;     /* the new worker that is on its way */
-    struct child *place; /* its place; NULL: there was no free slot yet */
+    uint32_t keeper_before; /* the incarnation before the new keeper's first */
     mono_t began;
     char before[32];     /* the version that served until now */
     pid_t rehearsal;     /* of the exec; 0: none is under way */
     mono_t rehearsal_by; /* killed if it is still here then */
-    mono_t deadline;     /* of the state, or of this worker */
+    bool rehearsed;      /* with all that is to be handed over */
+    mono_t deadline;     /* of the state */
     struct error why;    /* it failed, or is about to: the new keeper objects; empty: no */
 };
 

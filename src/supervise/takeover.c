@@ -47,9 +47,8 @@ static int channel_of(const struct child *c)
 }
 
 /* All that the state names: they stay open over the exec, or do so no more. */
-static int inheritable(const struct supervisor *s, bool on)
+static int inheritable(const struct supervisor *s, const struct edition *e, bool on)
 {
-    const struct edition *e = s->now;
     const int fds[] = {s->area_fd, s->logbook.wake,      s->command_line,      e->config_text,
                        e->binary,  e->snapshots.live.fd, e->snapshots.next.fd, channel_of(&s->keeper)};
     int done = sockets_inheritable(&e->sockets, on);
@@ -119,10 +118,10 @@ static void write_edition(struct buf *out, const struct edition *e)
     buf_free(&sockets);
 }
 
-static void write_state(struct buf *out, const struct supervisor *s)
+static void write_state(struct buf *out, const struct supervisor *s, const struct edition *e)
 {
     buf_add_u32(out, STATE_MAGIC);
-    write_edition(out, s->now);
+    write_edition(out, e);
     buf_add_u32(out, (uint32_t)s->command_line);
     buf_add_string(out, slice_of(s->binary_path));
     buf_add_u32(out, (uint32_t)s->area_fd);
@@ -136,12 +135,12 @@ static void write_state(struct buf *out, const struct supervisor *s)
         write_child(out, s, &s->workers[i]);
 }
 
-static int make_state(const struct supervisor *s, struct error *err)
+static int make_state(const struct supervisor *s, const struct edition *e, struct error *err)
 {
     struct buf bytes = {0};
     int fd;
 
-    write_state(&bytes, s);
+    write_state(&bytes, s, e);
     fd = fd_sealed("crescent-takeover", buf_slice(&bytes), err);
     buf_free(&bytes);
     return fd;
@@ -177,8 +176,8 @@ static void free_arguments(char **argv)
     free(argv);
 }
 
-/* Becomes the binary with the state; returns only when that failed, errno says why. */
-static void become(struct supervisor *s, int state, char **argv, bool rehearsal)
+/* Becomes e's binary with the state; returns only when that failed, errno says why. */
+static void become(struct supervisor *s, const struct edition *e, int state, char **argv, bool rehearsal)
 {
     char value[32];
     int why;
@@ -186,17 +185,17 @@ static void become(struct supervisor *s, int state, char **argv, bool rehearsal)
     snprintf(value, sizeof(value), rehearsal ? "%d rehearsal" : "%d", state);
     setenv(STATE_ENV, value, 1);
     notify_restore(&s->notify);
-    if (fd_cloexec(state, false) == 0 && inheritable(s, true) == 0)
-        execveat(s->now->binary, "", argv, environ, AT_EMPTY_PATH);
+    if (fd_cloexec(state, false) == 0 && inheritable(s, e, true) == 0)
+        execveat(e->binary, "", argv, environ, AT_EMPTY_PATH);
     why = errno;
-    inheritable(s, false);
+    inheritable(s, e, false);
     unsetenv(STATE_ENV);
     errno = why;
 }
 
-int takeover_rehearse(struct supervisor *s, pid_t *pid_out, struct error *err)
+int takeover_rehearse(struct supervisor *s, const struct edition *e, pid_t *pid_out, struct error *err)
 {
-    int state = make_state(s, err);
+    int state = make_state(s, e, err);
     char **argv = state >= 0 ? own_arguments(err) : NULL;
     pid_t parent = getpid(), pid = -1;
 
@@ -204,7 +203,7 @@ int takeover_rehearse(struct supervisor *s, pid_t *pid_out, struct error *err)
         error_errno(err, "fork");
     if (pid == 0) {
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent)
-            become(s, state, argv, true);
+            become(s, e, state, argv, true);
         _exit(127);
     }
     free_arguments(argv);
@@ -216,14 +215,14 @@ int takeover_rehearse(struct supervisor *s, pid_t *pid_out, struct error *err)
 int takeover_exec(struct supervisor *s, struct error *err)
 {
     struct notify again;
-    int state = make_state(s, err);
+    int state = make_state(s, s->now, err);
     char **argv = state >= 0 ? own_arguments(err) : NULL;
 
     if (argv == NULL) {
         fd_close(&state);
         return -1;
     }
-    become(s, state, argv, false);
+    become(s, s->now, state, argv, false);
     error_errno(err, "exec");
     free_arguments(argv);
     fd_close(&state);

@@ -13,9 +13,9 @@
 
 /* Whether this is a quiet moment. */
 bool takeover_quiet(const struct supervisor *s);
-/* Starts a child of s->now's binary that reads the state, and exits with 0 when it could take over. The caller reaps
- * it. 0, or -1 with words. */
-int takeover_rehearse(struct supervisor *s, pid_t *pid_out, struct error *err);
+/* Starts a child of e's binary that reads the state as it would be if e served now, at any moment, and exits with 0
+ * when it could take over. The caller reaps it. 0, or -1 with words. */
+int takeover_rehearse(struct supervisor *s, const struct edition *e, pid_t *pid_out, struct error *err);
 /* Becomes s->now's binary. Returns only when that failed: -1 with words, and nothing is changed. */
 int takeover_exec(struct supervisor *s, struct error *err);
 

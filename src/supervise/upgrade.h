@@ -1,8 +1,8 @@
 /*
  * upgrade.h: HUP: another configuration, another binary, without a failed request. The binary at its path reads the
- * configuration; addresses are opened; a new keeper takes the old one's place; new workers start one by one, and as
- * soon as one serves, its predecessor finishes and leaves. Until the first of those is told to, any failure leads back:
- * the old ones have served throughout. One record says how it ended.
+ * configuration, and rehearses to take over; addresses are opened; a new keeper takes the old one's place; new workers
+ * start, and when all serve, the old ones finish and leave. Until those are told to, any failure leads back: they have
+ * served throughout. One record says how it ended.
  * Owns: struct upgrade of the supervisor. Runs in: the supervisor; waits for nothing. Fails: into the log.
  */
 #ifndef CRESCENT_SUPERVISE_UPGRADE_H

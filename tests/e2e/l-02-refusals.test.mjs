@@ -48,6 +48,24 @@ test('a configuration that is broken in any way changes nothing', async (t) => {
     assert.equal((await server.upgrade()).message, 'upgrade: done');
 });
 
+test('an address that the server itself holds for another use is refused in words that say so', async (t) => {
+    const ports = [];
+    for (let i = 0; i < 2; i++) {
+        const free = net.createServer();
+        await new Promise((done) => free.listen(0, '127.0.0.1', done));
+        ports.push(free.address().port);
+        await new Promise((done) => free.close(done));
+    }
+    const [a, b] = ports;
+    const all = (listen, admin) => `return { hooks = "hooks", workers = 2, drain = "2s", listen = "${listen}", admin = "${admin}" }`;
+    const server = await startUpgradable(t, { hooks, bare: true, config: all(`127.0.0.1:${a}`, `127.0.0.1:${b}`) });
+    const held = (port) => `this server itself holds 127\\.0\\.0\\.1:${port}: that needs a restart`;
+    for (const [text, port] of [[all(`127.0.0.1:${b}`, `127.0.0.1:${a}`), b], [all(`0.0.0.0:${a}`, `127.0.0.1:${b}`), a]]) {
+        write(server.dir, { 'crescent.lua': text });
+        await refused(server, new RegExp(held(port)));
+    }
+});
+
 test('a file at its path that is no crescent, or cannot be started, changes nothing', async (t) => {
     const server = await startUpgradable(t, { hooks, config: good });
     const put = (text, mode = 0o755) => {
@@ -110,14 +128,17 @@ test('a binary that speaks another form, or answers garbage, is refused by what 
 test('a binary one of whose processes does not come up is refused; the old ones serve on, and reload', async (t) => {
     const server = await startUpgradable(t, { hooks, config: good });
     const words = { config: /refused: not today$/, keeper: /the new keeper ended 3 times before it was ready/,
-        worker: /the new worker 0 ended 3 times before it was ready/, trial: /hello\.lua would no longer be served: .*could not be tried/ };
+        worker: /the new worker [01] ended 3 times before it was ready/, 'worker 1': /the new worker 1 ended 3 times before it was ready/,
+        serve: /the new supervisor cannot take over: exit status 2/, trial: /hello\.lua would no longer be served: .*could not be tried/ };
     for (const [role, why] of Object.entries(words)) {
         // It is the binary under test in every role but one.
         await replaceProgram(server.program, `#include <stdio.h>
             #include <string.h>
             #include <unistd.h>
             int main(int argc, char **argv) {
-                if (argc > 1 && strcmp(argv[1], "${role}") == 0) { fputs("crescent: not today\\n", stderr); return 2; }
+                char role[64];
+                snprintf(role, sizeof(role), "%s %s", argc > 1 ? argv[1] : "", argc > 2 ? argv[2] : "");
+                if (strncmp(role, "${role} ", strlen("${role}")) == 0) { fputs("crescent: not today\\n", stderr); return 2; }
                 execv(${JSON.stringify(binary)}, argv);
                 return 3;
             }`);
@@ -127,6 +148,48 @@ test('a binary one of whose processes does not come up is refused; the old ones 
     }
     replaceBinary(server.program, version('0.2.0'));
     assert.equal((await server.upgrade()).version, '0.2.0');
+});
+test('a keeper that dies again and again once it is ready is refused by its name, and soon', async (t) => {
+    const server = await startUpgradable(t, { hooks, config: good });
+    // It ends 300 ms after its start; the trial that it waits for takes longer.
+    await replaceProgram(server.program, `#include <string.h>
+        #include <sys/prctl.h>
+        #include <sys/time.h>
+        #include <unistd.h>
+        int main(int argc, char **argv) {
+            struct itimerval soon = { .it_value = { .tv_usec = 300000 } };
+            if (argc > 1 && strcmp(argv[1], "keeper") == 0) setitimer(ITIMER_REAL, &soon, NULL);
+            if (argc > 1 && strcmp(argv[1], "trial") == 0) sleep(5);
+            execv(${JSON.stringify(binary)}, argv);
+            return 3;
+        }`);
+    await refused(server, /the new keeper ended 3 times before (it was|the workers were) ready/);
+});
+test('a supervisor that cannot follow says why, and the next HUP tries again', async (t) => {
+    const server = await startUpgradable(t, { hooks, config: good });
+    const exe = () => fs.readlinkSync(`/proc/${server.pid}/exe`), first = exe();
+    const once = path.join(server.dir, 'once'), twice = path.join(server.dir, 'twice');
+    fs.copyFileSync(binary, path.join(server.dir, 'next'));
+    fs.writeFileSync(once, '');
+    // As a supervisor it fails the second time: the first rehearsal is before anything has begun, the second the last step.
+    await replaceProgram(server.program, `#include <stdio.h>
+        #include <string.h>
+        #include <unistd.h>
+        int main(int argc, char **argv) {
+            if (argc > 1 && strcmp(argv[1], "serve") == 0) {
+                if (unlink("${twice}") == 0) return 4;
+                rename("${once}", "${twice}");
+            }
+            execv("${server.dir}/next", argv);
+            return 3;
+        }`);
+    assert.equal((await server.upgrade()).message, 'upgrade: done', server.tail());
+    assert.match(server.records('the supervisor goes on as the old binary')[0].error, /cannot take over: exit status 4/);
+    assert.equal(exe(), `${first} (deleted)`);
+    assert.equal((await server.upgrade()).message, 'upgrade: done', server.tail());
+    assert.equal(exe(), path.join(server.dir, 'next'));
+    assert.equal(server.records('the supervisor goes on as the old binary').length, 1);
+    assert.equal((await server.get('/hello')).text, 'hello');
 });
 test('what is served now would not be served under the new configuration: refused, with the script and why', async (t) => {
     const all = (text = '', from = 'hooks') => `return { hooks = "${from}", listen = "127.0.0.1:0", admin = "127.0.0.1:0", workers = 2, drain = "2s", ${text} }`;
@@ -175,18 +238,25 @@ test('many refusals in a row: the scripts that are live stay so for every worker
 test('without a free descriptor it is refused in words, and goes once there are some', async (t) => {
     const server = await startUpgradable(t, { hooks, config: good });
     const limit = (n) => tool('prlimit', ['--pid', String(server.pid), `--nofile=${n}:`]);
-    const used = Math.max(...fs.readdirSync(`/proc/${server.pid}/fd`).map(Number)) + 1;
     const [soft] = (await tool('prlimit', ['--pid', String(server.pid), '--nofile', '--noheadings', '-o', 'SOFT'])).trim().split(/\s+/);
-    for (const spare of [0, 1, 2, 3, 4, 6, 8]) {
-        await limit(used + spare);
-        const record = await server.upgrade();
-        assert.match(record.message, /^upgrade: (refused: |done)/);
+    /** The limit below which so many numbers are free: there are gaps between those that are open. */
+    const leaving = (spare) => {
+        const open = new Set(fs.readdirSync(`/proc/${server.pid}/fd`).map(Number));
+        let n = 0;
+        for (let free = 0; free < spare || open.has(n); n++) free += !open.has(n);
+        return n;
+    };
+    const words = [];
+    for (const spare of [0, 1, 2, 3, 4, 6, 8, 12, 16, 24]) {
+        await limit(leaving(spare));
+        words.push((await server.upgrade()).message);
         await limit(soft);
         assert.equal((await server.get('/hello')).text, 'hello');
-        if (record.message === 'upgrade: done') continue;
-        assert.ok(spare < 8, record.message);
         await until(() => server.children('keeper').length === 1 && server.children('worker').length === 2, () => `all are there\n${server.tail()}`, 10000);
         await until(async () => (await request(`${server.admin}/readyz`)).status === 200, 'ready', 10000);
     }
+    assert.match(words[0], /refused: cannot open the binary .*: Too many open files$/, words.join('\n'));
+    assert.ok(words.filter((w) => w.endsWith('Too many open files')).length >= 3, words.join('\n'));
+    assert.ok(words.slice(0, 5).every((w) => w.startsWith('upgrade: refused: ')), words.join('\n'));
     assert.equal((await server.upgrade()).message, 'upgrade: done');
 });

@@ -86,6 +86,31 @@ test('an address goes and another comes: who waits at the old one is answered, l
     assert.deepEqual((await steady.stop()).failures, []);
 });
 
+test('a unix socket whose file has vanished is bound anew; a name for the numbers that are served is the same socket', async (t) => {
+    const dir = folder(t), a = path.join(dir, 'a.sock');
+    const listen = (...all) => `return { hooks = "hooks", admin = false, drain = "2s", workers = 2, listen = { ${all.map((x) => `"${x}"`).join(', ')} } }`;
+    const server = await startUpgradable(t, { dir, hooks, bare: true, config: listen('127.0.0.1:0', `unix:${a}`), admin: false });
+    const unix = () => new Promise((done, fail) => http.get({ socketPath: a, path: '/hello', agent: false }, (r) => { r.resume(); done(r.statusCode); }).on('error', fail));
+    assert.equal(await unix(), 200);
+    fs.rmSync(a);
+    await change(server, listen('127.0.0.1:0', `unix:${a}`));
+    assert.equal(await unix(), 200, 'it is there again');
+
+    const free = net.createServer();
+    await new Promise((done) => free.listen(0, '127.0.0.1', done));
+    const port = free.address().port;
+    await new Promise((done) => free.close(done));
+    await change(server, listen(`127.0.0.1:${port}`));
+    const steady = load1(port, '/hello', { connections: 2, each: 3, expect: 'hello' });
+    for (const name of ['localhost', '127.0.0.1', 'localhost']) {
+        const record = await change(server, listen(`${name}:${port}`));
+        assert.ok(record.listen.includes(`http://127.0.0.1:${port}`), `${record.listen}`);
+    }
+    const { failures, answers } = await steady.stop();
+    assert.deepEqual([failures, steady.refused], [[], []]);
+    assert.ok(answers > 0);
+});
+
 test('settings of every source are new after it: limits, .env, the environment of scripts, the log, admin and health', async (t) => {
     const server = await startUpgradable(t, { hooks: { ...hooks, 'env.lua': 'local name = env.NAME return function() return name end', 'size.lua': 'return { methods = { "POST" }, handle = function(req) return { #req.body } end }' },
         bare: true, config: all(`${local} workers = 1, limits = { body = "1MiB" }`), dotenv: 'NAME=one\n' });

@@ -138,6 +138,24 @@ static void test_precedence(void **state)
     unlink("crescent.lua");
 }
 
+static void test_addresses_become_numbers(void **state)
+{
+    struct config back;
+    struct buf text = {0};
+    accept("--listen localhost:1 --listen [0:0::1]:2 --admin 127.0.0.1:3");
+    assert_non_null(strstr(config.listen[0].numbers, "127.0.0.1"));
+    assert_string_equal(config.listen[1].numbers, "::1");
+    assert_string_equal(config.admin.numbers, "127.0.0.1");
+    config_write(&config, &text);
+    assert_int_equal(config_read(buf_slice(&text), &back, NULL), 0);
+    assert_string_equal(back.listen[0].numbers, config.listen[0].numbers);
+    config_free(&back);
+    config_free(&config);
+    buf_free(&text);
+    assert_int_equal(load("--listen no-such-host.invalid:1"), CLI_FAILED); /* in whatever words of the resolver's */
+    assert_non_null(strstr(err.text, "cannot listen on no-such-host.invalid:1: "));
+}
+
 static void test_paths(void **state)
 {
     char path[PATH_MAX + 96];
@@ -242,8 +260,11 @@ static void test_file(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_defaults), cmocka_unit_test(test_precedence),
-                                       cmocka_unit_test(test_paths), cmocka_unit_test(test_origins),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_defaults),
+                                       cmocka_unit_test(test_precedence),
+                                       cmocka_unit_test(test_addresses_become_numbers),
+                                       cmocka_unit_test(test_paths),
+                                       cmocka_unit_test(test_origins),
                                        cmocka_unit_test(test_file)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -1,6 +1,6 @@
 /*
  * test_heritage.c: what a child is born with is read back as it was written; what is cut, not sealed, or names a
- * descriptor that is not open is refused.
+ * descriptor that is not open is refused; and who has taken one ends with its parent, and only with that one.
  */
 #include "base/fd.h"
 #include "base/panic.h"
@@ -8,11 +8,13 @@
 
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,8 +41,10 @@ static int read_back(const struct buf *text)
 {
     struct heritage h;
     struct error err;
+    int signal_of = 0;
 
     take_over(text, true);
+    prctl(PR_SET_PDEATHSIG, 0); /* as after an exec of a binary with capabilities */
     if (heritage_read(&h, &err) != 0 || fcntl(HERITAGE_FD, F_GETFD) >= 0)
         return 1;
     if (h.kind != HERITAGE_WORKER || h.slot != 2 || h.member != 5 || h.edition != 3 || h.incarnation != 9 ||
@@ -52,6 +56,8 @@ static int read_back(const struct buf *text)
         return 4;
     if (!(fcntl(43, F_GETFD) & FD_CLOEXEC))
         return 5;
+    if (prctl(PR_GET_PDEATHSIG, &signal_of) != 0 || signal_of != SIGKILL)
+        return 6;
     heritage_free(&h);
     return 0;
 }
@@ -65,10 +71,25 @@ static int refuses(const struct buf *text, bool sealed)
     return heritage_read(&h, &err) == -1 && strstr(err.text, "crescent itself") != NULL ? 0 : 1;
 }
 
+static int refuses_without_parent(struct heritage h)
+{
+    struct buf text = {0};
+    struct error err = {""};
+    int bad;
+
+    h.parent++;
+    heritage_write(&h, &text);
+    take_over(&text, true);
+    bad = heritage_read(&h, &err) == -1 && strstr(err.text, "has gone") != NULL ? 0 : 1;
+    buf_free(&text);
+    return bad;
+}
+
 static int heritage_cases(void)
 {
     struct heritage_socket socket = {.fd = 43, .listener = 0, .member = UINT32_MAX, .members = 1};
     struct heritage h = {.kind = HERITAGE_WORKER,
+                         .parent = getppid(),
                          .slot = 2,
                          .member = 5,
                          .edition = 3,
@@ -97,6 +118,8 @@ static int heritage_cases(void)
     heritage_write(&h, &text);
     if (bad == 0 && refuses(&text, false))
         bad = 11;
+    if (bad == 0 && refuses_without_parent(h))
+        bad = 14;
     close(43); /* named, but not open */
     if (bad == 0 && refuses(&text, true))
         bad = 12;

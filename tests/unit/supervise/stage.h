@@ -113,6 +113,7 @@ static inline int run_supervisor(struct stage *t, uint32_t workers, const char *
     c.drain = DUR_S(1);
     config_listen_free(&c.listen[0]);
     NEED(config_parse_listen(listen, false, &c.listen[0], NULL) == 0);
+    NEED(config_listen_look_up(&c.listen[0], NULL) == 0);
     config_listen_free(&c.admin);
     NEED(config_parse_listen("127.0.0.1:0", false, &c.admin, NULL) == 0);
     config_write(&c, &text);

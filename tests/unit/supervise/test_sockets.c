@@ -1,7 +1,8 @@
 /*
- * test_sockets.c: promises: an address that stays has the same sockets in the next set, others are bound; a failure
- * touches nothing of the set at hand; a set survives an exec in place; whose group member is whose; a stale path makes
- * way, a living one, and a file that is no socket, does not; a path is removed by its owner, and by nobody else.
+ * test_sockets.c: promises: an address that stays has the same sockets in the next set, by name or by number, others
+ * are bound; what the server itself holds is said so; a failure touches nothing of the set at hand; a set survives an
+ * exec in place; whose group member is whose; a stale path makes way, a living one, and a file that is no socket, does
+ * not; a path is removed by its owner, and by nobody else.
  */
 #include "base/panic.h"
 #include "supervise/sockets.h"
@@ -44,12 +45,14 @@ static struct config config_of(const char *listen, const char *admin, uint32_t w
         char *text = slice_dup(one);
         struct config_listen *l = config_add_listen(&c);
 
-        NEED(config_parse_listen(text, false, l, NULL) == 0);
+        NEED(config_parse_listen(text, false, l, NULL) == 0 && config_listen_look_up(l, NULL) == 0);
         snprintf(path, sizeof(path), "%s/%s", folder, l->path != NULL ? l->path : "");
         NEED(l->path == NULL || config_listen_place(l, need_strdup(path), NULL) == 0);
         free(text);
     }
     NEED(admin == NULL || config_parse_listen(admin, false, &c.admin, NULL) == 0);
+    snprintf(path, sizeof(path), "%s/%s", folder, c.admin.path != NULL ? c.admin.path : "");
+    NEED(c.admin.path == NULL || config_listen_place(&c.admin, need_strdup(path), NULL) == 0);
     return c;
 }
 
@@ -57,7 +60,7 @@ static int open_set(struct sockets *s, const char *listen, const char *admin, ui
                     const struct sockets *have, struct error *err)
 {
     struct config c = config_of(listen, admin, workers);
-    int done = sockets_open(s, &c, have, err);
+    int done = sockets_open(s, &c, have, (dur_t){0}, err);
 
     config_free(&c);
     return done;
@@ -124,6 +127,75 @@ static void an_address_that_stays_has_the_same_sockets(void **state)
     sockets_close(&b, &a);
     sockets_close(&a, NULL);
     assert_int_equal(open_descriptors(), before);
+}
+
+static void a_name_and_its_numbers_are_the_same_address(void **state)
+{
+    struct sockets a = {0}, b = {0};
+    struct buf gone = {0};
+    char text[64], both[64];
+
+    open_well(&a, "127.0.0.1:0", NULL, 2, NULL); /* finds a free port */
+    snprintf(text, sizeof(text), "127.0.0.1:%u", port_of(a.worker[0].fd));
+    snprintf(both, sizeof(both), "localhost:%u", port_of(a.worker[0].fd));
+    sockets_close(&a, NULL);
+    open_well(&a, text, NULL, 2, NULL);
+    open_well(&b, both, NULL, 2, &a);
+    for (size_t i = 0, found = 0; i < b.worker_count || found != 2; i++) {
+        assert_true(i < b.worker_count);
+        found += socket_of(b.worker[i].fd) == socket_of(a.worker[found % 2].fd);
+    }
+    sockets_gone(&a, &b, &gone);
+    assert_int_equal(gone.len, 0);
+    sockets_gone(&b, &a, &gone); /* of a name, each address by itself: ::1, where there is one */
+    assert_int_equal(gone.len, (b.worker_count - 2) / 2 * 4);
+    sockets_close(&a, &b);
+    open_well(&a, text, NULL, 2, &b);
+    sockets_close(&b, &a);
+    sockets_close(&a, NULL);
+    buf_free(&gone);
+}
+
+static void what_the_server_itself_holds_is_said_so(void **state)
+{
+    struct sockets a = {0}, b = {0};
+    struct error err;
+    char text[64], words[256];
+    unsigned port, admin;
+
+    open_well(&a, "127.0.0.1:0 unix:s", "127.0.0.1:0", 2, NULL);
+    port = port_of(a.worker[0].fd);
+    admin = port_of(a.keeper[0].fd);
+    snprintf(text, sizeof(text), "0.0.0.0:%u", port);
+    snprintf(words, sizeof(words), "cannot listen on %s: this server itself holds 127.0.0.1:%u: that needs a restart",
+             text, port);
+    assert_int_equal(open_set(&b, text, NULL, 2, &a, &err), -1);
+    assert_string_equal(err.text, words);
+    snprintf(text, sizeof(text), "127.0.0.1:%u", admin); /* where requests come in now, and the operator before */
+    snprintf(words, sizeof(words), "cannot listen on %s: this server itself holds %s: that needs a restart", text,
+             text);
+    assert_int_equal(open_set(&b, text, NULL, 2, &a, &err), -1);
+    assert_string_equal(err.text, words);
+    assert_int_equal(open_set(&b, "127.0.0.1:0", "unix:s", 2, &a, &err), -1);
+    assert_non_null(strstr(err.text, "/s: this server itself holds it: that needs a restart"));
+    snprintf(text, sizeof(text), "127.0.0.1:%u", port);
+    sockets_close(&a, NULL);
+    snprintf(words, sizeof(words), "%s 0.0.0.0:%u", text, port);
+    assert_int_equal(open_set(&b, words, NULL, 2, NULL, &err), -1);
+    snprintf(words, sizeof(words), "cannot listen on 0.0.0.0:%u: this configuration listens on %s already", port, text);
+    assert_string_equal(err.text, words);
+}
+
+static void a_name_is_never_looked_up_here(void **state)
+{
+    struct config c = {.workers = 1};
+    struct sockets a = {0};
+    struct error err;
+
+    NEED(config_parse_listen("localhost:0", false, config_add_listen(&c), NULL) == 0);
+    assert_int_equal(sockets_open(&a, &c, NULL, (dur_t){0}, &err), -1);
+    assert_string_equal(err.text, "cannot listen on localhost:0: it has no address");
+    config_free(&c);
 }
 
 static void a_failure_touches_nothing(void **state)
@@ -322,6 +394,30 @@ static void anothers_socket_at_our_path_is_left_alone(void **state)
     assert_int_equal(unlink(aside), 0);
 }
 
+static void a_path_that_vanished_is_bound_anew(void **state)
+{
+    struct sockets a = {0}, b = {0};
+    struct buf gone = {0};
+    char at[128];
+    struct stat st;
+
+    open_well(&a, "127.0.0.1:0 unix:s", NULL, 2, NULL);
+    snprintf(at, sizeof(at), "%s/s", folder);
+    unlink(at);
+    open_well(&b, "127.0.0.1:0 unix:s", NULL, 2, &a);
+    assert_int_equal(stat(at, &st), 0);
+    assert_int_not_equal(socket_of(b.worker[2].fd), socket_of(a.worker[2].fd));
+    sockets_gone(&a, &b, &gone);
+    assert_int_equal(gone.len, 4);
+    assert_int_equal(gone.at[0], 2);
+    sockets_shut(&a, &b);
+    sockets_close(&a, &b);
+    assert_int_equal(stat(at, &st), 0); /* the new one's */
+    sockets_close(&b, NULL);
+    assert_int_equal(stat(at, &st), -1);
+    buf_free(&gone);
+}
+
 static void draining_removes_the_path_first(void **state)
 {
     struct sockets a = {0};
@@ -341,6 +437,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_address_that_stays_has_the_same_sockets),
+        cmocka_unit_test(a_name_and_its_numbers_are_the_same_address),
+        cmocka_unit_test(what_the_server_itself_holds_is_said_so),
+        cmocka_unit_test(a_name_is_never_looked_up_here),
         cmocka_unit_test(a_failure_touches_nothing),
         cmocka_unit_test(a_set_survives_an_exec),
         cmocka_unit_test(a_cut_or_foreign_description_is_refused),
@@ -349,6 +448,7 @@ int main(void)
         cmocka_unit_test(a_stale_path_makes_way_and_a_living_one_does_not),
         cmocka_unit_test(what_is_no_socket_is_never_removed),
         cmocka_unit_test(anothers_socket_at_our_path_is_left_alone),
+        cmocka_unit_test(a_path_that_vanished_is_bound_anew),
         cmocka_unit_test(draining_removes_the_path_first),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -95,15 +95,15 @@ static int play_taken(void)
         free(text);
     }
     HOLDS(!bad && rest.len == 0);
-    HOLDS(sockets_open(&s, &c, &handed, &err) == 0);
+    HOLDS(sockets_open(&s, &c, &handed, SOCKETS_PATIENCE, &err) == 0);
     sockets_close(&handed, &s);
     HOLDS(s.worker_count == 2 && s.keeper_count == 1 && s.worker[1].member == HERITAGE_SHARED);
     HOLDS(s.worker[1].listener == 1 && s.keeper[0].listener == HERITAGE_ADMIN);
     HOLDS(fcntl(3, F_GETFD) < 0); /* the set has its own */
-    HOLDS(sockets_open(&next, &c, &s, &err) == 0);
+    HOLDS(sockets_open(&next, &c, &s, (dur_t){0}, &err) == 0);
     sockets_close(&s, &next);
     HOLDS(listen(next.worker[0].fd, 8) == 0); /* it is one still */
-    HOLDS(sockets_open(&s, &c, NULL, &err) == -1 && strstr(err.text, "not handed over") != NULL);
+    HOLDS(sockets_open(&s, &c, NULL, (dur_t){0}, &err) == -1 && strstr(err.text, "not handed over") != NULL);
     sockets_close(&next, NULL);
     config_free(&c);
     buf_free(&list);
