@@ -1,11 +1,9 @@
 // The log: a record for each exchange, whose it is, what never stands in it, and that it never holds anyone up.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import fs from 'node:fs';
-import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
-import { binary, folder, load, ms, request2, run, session, sleep, start, until, write } from './helper.mjs';
+import { folder, load, ms, request2, session, sleep, start, until } from './helper.mjs';
 
 const hooks = {
     'hello.lua': 'return function() return "hello" end',
@@ -226,69 +224,4 @@ test('kill -9 of a worker: what it had said is in the log', async (t) => {
     }
     await until(() => server.records('said').length === 120, () => `120 lines, there are ${server.records('said').length}`);
     assert.deepEqual(server.records('said').map((r) => r.n), Array.from({ length: 120 }, (_, i) => `${Math.floor(i / 40)}-${i % 40}`));
-});
-
-// --- a file ------------------------------------------------------------------------------------------------------------
-
-async function toFile(t, settings) {
-    const dir = folder(t), file = path.join(dir, 'crescent.log');
-    write(dir, { 'crescent.lua': `return { log = { access = "all", file = "crescent.log" ${settings} } }` });
-    write(path.join(dir, 'hooks'), hooks);
-    const free = await new Promise((done) => { const s = net.createServer().listen(0, '127.0.0.1', () => { const { port } = s.address(); s.close(() => done(port)); }); });
-    const child = spawn(binary, ['serve', 'hooks', '--listen', `127.0.0.1:${free}`, '--admin', 'off', '--workers', '1'], { cwd: dir, env: { PATH: process.env.PATH }, stdio: ['ignore', 'ignore', 'pipe'] });
-    let noise = '';
-    child.stderr.on('data', (text) => { noise += text; });
-    const ended = new Promise((done) => child.once('exit', done));
-    t.after(async () => { child.kill('SIGKILL'); await ended; });
-    const text = (name = 'crescent.log') => fs.existsSync(path.join(dir, name)) ? fs.readFileSync(path.join(dir, name), 'utf8') : '';
-    await until(() => /serving/.test(text()), () => `serving in the file\n${text()}\n${noise}`, 10000);
-    return { dir, file, child, text, url: `http://127.0.0.1:${free}`, ended, noise: () => noise };
-}
-const lines = (text) => text.split('\n').filter(Boolean).map((l) => JSON.parse(l));
-
-test('USR1 after a rename: the new file gets what comes then, no line is lost, and stderr stays empty', async (t) => {
-    const server = await toFile(t, '');
-    assert.equal(fs.statSync(server.file).mode & 0o777, 0o640 & ~process.umask());
-    const running = load(`${server.url}/hello`, { connections: 4 });
-    for (const old of ['one', 'two', 'three']) {
-        await sleep(150);
-        fs.renameSync(server.file, path.join(server.dir, old));
-        server.child.kill('SIGUSR1');
-        await until(() => server.text().includes('"request"'), 'lines in the new file');
-    }
-    const { answers } = await running.stop();
-    const all = () => ['one', 'two', 'three', 'crescent.log'].flatMap((name) => lines(server.text(name)));
-    await until(() => all().filter(requests).length >= answers, () => `${all().filter(requests).length} of ${answers}`);
-    assert.equal(all().filter(requests).length, answers);
-    fs.renameSync(server.file, path.join(server.dir, 'four'));
-    fs.mkdirSync(server.file); // cannot be opened: the old one is kept, and that is said
-    server.child.kill('SIGUSR1');
-    await until(() => server.text('four').includes('the log file stays the old one'), () => server.text('four').slice(-1000));
-    server.child.kill('SIGTERM');
-    assert.equal(await server.ended, 0);
-    assert.match(server.text('four'), /"stopped"/);
-    assert.equal(server.noise(), '');
-});
-
-test('log.format text: one readable line each; a file that cannot be written is an error at the start', async (t) => {
-    const server = await toFile(t, ', format = "text"');
-    await fetch(`${server.url}/hello?a=b`, { method: 'POST', body: 'x' });
-    await until(() => /request_id/.test(server.text()), () => server.text());
-    const line = server.text().split('\n').find((l) => l.includes('/hello'));
-    assert.match(line, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info  worker 0: POST \/hello 200  duration_ms=[\d.]+  bytes_in=1  bytes_out=5  endpoint="hello"/);
-    assert.ok(!server.text().includes('\x1b'));
-    server.child.kill('SIGTERM');
-    assert.equal(await server.ended, 0);
-
-    write(server.dir, { 'crescent.lua': 'return { log = { file = "none/such.log" } }' });
-    const refused = await run(['serve', 'hooks', '--listen', '127.0.0.1:0'], { cwd: server.dir });
-    assert.equal(refused.code, 1);
-    assert.match(refused.stderr, /crescent\.lua:1: log\.file: cannot open the log file .*none\/such\.log: No such file/);
-    for (const [text, words] of [['access = "some"', /log\.access: expected all, off, sampled or a fraction 0-1, got "some"/], ['access = 1.5', /log\.access: expected/],
-        ['format = "xml"', /log\.format: expected json or text, got "xml"/], ['acess = "all"', /unknown setting 'log\.acess' \(did you mean 'log\.access'/]]) {
-        write(server.dir, { 'crescent.lua': `return { log = { ${text} } }` });
-        const bad = await run(['serve', 'hooks', '--listen', '127.0.0.1:0'], { cwd: server.dir });
-        assert.equal(bad.code, 1, text);
-        assert.match(bad.stderr, words);
-    }
 });
