@@ -81,7 +81,7 @@ struct tapes *tapes_new(const struct tapes_host *host, struct error *err)
     struct tapes *t = need_zero(1, sizeof(*t));
     t->host = *host;
     t->form = config_log_form(host->config);
-    t->writer = logwriter_new(host->config->log_file, &host->area->log_lost, err);
+    t->writer = logwriter_new(host->config->log_file, &host->area->log_lost, &host->area->log_cut, err);
     if (t->writer == NULL) {
         free(t);
         return NULL;

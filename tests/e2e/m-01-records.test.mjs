@@ -12,6 +12,7 @@ const hooks = {
     'waits.lua': 'return { methods = { "GET" }, handle = function() sleep "5s" return "late" end }',
     'keyed.lua': 'return { verify = verify.api_key { header = "x-shop", keys = { alice = env.ALICE_KEY } }, handle = function() return "in" end }',
     'stream.lua': 'return { methods = { "GET" }, handle = function() return reply.stream(function(write) for i = 1, 3 do write(("x"):rep(100)) sleep "5ms" end end) end }',
+    'long.lua': 'return function(req) log.info("long", { n = req.query.n, text = ("x"):rep(9000) }) return "ok" end',
     'says.lua': 'return function(req) log.info("said", { n = req.query.n }) return "ok" end',
 };
 const requests = (r) => /^request( refused| gone)?$/.test(r.message);
@@ -224,4 +225,28 @@ test('kill -9 of a worker: what it had said is in the log', async (t) => {
     }
     await until(() => server.records('said').length === 120, () => `120 lines, there are ${server.records('said').length}`);
     assert.deepEqual(server.records('said').map((r) => r.n), Array.from({ length: 120 }, (_, i) => `${Math.floor(i / 40)}-${i % 40}`));
+});
+
+test('a keeper killed within a line longer than a pipe takes at once: that line is cut, nothing is glued to it, no record is lost', async (t) => {
+    const server = await piped(t, { workers: 1, config: 'return { log = { access = "off" } }' });
+    const sent = [], cuts = 8;
+    for (let life = 0; life < cuts; life++) {
+        server.reader('SIGSTOP');
+        for (let i = 0; i < 20; i++) sent.push(`${life}-${i}`); // more than the pipe holds
+        for (const n of sent.slice(-20)) assert.equal((await server.post(`/long?n=${n}`)).text, 'ok');
+        await sleep(100);
+        const keeper = server.children('keeper')[0];
+        if (life % 2) server.reader('SIGCONT');
+        process.kill(keeper, 'SIGKILL');
+        if (life % 4 >= 2) await until(() => server.children('keeper').some((pid) => pid !== keeper), 'the next keeper');
+        server.reader('SIGCONT');
+        await until(() => server.children('keeper').some((pid) => pid !== keeper), 'the next keeper');
+        await server.said((r) => r.message === 'long' && r.n === sent.at(-1), 'the last line');
+    }
+    const got = new Set(server.records('long').map((r) => r.n));
+    assert.deepEqual(sent.filter((n) => !got.has(n)), []);
+    assert.equal(await server.metric('crescent_log_dropped_total'), 0);
+    await until(() => server.records((r) => r.process === 'supervisor' && /keeper/.test(JSON.stringify(r))).length >= cuts, 'the supervisor speaks of each death');
+    assert.ok(server.noise.length > 0 && server.noise.length <= cuts, `${server.noise.length} lines cut`);
+    for (const line of server.noise) assert.match(line, /^\{"time":[^{]*"message":"long"[^{}]*$/, `${line.length} bytes`);
 });
