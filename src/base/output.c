@@ -93,3 +93,16 @@ bool output_write(struct output *o, struct slice line, dur_t wait)
         buf_add_slice(&o->rest, slice_from(line, done));
     return done > 0;
 }
+
+bool output_is_cut(int fd)
+{
+    struct stat st;
+    char path[32], last = '\n';
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
+        return false;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    int again = open(path, O_RDONLY | O_NOCTTY | O_CLOEXEC); /* ours only appends */
+    bool known = again >= 0 && pread(again, &last, 1, st.st_size - 1) == 1;
+    fd_close(&again);
+    return known && last != '\n';
+}

@@ -26,6 +26,8 @@ void output_open(struct output *o, int fd);
 void output_close(struct output *o);
 /* False: not one byte of it was taken within the wait (a full pipe, a reader that has gone). */
 bool output_write(struct output *o, struct slice line, dur_t wait);
+/* Whether the last line of a regular file has no end, as far as it may be read: whoever wrote it was cut off. */
+bool output_is_cut(int fd);
 /* Waits for the rest of a line, at most so long. True: nothing is left. */
 bool output_flush(struct output *o, dur_t wait);
 

@@ -1,7 +1,8 @@
 /*
  * logwriter.c: see logwriter.h. A chunk is written by the thread without the lock, then its tapes are released: what
  * was not written when the keeper is killed is read again by the next one. To a pipe or socket go at most OUTPUT_ATOMIC
- * bytes of whole lines at once, so that a killed keeper leaves no half of one.
+ * bytes of whole lines at once, so that a killed keeper leaves no half of one. Where one may be left (a longer line, a
+ * file, a full disk), `cut` says so, and whoever writes next ends it first.
  */
 #include "keeper/logwriter.h"
 #include "base/fd.h"
@@ -27,8 +28,9 @@ struct chunk {
 struct logwriter {
     const char *path;
     _Atomic uint64_t *lost;
+    _Atomic uint32_t *cut;
     int fd;
-    size_t at_once;
+    size_t at_once, all_or_none; /* bytes */
     pthread_t thread;
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t work, idle;
@@ -60,22 +62,44 @@ static void lose(struct logwriter *w, struct slice lines)
     atomic_fetch_add_explicit(w->lost, count, memory_order_relaxed);
 }
 
-/* Waits as long as it takes: that is what this thread is for. */
-static void write_piece(struct logwriter *w, struct slice piece_of)
+/* How many of the bytes were taken. Waits as long as it takes: that is what this thread is for. */
+static size_t write_out(struct logwriter *w, struct slice bytes)
 {
-    struct slice rest = piece_of;
-    while (rest.len > 0) {
-        ssize_t n = write(w->fd, rest.at, rest.len);
+    size_t done = 0;
+    while (done < bytes.len) {
+        ssize_t n = write(w->fd, bytes.at + done, bytes.len - done);
         if (n > 0) {
-            rest = slice_from(rest, (size_t)n);
+            done += (size_t)n;
         } else if (n < 0 && errno == EAGAIN) { /* whoever gave us stderr had made it so */
             struct pollfd p = {.fd = w->fd, .events = POLLOUT};
             poll(&p, 1, -1);
         } else if (n == 0 || errno != EINTR) {
-            lose(w, rest);
-            return;
+            break;
         }
     }
+    return done;
+}
+
+static void say_cut(struct logwriter *w, bool cut)
+{
+    atomic_store_explicit(w->cut, cut, memory_order_relaxed);
+}
+
+/* Behind a line that has no end, that comes first: one record is lost, not two. */
+static bool is_at_start(struct logwriter *w)
+{
+    return atomic_load_explicit(w->cut, memory_order_relaxed) == 0 || write_out(w, SLICE("\n")) == 1;
+}
+
+static void write_piece(struct logwriter *w, struct slice lines)
+{
+    size_t done = 0;
+    if (is_at_start(w)) {
+        say_cut(w, lines.len > w->all_or_none); /* should we be killed within */
+        done = write_out(w, lines);
+        say_cut(w, done > 0 && lines.at[done - 1] != '\n');
+    }
+    lose(w, slice_from(lines, done));
 }
 
 static void write_chunk(struct logwriter *w, struct chunk *c)
@@ -88,6 +112,17 @@ static void write_chunk(struct logwriter *w, struct chunk *c)
     }
     for (size_t i = 0; i < c->count; i++)
         tape_release(c->marks[i].tape, c->marks[i].position);
+}
+
+static void take_up(struct logwriter *w, int fd)
+{
+    struct stat st;
+    bool file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    w->fd = fd;
+    w->at_once = file ? FILE_AT_ONCE : OUTPUT_ATOMIC;
+    w->all_or_none = file ? 0 : OUTPUT_ATOMIC;
+    if (file)
+        say_cut(w, output_is_cut(fd));
 }
 
 static int open_path(struct logwriter *w, int *fd_out, struct error *err)
@@ -103,7 +138,7 @@ static void reopen(struct logwriter *w)
     bool failed = open_path(w, &fd, &err) != 0;
     if (!failed) {
         fd_close(&w->fd);
-        w->fd = fd;
+        take_up(w, fd);
     }
     pthread_mutex_lock(&w->lock);
     w->said = err;
@@ -150,19 +185,19 @@ static void *run(void *cookie)
 
 /* --- the loop ----------------------------------------------------------------------------------------------------- */
 
-struct logwriter *logwriter_new(const char *path, _Atomic uint64_t *lost, struct error *err)
+struct logwriter *logwriter_new(const char *path, _Atomic uint64_t *lost, _Atomic uint32_t *cut, struct error *err)
 {
     struct logwriter *w = need_zero(1, sizeof(*w));
-    struct stat st;
+    int fd = STDERR_FILENO;
     pthread_condattr_t monotonic;
     w->path = path;
     w->lost = lost;
-    w->fd = STDERR_FILENO;
-    if (path != NULL && open_path(w, &w->fd, err) != 0) {
+    w->cut = cut;
+    if (path != NULL && open_path(w, &fd, err) != 0) {
         free(w);
         return NULL;
     }
-    w->at_once = fstat(w->fd, &st) == 0 && S_ISREG(st.st_mode) ? FILE_AT_ONCE : OUTPUT_ATOMIC;
+    take_up(w, fd);
     w->last = &w->first;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->work, NULL);

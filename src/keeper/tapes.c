@@ -81,7 +81,7 @@ struct tapes *tapes_new(const struct tapes_host *host, struct error *err)
     struct tapes *t = need_zero(1, sizeof(*t));
     t->host = *host;
     t->form = config_log_form(host->config);
-    t->writer = logwriter_new(host->config->log_file, &host->area->log_lost, err);
+    t->writer = logwriter_new(host->config->log_file, &host->area->log_lost, &host->area->log_cut, err);
     if (t->writer == NULL) {
         free(t);
         return NULL;
@@ -210,14 +210,21 @@ void tapes_look(struct tapes *t)
     on_tick(&t->tick);
 }
 
+/* What was said before it goes into the old file; but no more than the queue takes, should writers be faster. */
+static void drain_before_reopening(struct tapes *t)
+{
+    bool more = true;
+    for (size_t i = 0; more && i < LOGWRITER_QUEUE_MAX / CHUNK && logwriter_ready(t->writer); i++)
+        more = drain_chunk(t);
+}
+
 void tapes_reopen(struct tapes *t)
 {
     if (t->host.config->log_file == NULL) {
         log_at(LOG_DEBUG, "USR1: the log goes to stderr, there is no file to open again");
         return;
     }
-    while (drain_chunk(t)) /* what was said before it goes into the old file */
-        ;
+    drain_before_reopening(t);
     logwriter_reopen(t->writer);
     t->reopening = true;
     t->asleep = false;

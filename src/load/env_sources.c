@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define FILE_SUFFIX SLICE("_FILE")
+#define OURS SLICE("CRESCENT_") /* settings of the server: CRESCENT_LOG_FILE names its log, which is no value */
 
 /* --- the list ----------------------------------------------------------------------------------------------------- */
 
@@ -44,7 +45,7 @@ static void add_variable(struct env_sources *s, struct slice variable)
     size_t equals = slice_find(variable, '=');
     struct slice name = {variable.at, equals};
     if (equals == SIZE_MAX || name.len <= FILE_SUFFIX.len || !slice_ends(name, FILE_SUFFIX) ||
-        equals + 1 == variable.len)
+        slice_starts(name, OURS) || equals + 1 == variable.len)
         return;
     name.len -= FILE_SUFFIX.len;
     add_source(&s->files, &s->file_count, name, absolute(s->env_file, variable.at + equals + 1));
@@ -108,11 +109,16 @@ static void mix(uint64_t *sum, uint64_t n)
     *sum ^= *sum >> 29;
 }
 
-static void stamp_file(const char *path, uint64_t stamp[4])
+/* What cannot be read has no value, so no change of it counts until it can: not there, or of more bytes than that. */
+static void stamp_file(const char *path, uint64_t most, uint64_t stamp[4])
 {
     struct stat st;
     if (stat(path, &st) != 0) {
         mix(&stamp[0], 0);
+        return;
+    }
+    if (S_ISREG(st.st_mode) && (uint64_t)st.st_size > most) {
+        mix(&stamp[0], 1);
         return;
     }
     uint64_t changed = (uint64_t)st.st_ctim.tv_sec * 1000000000u + (uint64_t)st.st_ctim.tv_nsec;
@@ -129,13 +135,13 @@ void env_sources_stamp(const struct env_sources *s, uint64_t stamp[4])
     size_t count;
     struct env_source *credentials = env_sources_credentials(s, &count);
     memset(stamp, 0, 4 * sizeof(stamp[0]));
-    stamp_file(s->env_file, stamp);
+    stamp_file(s->env_file, ENV_FILE_MAX, stamp);
     for (size_t i = 0; i < s->file_count; i++)
-        stamp_file(s->files[i].path, stamp);
+        stamp_file(s->files[i].path, ENV_VALUE_FILE_MAX, stamp);
     for (size_t i = 0; i < count; i++) {
         for (const char *c = credentials[i].name; *c != '\0'; c++)
             mix(&stamp[0], (unsigned char)*c);
-        stamp_file(credentials[i].path, stamp);
+        stamp_file(credentials[i].path, ENV_VALUE_FILE_MAX, stamp);
     }
     env_sources_free_list(credentials, count);
 }

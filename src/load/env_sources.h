@@ -11,6 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define ENV_FILE_MAX (1u << 20)
+#define ENV_VALUE_FILE_MAX (64u << 10) /* a key or a token, also a chain of certificates; each snapshot carries it */
+
 struct env_source {
     char *name; /* of the value: "TOKEN" for TOKEN_FILE, a credential's file name */
     char *path; /* absolute */
@@ -19,7 +22,7 @@ struct env_source {
 struct env_sources {
     char *env_file;           /* absolute, there or not */
     char *credentials;        /* $CREDENTIALS_DIRECTORY, or NULL */
-    struct env_source *files; /* of the variables NAME_FILE */
+    struct env_source *files; /* of the variables NAME_FILE, but for the server's own */
     size_t file_count;
 };
 

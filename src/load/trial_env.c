@@ -17,9 +17,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define ENV_FILE_MAX (1u << 20)
-#define VALUE_FILE_MAX (64u << 10) /* a key or a token, also a chain of certificates; each snapshot carries it */
-
 struct pair { /* offsets in room, which moves as it grows */
     size_t name, name_len, value, value_len;
     bool fault; /* there is no value: it says why */
@@ -204,7 +201,7 @@ static void read_value_file(struct reader *r, const struct env_source *from, con
 {
     struct buf text = {0}, words = {0};
     struct error err;
-    int done = fd_read_file(from->path, VALUE_FILE_MAX, &text, &err);
+    int done = fd_read_file(from->path, ENV_VALUE_FILE_MAX, &text, &err);
     if (done == 0 && slice_find(buf_slice(&text), '\0') != SIZE_MAX)
         done = error_set(&err, "%s: a NUL byte", from->path);
     if (done != 0)

@@ -76,6 +76,17 @@ static size_t place_of(const struct places *p, int wd)
     return low;
 }
 
+/* A folder that was renamed stays the inode that is watched. Of several paths to one inode the scan's counts: events of
+ * scripts are told by it. */
+static void rename_place(struct place *p, const char *path, enum place_kind kind)
+{
+    bool counts = p->kinds == 0 || (kind == PLACE_SCANNED && !(p->kinds & PLACE_SCANNED));
+    if (!counts || strcmp(p->path, path) == 0)
+        return;
+    free(p->path);
+    p->path = need_strdup(path);
+}
+
 static bool note(struct places *p, int wd, const char *path, enum place_kind kind)
 {
     size_t at = place_of(p, wd);
@@ -86,6 +97,7 @@ static bool note(struct places *p, int wd, const char *path, enum place_kind kin
         p->all[at] = (struct place){.wd = wd, .path = need_strdup(path)};
         p->count++;
     }
+    rename_place(&p->all[at], path, kind);
     bool fresh = ((p->all[at].before | p->all[at].kinds) & kind) == 0;
     p->all[at].kinds |= kind;
     return fresh;

@@ -23,7 +23,7 @@ enum place_kind { /* one inode may be of several */
 struct place {
     int wd;
     unsigned kinds, before; /* in this pass, and in the one before */
-    char *path;             /* as it was when it was added first: to look at what an event names */
+    char *path;             /* as it was added in the latest pass: to look at what an event names */
 };
 
 struct places;

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "io/timeout.h"
+#include "reload/git_lock.h"
 #include "reload/patrol.h"
 #include "reload/places.h"
 #include <limits.h>
@@ -40,6 +41,7 @@ struct watch {
     bool unrest;
     mono_t latest; /* when an unrest must end */
     struct timeout settle;
+    struct git_lock git;
     struct patrol patrol;
     bool blind; /* said that something cannot be watched */
     void (*changed)(void *cookie);
@@ -86,6 +88,7 @@ struct watch *watch_new(struct loop *loop, const char *hooks, const struct env_s
     w->env_folder = folder_of(sources->env_file, &w->env_name);
     w->parent = folder_of(hooks, &w->hooks_name);
     w->places = places_new();
+    git_lock_init(&w->git, hooks);
     if (places_fd(w->places) != -1)
         loop_watch(loop, &w->events, places_fd(w->places), LOOP_READ, on_events);
     w->patrol =
@@ -295,28 +298,10 @@ bool watch_restless(struct watch *w)
     return w->unrest || patrol_restless(&w->patrol);
 }
 
-/* A git command is changing files: in the hooks folder's repository, if it is in one. */
-static bool git_at_work(const struct watch *w)
-{
-    char path[PATH_MAX];
-    struct stat st;
-    for (size_t len = strlen(w->hooks);; len--) {
-        if (len != 0 && w->hooks[len] != '/' && w->hooks[len] != '\0')
-            continue;
-        if (snprintf(path, sizeof(path), "%.*s/.git", (int)len, w->hooks) >= (int)sizeof(path))
-            return false;
-        if (stat(path, &st) == 0)
-            return snprintf(path, sizeof(path), "%.*s/.git/index.lock", (int)len, w->hooks) < (int)sizeof(path) &&
-                   stat(path, &st) == 0;
-        if (len == 0)
-            return false;
-    }
-}
-
 static void on_settled(struct timeout *t)
 {
     struct watch *w = CONTAINER_OF(t, struct watch, settle);
-    if (mono_before(loop_now(w->loop), w->latest) && (any_writes(w) || git_at_work(w))) {
+    if (mono_before(loop_now(w->loop), w->latest) && (any_writes(w) || git_lock_is_held(&w->git))) {
         stir(w);
         return;
     }

@@ -1,6 +1,6 @@
 /*
  * watch.h: says when the hooks folder, or a source of `env`, has changed and come to rest: 20 ms without a further
- * event, 5 s at most; a git command under way (.git/index.lock) and a script that is being written (not closed yet)
+ * event, 5 s at most; a git command under way (see git_lock.h) and a script that is being written (not closed yet)
  * count as unrest. It says only *that* something changed: what, the next scan finds out, so that a lost event, an
  * overflow and a swapped link are all the same case. What makes no event at all, a patrol finds.
  * Owns: the inotify descriptor. Runs in: the keeper's loop. Fails: where the kernel cannot watch, it looks every second

@@ -45,8 +45,9 @@ struct area {
     int64_t started;                          /* wall clock, ns; written by the first supervisor */
     struct tape_bell bell;                    /* of who reads the tapes */
     _Atomic uint64_t body_memory[AREA_SLOTS]; /* bytes of bodies that a worker holds (shm/body_memory); worker */
-    _Atomic uint64_t log_lost; /* lines that could not be written; added to by the keeper's writer thread */
-    struct tape tape;          /* the supervisor's lines */
+    _Atomic uint64_t log_lost;                /* lines that could not be written; added to by whoever reads the tapes */
+    _Atomic uint32_t log_cut; /* the log's last line may have no end: the next one begins with it; the same one */
+    struct tape tape;         /* the supervisor's lines */
     struct area_worker worker[AREA_SLOTS];
 };
 

@@ -17,6 +17,43 @@ static void name_worker(char room[24], uint32_t number)
     snprintf(room, 24, "worker %u", number);
 }
 
+static bool is_cut(const struct logbook *b)
+{
+    return atomic_load_explicit(&b->area->log_cut, memory_order_relaxed) != 0;
+}
+
+static void say_cut(struct logbook *b, bool cut)
+{
+    atomic_store_explicit(&b->area->log_cut, cut, memory_order_relaxed);
+}
+
+static void lose_rest(struct logbook *b)
+{
+    if (b->output.rest.len == 0)
+        return;
+    buf_clear(&b->output.rest);
+    atomic_fetch_add_explicit(&b->area->log_lost, 1, memory_order_relaxed);
+}
+
+static bool flush(struct logbook *b, dur_t wait)
+{
+    if (b->output.rest.len > 0 && !is_cut(b))
+        lose_rest(b); /* a keeper has ended this line meanwhile */
+    return output_flush(&b->output, wait);
+}
+
+/* Behind a line that a keeper was killed within, its end comes first. False: nothing of this one was taken. */
+static bool write_line(struct logbook *b, struct slice line, dur_t wait)
+{
+    bool taken, ours = b->output.rest.len > 0;
+
+    if (!flush(b, wait) || (is_cut(b) && !ours && !output_write(&b->output, SLICE("\n"), wait)))
+        return false;
+    taken = output_write(&b->output, line, wait);
+    say_cut(b, b->output.rest.len > 0);
+    return taken;
+}
+
 /* Writes the tape's records until the wait is over; whether all are. name: of their writer; NULL: a worker. */
 static bool pump(struct logbook *b, struct tape *t, const char *name, dur_t wait)
 {
@@ -31,7 +68,7 @@ static bool pump(struct logbook *b, struct tape *t, const char *name, dur_t wait
         if (records_read(buf_slice(&b->record), &b->decoded) == 0) {
             name_worker(room, b->decoded.process);
             records_format(&b->line, b->form, &b->decoded, name != NULL ? name : room);
-            if (!output_write(&b->output, buf_slice(&b->line), mono_since(until, mono_now())))
+            if (!write_line(b, buf_slice(&b->line), mono_since(until, mono_now())))
                 return false; /* it stays on the tape */
         }
         tape_release(t, r.position);
@@ -62,7 +99,8 @@ static int open_output(struct logbook *b, struct error *err)
 
     if (fd < 0)
         return -1;
-    output_flush(&b->output, (dur_t){0});
+    flush(b, (dur_t){0});
+    lose_rest(b);
     output_close(&b->output);
     output_open(&b->output, fd);
     if (b->path != NULL && b->output.own) /* a pipe, which has been opened once more */
@@ -89,6 +127,8 @@ int logbook_open(struct logbook *b, const struct config *config, struct area *ar
     if (opened != 0)
         output_open(&b->output, STDERR_FILENO);
     b->area = area;
+    if (wake < 0)
+        say_cut(b, output_is_cut(b->output.fd));
     tape_writer_init(&b->sink.writer, &area->tape, &area->bell, b->wake);
     log_divert(on_line, b);
     if (opened != 0)
@@ -119,7 +159,7 @@ void logbook_close(struct logbook *b)
     if (all)
         all = pump(b, &b->area->tape, "supervisor", mono_since(until, mono_now()));
     if (all)
-        output_flush(&b->output, mono_since(until, mono_now()));
+        flush(b, mono_since(until, mono_now()));
     output_close(&b->output);
     buf_free(&b->record);
     buf_free(&b->line);

@@ -26,6 +26,7 @@ int signals_open(struct error *err)
     int fd;
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGUSR2, SIG_IGN); /* elsewhere it upgrades: sent by habit, it would end the server */
     signal(SIGCHLD, SIG_DFL); /* ignored by whoever started us, there would be no ends to read */
     if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
         return error_errno(err, "signals");

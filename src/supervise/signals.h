@@ -1,5 +1,6 @@
 /*
- * signals.h: TERM, INT, HUP, USR1 and CHLD as a readable descriptor, never as handlers that work; PIPE is ignored.
+ * signals.h: TERM, INT, HUP, USR1 and CHLD as a readable descriptor, never as handlers that work; PIPE and USR2
+ * are ignored.
  * Owns: the descriptor. Runs in: the supervisor. Fails: at creation, with words.
  */
 #ifndef CRESCENT_SUPERVISE_SIGNALS_H

@@ -73,18 +73,21 @@ static _Noreturn void give_up(const char *what)
     _exit(127);
 }
 
+/* What is meant for the supervisor, and reaches all where a terminal, or a tool that goes by names, sends it. */
+static bool is_ignored(enum heritage_kind kind, int number)
+{
+    bool stays = kind == HERITAGE_KEEPER || kind == HERITAGE_WORKER;
+
+    return number == SIGUSR1 || number == SIGUSR2 ||
+           (stays && (number == SIGINT || number == SIGTERM || number == SIGHUP));
+}
+
 static void reset_signals(enum heritage_kind kind)
 {
     sigset_t none;
-    bool stays = kind == HERITAGE_KEEPER || kind == HERITAGE_WORKER;
 
     for (int i = 1; i < NSIG; i++)
-        signal(i, SIG_DFL);
-    if (stays) {
-        signal(SIGINT, SIG_IGN);
-        signal(SIGTERM, SIG_IGN);
-        signal(SIGHUP, SIG_IGN);
-    }
+        signal(i, is_ignored(kind, i) ? SIG_IGN : SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }

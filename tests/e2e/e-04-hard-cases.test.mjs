@@ -288,6 +288,26 @@ hard('a file that somebody keeps open for writing holds the others up for second
     fs.closeSync(fd);
 });
 
+hard('a lock that a crashed git has left holds no save up, and is told once; one of a command under way is waited for', async (t) => {
+    const server = await start(t, { hooks: { 'a.lua': say('0') } });
+    const lock = path.join(server.hooks, '.git/index.lock'), save = async (text) => {
+        const began = Date.now();
+        server.write({ 'a.lua': say(text) });
+        await answers(server, '/a', text, 8000);
+        return Date.now() - began;
+    };
+    server.write({ '.git/index.lock': '' });
+    fs.utimesSync(lock, Date.now() / 1000 - 60, Date.now() / 1000 - 60);
+    for (const text of ['1', '2', '3']) {
+        const took = await save(text);
+        assert.ok(took < ms(2000), `${took} ms`);
+    }
+    assert.deepEqual(server.records('stale lock of git').map((r) => [r.level, r.file]), [['warn', lock]]);
+    fs.utimesSync(lock, Date.now() / 1000, Date.now() / 1000);
+    const took = await save('4');
+    assert.ok(took > 3000, `${took} ms`);
+});
+
 hard('saves in the middle of the trial of the one before: the newest wins, no half state', async (t) => {
     const slow = (n) => ({ ...version(n), 'slow.lua': `local till = os.clock() + 0.12 while os.clock() < till do end\nreturn function() return "${n}" end` });
     const server = await start(t, { hooks: slow(0) });

@@ -1,11 +1,9 @@
 // The log: a record for each exchange, whose it is, what never stands in it, and that it never holds anyone up.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import fs from 'node:fs';
-import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
-import { binary, folder, load, ms, request2, run, session, sleep, start, until, write } from './helper.mjs';
+import { folder, load, ms, request2, session, sleep, start, until } from './helper.mjs';
 
 const hooks = {
     'hello.lua': 'return function() return "hello" end',
@@ -14,6 +12,7 @@ const hooks = {
     'waits.lua': 'return { methods = { "GET" }, handle = function() sleep "5s" return "late" end }',
     'keyed.lua': 'return { verify = verify.api_key { header = "x-shop", keys = { alice = env.ALICE_KEY } }, handle = function() return "in" end }',
     'stream.lua': 'return { methods = { "GET" }, handle = function() return reply.stream(function(write) for i = 1, 3 do write(("x"):rep(100)) sleep "5ms" end end) end }',
+    'long.lua': 'return function(req) log.info("long", { n = req.query.n, text = ("x"):rep(9000) }) return "ok" end',
     'says.lua': 'return function(req) log.info("said", { n = req.query.n }) return "ok" end',
 };
 const requests = (r) => /^request( refused| gone)?$/.test(r.message);
@@ -269,67 +268,26 @@ test('kill -9 of a worker: what it had said is in the log', async (t) => {
     assert.deepEqual(server.records('said').map((r) => r.n), Array.from({ length: 120 }, (_, i) => `${Math.floor(i / 40)}-${i % 40}`));
 });
 
-// --- a file ------------------------------------------------------------------------------------------------------------
-
-async function toFile(t, settings) {
-    const dir = folder(t), file = path.join(dir, 'crescent.log');
-    write(dir, { 'crescent.lua': `return { log = { access = "all", file = "crescent.log" ${settings} } }` });
-    write(path.join(dir, 'hooks'), hooks);
-    const free = await new Promise((done) => { const s = net.createServer().listen(0, '127.0.0.1', () => { const { port } = s.address(); s.close(() => done(port)); }); });
-    const child = spawn(binary, ['serve', 'hooks', '--listen', `127.0.0.1:${free}`, '--admin', 'off', '--workers', '1'], { cwd: dir, env: { PATH: process.env.PATH }, stdio: ['ignore', 'ignore', 'pipe'] });
-    let noise = '';
-    child.stderr.on('data', (text) => { noise += text; });
-    const ended = new Promise((done) => child.once('exit', done));
-    t.after(async () => { child.kill('SIGKILL'); await ended; });
-    const text = (name = 'crescent.log') => fs.existsSync(path.join(dir, name)) ? fs.readFileSync(path.join(dir, name), 'utf8') : '';
-    await until(() => /serving/.test(text()), () => `serving in the file\n${text()}\n${noise}`, 10000);
-    return { dir, file, child, text, url: `http://127.0.0.1:${free}`, ended, noise: () => noise };
-}
-const lines = (text) => text.split('\n').filter(Boolean).map((l) => JSON.parse(l));
-
-test('USR1 after a rename: the new file gets what comes then, no line is lost, and stderr stays empty', async (t) => {
-    const server = await toFile(t, '');
-    assert.equal(fs.statSync(server.file).mode & 0o777, 0o640 & ~process.umask());
-    const running = load(`${server.url}/hello`, { connections: 4 });
-    for (const old of ['one', 'two', 'three']) {
-        await sleep(150);
-        fs.renameSync(server.file, path.join(server.dir, old));
-        server.child.kill('SIGUSR1');
-        await until(() => server.text().includes('"request"'), 'lines in the new file');
+test('a keeper killed within a line longer than a pipe takes at once: that line is cut, nothing is glued to it, no record is lost', async (t) => {
+    const server = await piped(t, { workers: 1, config: 'return { log = { access = "off" } }' });
+    const sent = [], cuts = 8;
+    for (let life = 0; life < cuts; life++) {
+        server.reader('SIGSTOP');
+        for (let i = 0; i < 20; i++) sent.push(`${life}-${i}`); // more than the pipe holds
+        for (const n of sent.slice(-20)) assert.equal((await server.post(`/long?n=${n}`)).text, 'ok');
+        await sleep(100);
+        const keeper = server.children('keeper')[0];
+        if (life % 2) server.reader('SIGCONT');
+        process.kill(keeper, 'SIGKILL');
+        if (life % 4 >= 2) await until(() => server.children('keeper').some((pid) => pid !== keeper), 'the next keeper');
+        server.reader('SIGCONT');
+        await until(() => server.children('keeper').some((pid) => pid !== keeper), 'the next keeper');
+        await server.said((r) => r.message === 'long' && r.n === sent.at(-1), 'the last line');
     }
-    const { answers } = await running.stop();
-    const all = () => ['one', 'two', 'three', 'crescent.log'].flatMap((name) => lines(server.text(name)));
-    await until(() => all().filter(requests).length >= answers, () => `${all().filter(requests).length} of ${answers}`);
-    assert.equal(all().filter(requests).length, answers);
-    fs.renameSync(server.file, path.join(server.dir, 'four'));
-    fs.mkdirSync(server.file); // cannot be opened: the old one is kept, and that is said
-    server.child.kill('SIGUSR1');
-    await until(() => server.text('four').includes('the log file stays the old one'), () => server.text('four').slice(-1000));
-    server.child.kill('SIGTERM');
-    assert.equal(await server.ended, 0);
-    assert.match(server.text('four'), /"stopped"/);
-    assert.equal(server.noise(), '');
-});
-
-test('log.format text: one readable line each; a file that cannot be written is an error at the start', async (t) => {
-    const server = await toFile(t, ', format = "text"');
-    await fetch(`${server.url}/hello?a=b`, { method: 'POST', body: 'x' });
-    await until(() => /request_id/.test(server.text()), () => server.text());
-    const line = server.text().split('\n').find((l) => l.includes('/hello'));
-    assert.match(line, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info  worker 0: POST \/hello 200  duration_ms=[\d.]+  bytes_in=1  bytes_out=5  endpoint="hello"/);
-    assert.ok(!server.text().includes('\x1b'));
-    server.child.kill('SIGTERM');
-    assert.equal(await server.ended, 0);
-
-    write(server.dir, { 'crescent.lua': 'return { log = { file = "none/such.log" } }' });
-    const refused = await run(['serve', 'hooks', '--listen', '127.0.0.1:0'], { cwd: server.dir });
-    assert.equal(refused.code, 1);
-    assert.match(refused.stderr, /crescent\.lua:1: log\.file: cannot open the log file .*none\/such\.log: No such file/);
-    for (const [text, words] of [['access = "some"', /log\.access: expected all, off, sampled or a fraction 0-1, got "some"/], ['access = 1.5', /log\.access: expected/],
-        ['format = "xml"', /log\.format: expected json or text, got "xml"/], ['acess = "all"', /unknown setting 'log\.acess' \(did you mean 'log\.access'/]]) {
-        write(server.dir, { 'crescent.lua': `return { log = { ${text} } }` });
-        const bad = await run(['serve', 'hooks', '--listen', '127.0.0.1:0'], { cwd: server.dir });
-        assert.equal(bad.code, 1, text);
-        assert.match(bad.stderr, words);
-    }
+    const got = new Set(server.records('long').map((r) => r.n));
+    assert.deepEqual(sent.filter((n) => !got.has(n)), []);
+    assert.equal(await server.metric('crescent_log_dropped_total'), 0);
+    await until(() => server.records((r) => r.process === 'supervisor' && /keeper/.test(JSON.stringify(r))).length >= cuts, 'the supervisor speaks of each death');
+    assert.ok(server.noise.length > 0 && server.noise.length <= cuts, `${server.noise.length} lines cut`);
+    for (const line of server.noise) assert.match(line, /^\{"time":[^{]*"message":"long"[^{}]*$/, `${line.length} bytes`);
 });

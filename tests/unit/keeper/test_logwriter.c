@@ -1,6 +1,7 @@
 /*
  * test_logwriter.c: the writer thread: lines in order and whole, tapes released only when they are written, a reader
- * that stalls fills the queue and holds up nobody, a file is opened again between two lines.
+ * that stalls fills the queue and holds up nobody, a file is opened again between two lines, a line that was cut off is
+ * ended before the next.
  */
 #include "base/output.h"
 #include "base/panic.h"
@@ -9,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 // clang-format off
@@ -20,6 +22,7 @@
 
 static struct tape tape;
 static _Atomic uint64_t lost;
+static _Atomic uint32_t cut;
 static char folder[64], path[128];
 static struct logwriter
     *volatile writers[16]; /* their threads live as long as the process: held, so that none counts as lost */
@@ -32,6 +35,7 @@ static int setup(void **state)
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof(path), "%s/log", folder);
     lost = 0;
+    cut = 0;
     tape_release(&tape, 0);
     return 0;
 }
@@ -51,7 +55,7 @@ static int teardown(void **state)
 static struct logwriter *open_writer(void)
 {
     struct error err;
-    struct logwriter *w = logwriter_new(path, &lost, &err);
+    struct logwriter *w = logwriter_new(path, &lost, &cut, &err);
     assert_non_null(w);
     writers[writer_count++] = w;
     return w;
@@ -137,7 +141,7 @@ static void a_stalled_reader_fills_the_queue_and_releases_nothing(void **state)
 {
     struct error err;
     assert_int_equal(mkfifo(path, 0600), 0);
-    assert_null(logwriter_new(path, &lost, &err)); /* without a reader it is an error, and does not hang */
+    assert_null(logwriter_new(path, &lost, &cut, &err)); /* without a reader it is an error, and does not hang */
     int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     struct logwriter *w = open_writer();
     uint64_t chunks = 0;
@@ -164,6 +168,121 @@ static void a_stalled_reader_fills_the_queue_and_releases_nothing(void **state)
     assert_true(logwriter_finish(w, DUR_S(10)));
     assert_int_equal(lost, 3);
     assert_int_equal(atomic_load(&tape.read), 7777);
+}
+
+/* --- lines that were cut off -------------------------------------------------------------------------------------- */
+
+/* As a full disk does: the file takes so many bytes, then none. */
+static void let_files_grow_to(rlim_t bytes)
+{
+    struct rlimit limit;
+    getrlimit(RLIMIT_FSIZE, &limit);
+    limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void after_a_full_disk_the_next_line_is_not_glued_to_half_a_one(void **state)
+{
+    struct logwriter *w = open_writer();
+    signal(SIGXFSZ, SIG_IGN);
+    let_files_grow_to(22);
+    put(w, "line one\n", 3, 8);
+    put(w, "nothing\n", 2, 16);
+    bool all = logwriter_finish(w, DUR_S(10));
+    let_files_grow_to(RLIM_INFINITY);
+    assert_true(all);
+    assert_int_equal(lost, 3);
+    put(w, "after\n", 1, 24);
+    put(w, "more\n", 1, 32);
+    assert_true(logwriter_finish(w, DUR_S(10)));
+    expect_file(path, "line one\nline one\nline\nafter\nmore\n");
+    assert_int_equal(lost, 3);
+}
+
+static void a_disk_that_is_full_between_two_lines_leaves_no_empty_one(void **state)
+{
+    struct logwriter *w = open_writer();
+    signal(SIGXFSZ, SIG_IGN);
+    let_files_grow_to(18);
+    put(w, "line one\n", 3, 8);
+    bool all = logwriter_finish(w, DUR_S(10));
+    let_files_grow_to(RLIM_INFINITY);
+    assert_true(all);
+    put(w, "after\n", 1, 16);
+    assert_true(logwriter_finish(w, DUR_S(10)));
+    expect_file(path, "line one\nline one\nafter\n");
+    assert_int_equal(lost, 1);
+}
+
+static void half_a_line_in_the_old_file_is_none_of_the_new_one(void **state)
+{
+    struct logwriter *w = open_writer();
+    char old[160];
+    snprintf(old, sizeof(old), "%s/old", folder);
+    signal(SIGXFSZ, SIG_IGN);
+    let_files_grow_to(4);
+    put(w, "line one\n", 1, 8);
+    bool all = logwriter_finish(w, DUR_S(10));
+    let_files_grow_to(RLIM_INFINITY);
+    assert_true(all);
+    assert_int_equal(rename(path, old), 0);
+    logwriter_reopen(w);
+    put(w, "after\n", 1, 16);
+    assert_true(logwriter_finish(w, DUR_S(10)));
+    expect_file(old, "line");
+    expect_file(path, "after\n");
+}
+
+static void a_file_that_somebody_was_killed_within_is_gone_on_with_in_a_new_line(void **state)
+{
+    FILE *f = fopen(path, "w");
+    fputs("whole\nha", f);
+    fclose(f);
+    struct logwriter *w = open_writer();
+    put(w, "after\n", 1, 8);
+    put(w, "more\n", 1, 16);
+    assert_true(logwriter_finish(w, DUR_S(10)));
+    expect_file(path, "whole\nha\nafter\nmore\n");
+}
+
+/* A pipe does not show it: the one before has said so. */
+static void in_a_pipe_the_word_of_the_one_before_counts(void **state)
+{
+    char room[64] = "";
+    assert_int_equal(mkfifo(path, 0600), 0);
+    int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    cut = 1;
+    struct logwriter *w = open_writer();
+    put(w, "after\n", 1, 8);
+    put(w, "more\n", 1, 16);
+    assert_true(logwriter_finish(w, DUR_S(10)));
+    assert_int_equal(read(reader, room, sizeof(room) - 1), 12);
+    assert_string_equal(room, "\nafter\nmore\n");
+    assert_int_equal(cut, 0);
+    close(reader);
+}
+
+static void while_a_line_longer_than_a_pipe_takes_at_once_is_written_the_word_says_so(void **state)
+{
+    static char room[8192];
+    size_t len = 100000, got = 0;
+    struct buf line = {0};
+    assert_int_equal(mkfifo(path, 0600), 0);
+    int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    struct logwriter *w = open_writer();
+    memset(buf_reserve(&line, len), 'x', len);
+    line.len = len;
+    line.at[len - 1] = '\n';
+    logwriter_put(w, &line, &(struct logwriter_mark){&tape, 8}, 1);
+    assert_false(logwriter_finish(w, DUR_MS(100)));
+    assert_int_equal(cut, 1);
+    while (got < len) {
+        ssize_t n = read(reader, room, sizeof(room));
+        got += n > 0 ? (size_t)n : 0;
+    }
+    assert_true(logwriter_finish(w, DUR_S(10)));
+    assert_int_equal(cut, 0);
+    close(reader);
 }
 
 /* --- the way without a thread ------------------------------------------------------------------------------------- */
@@ -223,6 +342,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_is_opened_again_between_two_lines, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_that_cannot_be_opened_again_stays_the_old_one, setup, teardown),
         cmocka_unit_test_setup_teardown(a_stalled_reader_fills_the_queue_and_releases_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(after_a_full_disk_the_next_line_is_not_glued_to_half_a_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_disk_that_is_full_between_two_lines_leaves_no_empty_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(half_a_line_in_the_old_file_is_none_of_the_new_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_that_somebody_was_killed_within_is_gone_on_with_in_a_new_line, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(in_a_pipe_the_word_of_the_one_before_counts, setup, teardown),
+        cmocka_unit_test_setup_teardown(while_a_line_longer_than_a_pipe_takes_at_once_is_written_the_word_says_so,
+                                        setup, teardown),
         cmocka_unit_test(a_full_pipe_takes_a_line_whole_or_not_at_all),
         cmocka_unit_test(a_line_longer_than_a_pipe_comes_whole_in_the_end),
     };

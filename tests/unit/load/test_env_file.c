@@ -1,8 +1,9 @@
 /*
  * test_env_file.c: promises of `env`: the syntax of .env, a malformed line named by file and line, each source over the
- * one before, and what cannot be read told by name and file.
+ * one before, what cannot be read told by name and file, and which files are none of its sources.
  */
 #include "base/fd.h"
+#include "load/env_sources.h"
 #include "load/trial.h"
 #include <fcntl.h>
 #include <setjmp.h>
@@ -244,13 +245,66 @@ static void what_cannot_be_read_is_a_fault_of_that_name(void **state)
     free(big);
 }
 
+static void settings_of_the_server_name_no_files_of_values(void **state)
+{
+    struct env_sources sources;
+    char found[256];
+    write_at("value", SLICE("a line of the log\n"));
+    setenv("CRESCENT_LOG_FILE", "value", 1);
+    assert_null(read_name("CRESCENT_LOG", false, found));
+    assert_null(read_name("CRESCENT_LOG", true, found));
+    env_sources_list(path, &sources); /* what is watched */
+    for (size_t i = 0; i < sources.file_count; i++)
+        assert_string_not_equal(sources.files[i].name, "CRESCENT_LOG");
+    env_sources_free(&sources);
+    unsetenv("CRESCENT_LOG_FILE");
+    remove_at("value");
+}
+
+static bool stamp_changes(const struct env_sources *sources, uint64_t last[4])
+{
+    uint64_t now[4];
+    env_sources_stamp(sources, now);
+    bool changed = memcmp(now, last, sizeof now) != 0;
+    memcpy(last, now, sizeof now);
+    return changed;
+}
+
+static void a_file_of_more_bytes_than_a_value_may_have_changes_nothing_as_it_grows(void **state)
+{
+    struct env_sources sources;
+    uint64_t last[4] = {0};
+    char *big = calloc(1, 90000);
+    setenv("S_D_FILE", "value", 1);
+    write_at("value", (struct slice){big, ENV_VALUE_FILE_MAX});
+    env_sources_list(path, &sources);
+    assert_true(stamp_changes(&sources, last));
+    write_at("value", (struct slice){big, ENV_VALUE_FILE_MAX + 1});
+    assert_true(stamp_changes(&sources, last));
+    write_at("value", (struct slice){big, 80000});
+    assert_false(stamp_changes(&sources, last));
+    remove_at("value");
+    assert_true(stamp_changes(&sources, last));
+    write_at("value", (struct slice){big, 90000});
+    assert_true(stamp_changes(&sources, last));
+    write_at("value", SLICE("small again"));
+    assert_true(stamp_changes(&sources, last));
+    env_sources_free(&sources);
+    unsetenv("S_D_FILE");
+    remove_at("value");
+    free(big);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_syntax),
-                                       cmocka_unit_test(test_faults),
-                                       cmocka_unit_test(test_environment),
-                                       cmocka_unit_test(each_source_counts_over_the_one_before),
-                                       cmocka_unit_test(one_line_break_at_the_end_goes),
-                                       cmocka_unit_test(what_cannot_be_read_is_a_fault_of_that_name)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_syntax),
+        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_environment),
+        cmocka_unit_test(each_source_counts_over_the_one_before),
+        cmocka_unit_test(one_line_break_at_the_end_goes),
+        cmocka_unit_test(what_cannot_be_read_is_a_fault_of_that_name),
+        cmocka_unit_test(settings_of_the_server_name_no_files_of_values),
+        cmocka_unit_test(a_file_of_more_bytes_than_a_value_may_have_changes_nothing_as_it_grows)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

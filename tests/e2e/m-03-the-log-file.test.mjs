@@ -1,0 +1,119 @@
+// The log in a file: opened again for whoever rotates it, and none of what the server reads.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+import { alive, binary, childrenOf, cmdline, environment, folder, load, run, sleep, until, write } from './helper.mjs';
+
+const hooks = {
+    'hello.lua': 'return function() return "hello" end',
+    'counts.lua': 'local n = 0 return function() n = n + 1 return tostring(n) .. tostring(env.CRESCENT_LOG) end', // starts anew with each reload
+};
+const requests = (r) => /^request( refused| gone)?$/.test(r.message);
+
+async function toFile(t, settings, env = {}) {
+    const dir = folder(t), file = path.join(dir, 'crescent.log');
+    write(dir, { 'crescent.lua': `return { log = { access = "all", file = "crescent.log" ${settings} } }` });
+    write(path.join(dir, 'hooks'), hooks);
+    const free = await new Promise((done) => { const s = net.createServer().listen(0, '127.0.0.1', () => { const { port } = s.address(); s.close(() => done(port)); }); });
+    const child = spawn(binary, ['serve', 'hooks', '--listen', `127.0.0.1:${free}`, '--admin', 'off', '--workers', '1'], { cwd: dir, env: environment(env), stdio: ['ignore', 'ignore', 'pipe'] });
+    let noise = '';
+    child.stderr.on('data', (text) => { noise += text; });
+    const ended = new Promise((done) => child.once('exit', done));
+    t.after(async () => { child.kill('SIGKILL'); await ended; });
+    const text = (name = 'crescent.log') => fs.existsSync(path.join(dir, name)) ? fs.readFileSync(path.join(dir, name), 'utf8') : '';
+    await until(() => /serving/.test(text()), () => `serving in the file\n${text()}\n${noise}`, 10000);
+    return { dir, file, child, text, url: `http://127.0.0.1:${free}`, ended, noise: () => noise };
+}
+const lines = (text) => text.split('\n').filter(Boolean).map((l) => JSON.parse(l));
+
+test('USR1 after a rename: the new file gets what comes then, no line is lost, and stderr stays empty', async (t) => {
+    const server = await toFile(t, '');
+    assert.equal(fs.statSync(server.file).mode & 0o777, 0o640 & ~process.umask());
+    const running = load(`${server.url}/hello`, { connections: 4 });
+    for (const old of ['one', 'two', 'three']) {
+        await sleep(150);
+        fs.renameSync(server.file, path.join(server.dir, old));
+        server.child.kill('SIGUSR1');
+        await until(() => server.text().includes('"request"'), 'lines in the new file');
+    }
+    const { answers } = await running.stop();
+    const all = () => ['one', 'two', 'three', 'crescent.log'].flatMap((name) => lines(server.text(name)));
+    await until(() => all().filter(requests).length >= answers, () => `${all().filter(requests).length} of ${answers}`);
+    assert.equal(all().filter(requests).length, answers);
+    fs.renameSync(server.file, path.join(server.dir, 'four'));
+    fs.mkdirSync(server.file); // cannot be opened: the old one is kept, and that is said
+    server.child.kill('SIGUSR1');
+    await until(() => server.text('four').includes('the log file stays the old one'), () => server.text('four').slice(-1000));
+    server.child.kill('SIGTERM');
+    assert.equal(await server.ended, 0);
+    assert.match(server.text('four'), /"stopped"/);
+    assert.equal(server.noise(), '');
+});
+
+test('log.format text: one readable line each; a file that cannot be written is an error at the start', async (t) => {
+    const server = await toFile(t, ', format = "text"');
+    await fetch(`${server.url}/hello?a=b`, { method: 'POST', body: 'x' });
+    await until(() => /request_id/.test(server.text()), () => server.text());
+    const line = server.text().split('\n').find((l) => l.includes('/hello'));
+    assert.match(line, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info  worker 0: POST \/hello 200  duration_ms=[\d.]+  bytes_in=1  bytes_out=5  endpoint="hello"/);
+    assert.ok(!server.text().includes('\x1b'));
+    server.child.kill('SIGTERM');
+    assert.equal(await server.ended, 0);
+
+    write(server.dir, { 'crescent.lua': 'return { log = { file = "none/such.log" } }' });
+    const refused = await run(['serve', 'hooks', '--listen', '127.0.0.1:0'], { cwd: server.dir });
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /crescent\.lua:1: log\.file: cannot open the log file .*none\/such\.log: No such file/);
+    for (const [text, words] of [['access = "some"', /log\.access: expected all, off, sampled or a fraction 0-1, got "some"/], ['access = 1.5', /log\.access: expected/],
+        ['format = "xml"', /log\.format: expected json or text, got "xml"/], ['acess = "all"', /unknown setting 'log\.acess' \(did you mean 'log\.access'/]]) {
+        write(server.dir, { 'crescent.lua': `return { log = { ${text} } }` });
+        const bad = await run(['serve', 'hooks', '--listen', '127.0.0.1:0'], { cwd: server.dir });
+        assert.equal(bad.code, 1, text);
+        assert.match(bad.stderr, words);
+    }
+});
+
+test('USR1 and USR2 to every process at once: nobody dies, and the log is opened again', async (t) => {
+    const server = await toFile(t, '');
+    const everybody = () => [server.child.pid, ...childrenOf(server.child.pid)];
+    const before = everybody(), running = load(`${server.url}/hello`, { connections: 2 });
+    t.after(() => running.stop());
+    assert.equal(before.length, 3);
+    for (const old of ['one', 'two', 'three']) {
+        fs.renameSync(server.file, path.join(server.dir, old));
+        for (const pid of everybody()) process.kill(pid, 'SIGUSR2');
+        for (const pid of everybody()) process.kill(pid, 'SIGUSR1');
+        await until(() => server.text().includes('"request"'), 'lines in the new file');
+        write(server.dir, { 'hooks/new.lua': `return function() return "${old}" end` }); // a trial too
+        await sleep(50);
+    }
+    const { answers, failures } = await running.stop();
+    assert.deepEqual(failures, []);
+    assert.deepEqual(everybody(), before);
+    assert.ok(before.every(alive));
+    await until(() => fetch(`${server.url}/new`, { method: 'POST' }).then((a) => a.text()).then((text) => text === 'three'), 'the newest script');
+    const all = () => ['one', 'two', 'three', 'crescent.log'].flatMap((name) => lines(server.text(name))).filter((r) => r.path === '/hello');
+    await until(() => all().length === answers, () => `${all().length} of ${answers}`);
+    server.child.kill('SIGTERM');
+    assert.equal(await server.ended, 0);
+});
+
+test('a trial that is under way ignores them too', async (t) => {
+    const server = await toFile(t, '');
+    write(server.dir, { 'hooks/slow.lua': 'local till = os.clock() + 0.2 while os.clock() < till do end\nreturn function() return "slow" end' });
+    const trial = await until(() => childrenOf(server.child.pid).find((pid) => / trial/.test(cmdline(pid))), 'a trial');
+    const ignored = BigInt(`0x${fs.readFileSync(`/proc/${trial}/status`, 'utf8').match(/^SigIgn:\s*(\w+)/m)[1]}`);
+    for (const name of ['SIGUSR1', 'SIGUSR2']) assert.ok(ignored >> BigInt(os.constants.signals[name] - 1) & 1n, name);
+});
+
+test('the log that CRESCENT_LOG_FILE names is no value of env, and what is logged reloads nothing', async (t) => {
+    const server = await toFile(t, '', { CRESCENT_LOG_FILE: 'crescent.log' });
+    for (let i = 1; i <= 20; i++) {
+        assert.equal(await fetch(`${server.url}/counts`, { method: 'POST' }).then((a) => a.text()), `${i}nil`);
+        await sleep(40);
+    }
+});

@@ -1,0 +1,84 @@
+/*
+ * test_tapes.c: promise: to open the log again takes no more from the tapes at once than the writer's queue holds,
+ * however much others write; and no line is lost to it.
+ */
+#include "io/loop.h"
+#include "ipc/records.h"
+#include "keeper/logwriter.h"
+#include "keeper/tapes.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define WORKERS 16u
+
+static struct tapes *volatile tapes; /* lives as long as its thread */
+
+/* As many lines as there is room for. */
+static size_t fill(struct area *a, uint32_t slot)
+{
+    struct tape_writer w;
+    const struct log_line line = {.level = LOG_INFO, .message = "one of many lines that wait on the tapes"};
+    size_t count = 0;
+    tape_writer_init(&w, &a->worker[slot].tape, &a->bell, -1);
+    while (records_write_line(&w, slot, &line))
+        count++;
+    return count;
+}
+
+static size_t count_lines(const char *path)
+{
+    char line[1024];
+    size_t count = 0;
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    while (fgets(line, sizeof(line), f) != NULL)
+        count += strstr(line, "one of many") != NULL;
+    fclose(f);
+    return count;
+}
+
+static void opening_again_takes_no_more_at_once_than_the_queue_holds(void **state)
+{
+    char folder[] = "/tmp/crescent-tapes-XXXXXX", path[64], old[64];
+    struct error err;
+    struct stat st;
+    size_t written = 0;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/log", folder);
+    snprintf(old, sizeof(old), "%s/old", folder);
+    struct config config = {.log_file = path};
+    struct tapes_host host = {.config = &config, .loop = loop_new(), .wake = eventfd(0, EFD_NONBLOCK)};
+    host.area = area_new(&host.area_fd, &err);
+    area_use(host.area, WORKERS - 1);
+    tapes = tapes_new(&host, &err);
+    assert_non_null(tapes);
+    tapes_finish(tapes, DUR_S(10)); /* from here on all tapes are read */
+    for (uint32_t i = 0; i < WORKERS; i++)
+        written += fill(host.area, i);
+
+    assert_int_equal(rename(path, old), 0);
+    tapes_reopen(tapes);
+    tapes_finish(tapes, DUR_S(30));
+    assert_int_equal(stat(old, &st), 0);
+    assert_in_range(st.st_size, 1, LOGWRITER_QUEUE_MAX + LOGWRITER_QUEUE_MAX / 8);
+    assert_int_equal(count_lines(old) + count_lines(path), written);
+    unlink(old);
+    unlink(path);
+    rmdir(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(opening_again_takes_no_more_at_once_than_the_queue_holds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
