@@ -29,6 +29,16 @@ test('the name that a client asks for chooses the certificate: exact, wildcard, 
     assert.equal(curl, 'hello 2');
 });
 
+test('certificates may share an address: the first is for whoever asks for no name, each for its own', async (t) => {
+    const dir = folder(t), ca = await authority(dir);
+    const one = await ca.issue('one', { san: 'DNS:one.example,IP:127.0.0.1' }), two = await ca.issue('two', { san: 'IP:127.0.0.1,DNS:two.example' });
+    const strict = await ca.issue('strict', { san: 'IP:127.0.0.1,DNS:strict.example' });
+    const server = await start(t, { dir, hooks, config: config([entry(one), entry(two), entry(strict, `client_ca = "${ca.cert}"`)]) });
+    for (const [name, wanted] of [[null, 'one'], ['127.0.0.1', 'one'], ['one.example', 'one'], ['two.example', 'two'], ['strict.example', 'strict']])
+        assert.equal(await shown(server, name), `CN=${wanted}`, `asked for ${name}`);
+    assert.equal((await request(`${server.url}/hello`, { ca: fs.readFileSync(ca.cert) })).text, 'hello', 'nothing is asked of who comes by address');
+});
+
 test('RSA, ECDSA and Ed25519 for one name: each client gets what it can use', async (t) => {
     const dir = folder(t), ca = await authority(dir), names = ['many.example'];
     const rsa = await ca.issue('rsa', { names: [...names, 'rsa.example'], kind: 'rsa' });
