@@ -265,7 +265,7 @@ static void answer_ready(struct admin *a, struct http_response *r, struct buf *b
 
 static void answer_metrics(struct admin *a, struct http_response *r, struct buf *body)
 {
-    admin_metrics_write(a->host.area, a->host.reload, body);
+    admin_metrics_write(a->host.area, a->host.reload, a->host.tls_ends, body);
     r->status = 200;
     r->body = buf_slice(body);
     http_response_add(r, SLICE("content-type"), SLICE("text/plain; version=0.0.4; charset=utf-8"), NULL);

@@ -19,6 +19,7 @@ struct admin_host { /* all of it outlives the admin */
     struct area *area;
     struct reload *reload;
     struct heritage *heritage; /* its admin sockets are taken */
+    int64_t tls_ends;          /* when the first certificate expires, in seconds since 1970; 0: there is none */
 };
 
 /* Lives as long as the process. */

@@ -207,7 +207,7 @@ uint32_t admin_metrics_serving(const struct area *area)
     return serving;
 }
 
-void admin_metrics_write(const struct area *area, const struct reload *reload, struct buf *out)
+void admin_metrics_write(const struct area *area, const struct reload *reload, int64_t tls_ends, struct buf *out)
 {
     size_t scripts = reload_script_count(reload), broken = 0;
     for (size_t i = 0; i < scripts; i++)
@@ -224,4 +224,7 @@ void admin_metrics_write(const struct area *area, const struct reload *reload, s
     write_gauge(out, "crescent_scripts_broken", broken, "Scripts whose newest text does not load");
     write_gauge(out, "crescent_generation", atomic_load(area_generation((struct area *)area)),
                 "Generation of scripts that is live");
+    if (tls_ends > 0)
+        write_gauge(out, "crescent_tls_certificate_expiry_seconds", (uint64_t)tls_ends,
+                    "When the first of the certificates expires, in seconds since 1970");
 }

@@ -10,8 +10,8 @@
 #include "reload/reload.h"
 #include "shm/area.h"
 
-/* Appends all of it. */
-void admin_metrics_write(const struct area *area, const struct reload *reload, struct buf *out);
+/* Appends all of it. tls_ends: see admin.h. */
+void admin_metrics_write(const struct area *area, const struct reload *reload, int64_t tls_ends, struct buf *out);
 /* Workers that accept now. */
 uint32_t admin_metrics_serving(const struct area *area);
 

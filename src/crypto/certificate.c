@@ -261,6 +261,12 @@ static void date_text(const ASN1_TIME *t, char room[32])
         snprintf(room, 32, "no date");
 }
 
+int64_t certificate_seconds(const ASN1_TIME *date)
+{
+    struct tm parts;
+    return date != NULL && ASN1_TIME_to_tm(date, &parts) == 1 ? (int64_t)timegm(&parts) : INT64_MAX;
+}
+
 static int check_dates(X509 *cert, const char *which, time_t now, struct error *err)
 {
     const ASN1_TIME *from = X509_get0_notBefore(cert), *to = X509_get0_notAfter(cert);
@@ -282,6 +288,16 @@ int certificate_dates(const struct certificate *c, wall_t now, struct error *err
     for (int i = 0; result == 0 && i < sk_X509_num(c->chain); i++)
         result = check_dates(sk_X509_value(c->chain, i), "chain's", seconds, err);
     return result;
+}
+
+int64_t certificate_ends(const struct certificate *c)
+{
+    int64_t first = certificate_seconds(X509_get0_notAfter(c->leaf));
+    for (int i = 0; i < sk_X509_num(c->chain); i++) {
+        int64_t one = certificate_seconds(X509_get0_notAfter(sk_X509_value(c->chain, i)));
+        first = one < first ? one : first;
+    }
+    return first;
 }
 
 /* --- authorities --- */

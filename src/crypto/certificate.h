@@ -15,6 +15,7 @@ struct certificate;
 struct x509_st;
 struct evp_pkey_st;
 struct stack_st_X509;
+struct asn1_string_st;
 
 /*
  * The first certificate is the server's, the others are its chain. NULL: not PEM, no certificate, no key, an encrypted
@@ -41,6 +42,10 @@ const char *certificate_name(const struct certificate *c, size_t i);
 
 /* 0 when it and its chain are valid at this time, else -1 with words that name certificate and dates. */
 int certificate_dates(const struct certificate *c, wall_t now, struct error *err);
+/* When it expires, or before that one of its chain; seconds since 1970. */
+int64_t certificate_ends(const struct certificate *c);
+/* One of OpenSSL's dates (NULL: none) in seconds since 1970; INT64_MAX: it is none. */
+int64_t certificate_seconds(const struct asn1_string_st *date);
 
 /* One certificate of an authority or several. The caller frees it. NULL with words: none, broken, or not an
  * authority's. */

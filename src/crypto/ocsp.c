@@ -5,15 +5,8 @@
 #include "base/panic.h"
 #include <openssl/err.h>
 #include <openssl/ocsp.h>
-#include <time.h>
 
 #define CLOCKS_APART 300
-
-static int64_t seconds_of(const ASN1_GENERALIZEDTIME *t)
-{
-    struct tm parts;
-    return t != NULL && ASN1_TIME_to_tm(t, &parts) == 1 ? (int64_t)timegm(&parts) : INT64_MAX;
-}
 
 /* The one answer about this certificate, whatever digest its identifier is made with; or NULL. */
 static OCSP_SINGLERESP *find_answer(OCSP_BASICRESP *basic, X509 *leaf, X509 *issuer)
@@ -58,7 +51,7 @@ static int judge(OCSP_BASICRESP *basic, const struct certificate *c, struct ocsp
     int status = OCSP_single_get0_status(answer, NULL, NULL, &from, &to);
     if (status != V_OCSP_CERTSTATUS_GOOD)
         return error_set(err, "it says that the certificate is %s", OCSP_cert_status_str(status));
-    *times_out = (struct ocsp_times){.from = seconds_of(from), .to = seconds_of(to)};
+    *times_out = (struct ocsp_times){.from = certificate_seconds(from), .to = certificate_seconds(to)};
     return 0;
 }
 

@@ -28,14 +28,21 @@ struct heritage_socket { /* one listening socket */
 };
 
 /*
+ * Whether all of so many workers accept from it: where there is no group, and where the group has fewer members than
+ * there are workers now (it keeps those it was bound with). Dealt out, those would be too few for an even spread.
+ */
+static inline bool heritage_shared(const struct heritage_socket *s, uint32_t workers)
+{
+    return s->member == HERITAGE_SHARED || s->members < workers;
+}
+
+/*
  * Whether worker number `worker` of `workers` accepts from it without being told to. Where a group has as many members
- * as there are workers, each owns one; else members, or workers, are dealt out in turn, so that no member is nobody's.
+ * as there are workers, each owns one; where it has more, they are dealt out in turn, so that no member is nobody's.
  */
 static inline bool heritage_owns(const struct heritage_socket *s, uint32_t worker, uint32_t workers)
 {
-    if (s->member == HERITAGE_SHARED)
-        return true;
-    return s->members >= workers ? s->member % workers == worker : s->member == worker % s->members;
+    return heritage_shared(s, workers) || s->member % workers == worker;
 }
 
 /* Whether it is the first of its group, or alone: the sockets of a group stand together. */

@@ -11,6 +11,7 @@
 #include "base/panic.h"
 #include "ipc/heritage.h"
 #include "ipc/link.h"
+#include "keeper/expiry.h"
 #include "keeper/roster.h"
 #include "keeper/tapes.h"
 #include "reload/reload.h"
@@ -29,6 +30,7 @@ struct keeper {
     struct tapes *tapes;
     struct reload *reload;
     struct roster *roster;
+    struct expiry *expiry;
     struct admin *admin;
     struct link *supervisor;
     bool draining;
@@ -246,12 +248,14 @@ static int start(struct keeper *k, struct error *err)
     if (make_tapes(k, err) != 0)
         return -1;
     make_reload(k);
+    k->expiry = expiry_new(k->loop, &k->config);
     const struct admin_host admin = {
         .loop = k->loop,
         .config = &k->config,
         .area = k->area,
         .reload = k->reload,
         .heritage = &k->heritage,
+        .tls_ends = expiry_first(k->expiry),
     };
     k->admin = admin_new(&admin);
     link_send(k->supervisor,

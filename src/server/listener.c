@@ -20,7 +20,7 @@ static void accept_some(h2o_socket_t *sock, const char *err);
 
 static bool shared(const struct listener *l)
 {
-    return l->from.member == HERITAGE_SHARED;
+    return heritage_shared(&l->from, l->server->host.config->workers);
 }
 
 static void update(struct server *s)
@@ -55,7 +55,7 @@ static void pause_accepting(struct server *s, int why)
 static void count(struct listener *l, uint64_t accepted)
 {
     struct server *s = l->server;
-    if (accepted == 0 || shared(l))
+    if (accepted == 0 || l->from.member == HERITAGE_SHARED) /* nobody looks at such a queue */
         return;
     if (l->own)
         atomic_fetch_add_explicit(&s->host.area->worker[s->host.slot].accepts, accepted, memory_order_relaxed);
@@ -102,9 +102,13 @@ static bool others_turn(struct server *s)
 static void turn_over(struct timeout *t)
 {
     struct server *s = CONTAINER_OF(t, struct server, turn);
-    for (size_t i = 0; i < s->listener_count; i++)
-        if (shared(&s->listeners[i]) && s->listeners[i].on && accept_one(&s->listeners[i]))
-            s->turns_free_until = mono_add(loop_now(s->host.loop), TURNS_FREE);
+    for (size_t i = 0; i < s->listener_count; i++) {
+        struct listener *l = &s->listeners[i];
+        if (!shared(l) || !l->on || !accept_one(l))
+            continue;
+        count(l, 1);
+        s->turns_free_until = mono_add(loop_now(s->host.loop), TURNS_FREE);
+    }
     update(s);
 }
 

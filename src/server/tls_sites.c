@@ -18,18 +18,29 @@ static bool is_host(struct slice name)
     return !slice_starts(name, SLICE("IP:")); /* a client never asks for an address (RFC 6066 3) */
 }
 
+/* Whether one name cannot have both; with words. */
+static bool clash(const char *name, const struct tls_entry *one, const struct tls_entry *other, struct error *err)
+{
+    const char *kind = certificate_kind(other->certificate);
+    if (strcmp(certificate_kind(one->certificate), kind) == 0)
+        error_set(err, "tls: %s and %s are both for %s, with the same kind of key (%s)", one->config->cert.path,
+                  other->config->cert.path, name, kind);
+    else if (memcmp(one->rule, other->rule, TLS_DIGEST) != 0)
+        error_set(err, "tls: %s and %s are both for %s, but what they ask of clients (client_ca) differs",
+                  one->config->cert.path, other->config->cert.path, name);
+    else
+        return false;
+    return true;
+}
+
+/* Certificates may share an address, for it chooses nothing: the first keeps it, with what can stand beside it. */
 static int add_entry(struct named *n, const char *name, struct tls_entry *e, struct error *err)
 {
     for (size_t i = 0; i < n->count; i++) {
-        const struct tls_entry *other = n->entries[i];
-        if (other == e)
+        if (n->entries[i] == e)
             return 0; /* its certificate says it twice */
-        if (strcmp(certificate_kind(other->certificate), certificate_kind(e->certificate)) == 0)
-            return error_set(err, "tls: %s and %s are both for %s, with the same kind of key (%s)",
-                             other->config->cert.path, e->config->cert.path, name, certificate_kind(e->certificate));
-        if (memcmp(other->rule, e->rule, TLS_DIGEST) != 0)
-            return error_set(err, "tls: %s and %s are both for %s, but what they ask of clients (client_ca) differs",
-                             other->config->cert.path, e->config->cert.path, name);
+        if (clash(name, n->entries[i], e, err))
+            return is_host(slice_of(name)) ? -1 : 0;
     }
     CHECK(n->count < TLS_KINDS);
     n->entries[n->count++] = e;

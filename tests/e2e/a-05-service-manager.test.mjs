@@ -5,8 +5,9 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
+import { load1, load2 } from './clients.mjs';
 import { binary, certificate, folder, ms, repository, request, run, sleep, start, tool, until } from './helper.mjs';
-import { replaceBinary, startUpgradable, version } from './upgrade.mjs';
+import { holds, replaceBinary, startUpgradable, version } from './upgrade.mjs';
 
 const hooks = {
     'hello.lua': 'return function() return "hello" end',
@@ -79,6 +80,35 @@ test('who waits at a socket of the manager while the server is replaced is answe
     fs.writeFileSync(go, '');
     for (const answer of await asked) assert.equal(answer.status, 200);
     assert.equal((await next).url, first.url);
+});
+
+test('sockets that are handed over serve all along through upgrades with a changed binary; no descriptor is left behind', async (t) => {
+    const dir = folder(t), sockets = [await listening(), await listening({ path: path.join(dir, 'any') }), await listening()];
+    const [port, any, admin] = sockets.map((s) => s.at);
+    const server = await startUpgradable(t, { hooks, dir, listen: [], admin: '', config: 'return { drain = "2s", log = { access = "off" } }',
+        fds: sockets.map((s) => s.fd), prefix: handOver(3, 'http:crescent.socket:admin') });
+    for (const one of sockets) one.close();
+    const all = [load1(port, '/hello', { expect: 'hello', strict: true }), load1(port, '/hello', { expect: 'hello', strict: true, each: 1 }),
+        load2(t, `http://127.0.0.1:${port}`, '/hello', { expect: 'hello' })];
+    const held = [];
+    for (let round = 1; round <= 4; round++) {
+        const before = server.children('worker');
+        replaceBinary(server.program, version(`0.9.${round}`));
+        const record = await server.upgrade();
+        assert.deepEqual([record.message, record.version], ['upgrade: done', `0.9.${round}`], server.tail());
+        assert.deepEqual([record.listen, record.admin], [server.urls, server.admin], 'the same addresses');
+        assert.equal(fs.readlinkSync(`/proc/${server.pid}/exe`), server.program, 'the supervisor is of the new binary');
+        assert.equal(await tool('curl', ['-sS', '--unix-socket', any, 'http://localhost/hello']), 'hello');
+        assert.equal((await request(`http://127.0.0.1:${admin}/readyz`)).status, 200);
+        await until(() => server.children('worker').every((pid) => !before.includes(pid)), () => `the old workers have left\n${server.tail()}`, 10000);
+        held.push(holds(server).descriptors);
+    }
+    const results = await Promise.all(all.map((one) => one.stop()));
+    assert.deepEqual(results.map((r) => [r.failures, r.refused]), results.map(() => [[], []]));
+    assert.ok(results.every((r) => r.answers > 20), results.map((r) => r.answers).join());
+    assert.deepEqual(held, held.map(() => held[0]));
+    await server.stop();
+    assert.ok(fs.existsSync(any), 'a path that is not its own stays');
 });
 
 test('what is handed over and cannot serve is a clear error', async (t) => {

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { ask, authority, config, entry, sClient } from './authority.mjs';
-import { folder, request, run, start, tool, write } from './helper.mjs';
+import { folder, ms, request, run, sleep, start, tool, until, write } from './helper.mjs';
 
 const hooks = { 'hello.lua': 'return function() return "hello" end' };
 const subject = (out) => /^subject=(.*)$/m.exec(out.text)?.[1]?.replaceAll(' ', '') ?? out.text;
@@ -27,6 +27,16 @@ test('the name that a client asks for chooses the certificate: exact, wildcard, 
     const curl = await tool('curl', ['-sS', '--cacert', ca.cert, '--connect-to', `::127.0.0.1:${server.port}`, '-w', ' %{http_version}',
         'https://a.wild.example/hello']);
     assert.equal(curl, 'hello 2');
+});
+
+test('certificates may share an address: the first is for whoever asks for no name, each for its own', async (t) => {
+    const dir = folder(t), ca = await authority(dir);
+    const one = await ca.issue('one', { san: 'DNS:one.example,IP:127.0.0.1' }), two = await ca.issue('two', { san: 'IP:127.0.0.1,DNS:two.example' });
+    const strict = await ca.issue('strict', { san: 'IP:127.0.0.1,DNS:strict.example' });
+    const server = await start(t, { dir, hooks, config: config([entry(one), entry(two), entry(strict, `client_ca = "${ca.cert}"`)]) });
+    for (const [name, wanted] of [[null, 'one'], ['127.0.0.1', 'one'], ['one.example', 'one'], ['two.example', 'two'], ['strict.example', 'strict']])
+        assert.equal(await shown(server, name), `CN=${wanted}`, `asked for ${name}`);
+    assert.equal((await request(`${server.url}/hello`, { ca: fs.readFileSync(ca.cert) })).text, 'hello', 'nothing is asked of who comes by address');
 });
 
 test('RSA, ECDSA and Ed25519 for one name: each client gets what it can use', async (t) => {
@@ -74,6 +84,24 @@ test('a certificate out of date is a warning with its dates, and serves', async 
     assert.match(warning[1].error, /\(\/CN=early\) is not valid yet/);
     assert.match(warning[0].error, /server's certificate \(\/CN=old\) has expired: it is valid from \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ to \d{4}-/);
     assert.equal((await request(`${server.url}/hello`, { rejectUnauthorized: false })).text, 'hello');
+});
+
+test('what goes out of date while it runs is a warning, once; the figures say when it will', async (t) => {
+    const dir = folder(t), ca = await authority(dir), life = Math.ceil(ms(7000) / 1000);
+    const a = await ca.issue('a', { names: ['a.example'] }), b = await ca.issue('b', { names: ['b.example'], days: 1, when: `-${86400 - life}s` });
+    const ends = Date.now() / 1000 + life, ocsp = await ca.ocsp(a, { name: 'brief', when: `-${3600 - life}s` });
+    const server = await start(t, { dir, hooks, config: config([entry(a, `ocsp = "${ocsp}"`), entry(b)]) });
+    const stapled = async () => /OCSP Response Status: successful/.test((await sClient(server.port, ['-servername', 'a.example', '-status'])).text);
+    const warnings = () => server.records((r) => /out of date/.test(r.message)).map((r) => [r.level, r.process, r.message, r.file]);
+    const said = await server.metric('crescent_tls_certificate_expiry_seconds');
+    assert.ok(Math.abs(said - ends) <= 3, `${said}, not ${ends}`);
+    assert.ok(await stapled());
+    assert.deepEqual(warnings(), []);
+    await until(() => warnings().length === 2, () => `both warnings: ${JSON.stringify(warnings())}`, 15000);
+    assert.ok(!await stapled());
+    await sleep(ms(1500));
+    assert.deepEqual(warnings().sort(), [['warn', 'keeper', 'OCSP response out of date: it is not stapled', ocsp], ['warn', 'keeper', 'TLS certificate out of date', b.cert]]);
+    assert.match(server.records('TLS certificate out of date')[0].error, /\(\/CN=b\) has expired: it is valid from /);
 });
 
 test('what cannot serve stops the start with one line that names the file', async (t) => {

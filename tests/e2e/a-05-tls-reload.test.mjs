@@ -1,11 +1,13 @@
-// Certificates are renewed by HUP: who is connected stays, who comes sees the new one, sessions go on.
+// Certificates, and what is asked of clients, change by HUP: who is connected stays, who comes meets the new ones, sessions go on.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import tls from 'node:tls';
 import { ask, authority, config, entry, sClient } from './authority.mjs';
-import { folder, start, until } from './helper.mjs';
+import { load1, load2 } from './clients.mjs';
+import { folder, request, start, until } from './helper.mjs';
+import { replaceBinary, startUpgradable, version } from './upgrade.mjs';
 
 const hooks = { 'hello.lua': 'return function() return "hello" end' };
 const subject = (out) => /^subject=(.*)$/m.exec(out.text)?.[1]?.replaceAll(' ', '') ?? out.text;
@@ -56,4 +58,70 @@ test('a renewed certificate by HUP: the old connection goes on, newcomers see th
     await until(() => server.children('worker').every((pid) => !before.includes(pid)), 'the old workers have left', 20000);
     assert.equal(await shown(), 'CN=two');
     assert.equal(await resume('-sess_in'), 'Reused', 'a session of before');
+});
+
+test('sessions of both versions are resumed after HUPs with a changed binary', async (t) => {
+    const dir = folder(t), ca = await authority(dir), pair = await ca.issue('a', { names: ['a.example'] });
+    const server = await startUpgradable(t, { dir, hooks, config: config([entry(pair)], 'drain = "2s"') });
+    const resume = async (v, how) => {
+        const { text } = await sClient(server.port, ['-servername', 'a.example', v, how, path.join(dir, `session${v}`)], ask('a.example'));
+        assert.match(text, /^HTTP\/1\.1 200 OK/m);
+        return /^(New|Reused), (\S+),/m.exec(text).slice(1).join(' ');
+    };
+    for (const [v, name] of [['-tls1_2', 'TLSv1.2'], ['-tls1_3', 'TLSv1.3']]) assert.equal(await resume(v, '-sess_out'), `New ${name}`);
+    for (const n of ['0.9.1', '0.9.2']) {
+        const before = server.children('worker');
+        replaceBinary(server.program, version(n));
+        assert.equal((await server.upgrade()).version, n, server.tail());
+        await until(() => server.children('worker').every((pid) => !before.includes(pid)), 'the old workers have left', 10000);
+        for (const [v, name] of [['-tls1_2', 'TLSv1.2'], ['-tls1_3', 'TLSv1.3']]) assert.equal(await resume(v, '-sess_in'), `Reused ${name}`, n);
+    }
+});
+
+test('certificates change under load, on both versions of HTTP and with handshakes all along: no request fails', async (t) => {
+    const dir = folder(t), ca = await authority(dir), names = ['a.example'];
+    const pairs = [await ca.issue('one', { names }), await ca.issue('two', { names, kind: 'rsa' })];
+    const server = await startUpgradable(t, { dir, hooks, config: config([entry(pairs[0])], 'drain = "4s", log = { access = "off" }') });
+    const secure = { servername: 'a.example', ca: fs.readFileSync(ca.cert) }; // each certificate must be a good one
+    const strict = true, expect = 'hello';
+    const all = [load1(server.port, '/hello', { secure, strict, expect }), load1(server.port, '/hello', { secure, strict, expect, each: 1 }),
+        load1(server.port, '/hello', { secure, strict, expect, each: 3 }), load2(t, server.url, '/hello', { secure, expect, sessions: 3, streams: 4 })];
+    const shown = async () => subject(await sClient(server.port, ['-servername', 'a.example']));
+    for (let round = 1; round <= 4; round++) {
+        fs.writeFileSync(path.join(dir, 'crescent.lua'), config([entry(pairs[round % 2])], 'drain = "4s", log = { access = "off" }'));
+        assert.equal((await server.upgrade()).message, 'upgrade: done', server.tail());
+        assert.equal(await shown(), ['CN=one', 'CN=two'][round % 2], 'from the end of the upgrade on');
+    }
+    await until(() => server.children('worker').length === 2, 'the old workers have left', 10000);
+    const results = await Promise.all(all.map((one) => one.stop()));
+    assert.deepEqual(results.map((r) => r.failures), results.map(() => []), server.tail());
+    assert.deepEqual(results.map((r) => r.refused), results.map(() => []));
+    assert.ok(results.every((r) => r.answers > 20), results.map((r) => r.answers).join());
+});
+
+test('another client_ca by HUP: newcomers meet it, who has met the old one has his next answer', async (t) => {
+    const dir = folder(t), ca = await authority(dir), pair = await ca.issue('a', { names: ['a.example'] });
+    const clients = [];
+    for (const name of ['old', 'new']) {
+        const by = await authority(dir, name), made = await by.issue(`${name}-client`, { usage: 'clientAuth' });
+        clients.push({ by, secure: { servername: 'a.example', ca: fs.readFileSync(ca.cert), cert: fs.readFileSync(made.leaf), key: fs.readFileSync(made.key) } });
+    }
+    const asks = (client) => config([entry(pair, `client_ca = "${client.by.cert}"`)], 'drain = "4s"');
+    const server = await startUpgradable(t, { dir, hooks, config: asks(clients[0]) });
+    const answer = (client) => request(`${server.url}/hello`, { ...client.secure, headers: { host: 'a.example' } }).then((r) => r.text, () => 'refused');
+    assert.deepEqual(await Promise.all(clients.map(answer)), ['hello', 'refused']);
+    let heard = '';
+    const open = tls.connect({ port: server.port, host: '127.0.0.1', ...clients[0].secure });
+    t.after(() => open.destroy());
+    open.on('data', (part) => { heard += part; }).on('error', (error) => { heard += error.message; });
+    const get = () => { heard = ''; open.write('GET /hello HTTP/1.1\r\nHost: a.example\r\n\r\n'); };
+    await new Promise((done) => open.once('secureConnect', done));
+    get();
+    await until(() => heard.endsWith('hello'), 'the first answer');
+    fs.writeFileSync(path.join(dir, 'crescent.lua'), asks(clients[1]));
+    assert.equal((await server.upgrade()).message, 'upgrade: done', server.tail());
+    assert.deepEqual(await Promise.all(clients.map(answer)), ['refused', 'hello']);
+    get();
+    await until(() => heard.endsWith('hello'), () => `an answer on the old connection: ${heard}`);
+    assert.match(heard, /connection: close/i, 'which is its last');
 });

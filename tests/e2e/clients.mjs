@@ -1,7 +1,7 @@
 // Clients that know which of their connections failed, and whose process held it: for tests of deaths and of drains.
 import fs from 'node:fs';
-import http2 from 'node:http2';
 import net from 'node:net';
+import tls from 'node:tls';
 import { session, sleep } from './helper.mjs';
 
 /** The client ports of the connections to `port` that process `pid` holds: accepted ones, not those in a queue. */
@@ -55,24 +55,26 @@ function readAnswer(socket) {
     });
 }
 
-const connected = (port) => new Promise((done, fail) => {
-    const socket = net.connect(port, '127.0.0.1');
+const connected = (port, secure) => new Promise((done, fail) => {
+    const socket = secure ? tls.connect({ port, host: '127.0.0.1', ALPNProtocols: ['http/1.1'], ...secure }) : net.connect(port, '127.0.0.1');
     socket.setNoDelay(true);
-    socket.once('connect', () => { socket.removeAllListeners('error'); done(socket); }).once('error', fail);
+    socket.once(secure ? 'secureConnect' : 'connect', () => { socket.removeAllListeners('error'); done(socket); }).once('error', fail);
 });
 
 /**
  * HTTP/1.1 requests, one after the other on each of `connections` connections (`each` on one of them, then a new one),
- * until stop(). result: answers, connects, refused (times in ms), failures: {port, why, at, sent}.
+ * until stop(). secure: over TLS, with these options. result: answers, connects, refused (times in ms), failures: {port,
+ * why, at, request}. A connection may end between two requests, as at the end of a server; `strict`: it must say so with
+ * the answer before (an upgrade promises that), or the next request on it is lost, a failure.
  */
-export function load1(port, target, { connections = 4, each = Infinity, expect } = {}) {
+export function load1(port, target, { connections = 4, each = Infinity, expect, secure, strict = false } = {}) {
     const result = { answers: 0, connects: 0, refused: [], failures: [] };
     let running = true;
     const asked = `GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`;
     const oneConnection = async () => {
         let socket;
         try {
-            socket = await connected(port);
+            socket = await connected(port, secure);
         } catch (error) {
             (error.code === 'ECONNREFUSED' ? result.refused : result.failures).push({ why: error.code, at: Date.now() });
             await sleep(20);
@@ -84,7 +86,7 @@ export function load1(port, target, { connections = 4, each = Infinity, expect }
             try {
                 socket.write(asked);
                 const answer = await readAnswer(socket);
-                if (answer === null && i > 0) break; // an idle connection may end between two requests, unless it was promised
+                if (answer === null && i > 0 && !strict) break;
                 if (answer === null || answer.status !== 200 || answer.text !== expect) throw new Error(answer ? `${answer.status} ${answer.text}` : 'no answer');
                 result.answers++;
                 if (answer.last) break;
@@ -100,21 +102,23 @@ export function load1(port, target, { connections = 4, each = Infinity, expect }
     return result;
 }
 
-/** What a stream is told to have ended with that its own client did not send: by node 20, and by node 18. */
-const UNSENT = [http2.constants.NGHTTP2_REFUSED_STREAM, http2.constants.NGHTTP2_INTERNAL_ERROR];
+const HEADERS = 1; // the frame's type
 
-/** HTTP/2 requests, `streams` at once on each session; a session that says GOAWAY is followed by a new one. */
-export function load2(t, url, target, { sessions = 2, streams = 4, expect, tls = {} } = {}) {
+/**
+ * HTTP/2 requests, `streams` at once on each session; a session that says GOAWAY is followed by a new one. result also
+ * has `unsent`: requests that nobody has seen, for they were asked between the arrival of GOAWAY and the event that tells
+ * of it: the client itself sends no such HEADERS, or takes those back that are past the last stream of a GOAWAY.
+ */
+export function load2(t, url, target, { sessions = 2, streams = 4, expect, secure = {} } = {}) {
     const result = { answers: 0, sessions: 0, unsent: 0, refused: [], failures: [] };
     let running = true;
     const one = (client) => new Promise((done) => {
         const stream = client.request({ ':path': target });
-        let text = '', status;
-        stream.on('response', (h) => { status = h[':status']; }).on('data', (part) => { text += part; }).on('error', () => {});
+        let text = '', status, sent = true;
+        stream.on('frameError', (type) => { sent &&= type !== HEADERS; }).on('response', (h) => { status = h[':status']; }).on('data', (part) => { text += part; }).on('error', () => {});
         stream.on('close', () => {
             if (status === 200 && text === expect) result.answers++;
-            // Asked between the arrival of GOAWAY and the event that tells of it: the client itself refuses, nothing was sent.
-            else if (client.gone && status === undefined && UNSENT.includes(stream.rstCode)) result.unsent++;
+            else if (client.gone && status === undefined && (!sent || stream.id > client.last)) result.unsent++;
             else result.failures.push({ port: client.port, why: `${status} ${text} code ${stream.rstCode}`, at: Date.now(), gone: client.gone });
             done();
         });
@@ -122,7 +126,7 @@ export function load2(t, url, target, { sessions = 2, streams = 4, expect, tls =
     const oneSession = async () => {
         let client;
         try {
-            client = await session(t, url, tls);
+            client = await session(t, url, secure);
         } catch (error) {
             (error.code === 'ECONNREFUSED' ? result.refused : result.failures).push({ why: error.code, at: Date.now() });
             await sleep(20);
@@ -130,7 +134,7 @@ export function load2(t, url, target, { sessions = 2, streams = 4, expect, tls =
         }
         result.sessions++;
         client.port = client.socket.localPort;
-        client.on('goaway', () => { client.gone = true; });
+        client.on('goaway', (code, last) => { Object.assign(client, { gone: true, last }); });
         await Promise.all(Array.from({ length: streams }, async () => {
             while (running && !client.gone && !client.closed && !client.destroyed) await one(client);
         }));

@@ -30,8 +30,12 @@ static int begin(void **state)
     struct heritage heritage = {.sockets = &socket, .socket_count = 1};
     fake_write(fake, "a.lua", "BAD");
     fake_begin_keeper(fake, -1, 0);
-    const struct admin_host host = {
-        .loop = fake->loop, .config = &fake->config, .area = fake->area, .reload = fake->reload, .heritage = &heritage};
+    const struct admin_host host = {.loop = fake->loop,
+                                    .config = &fake->config,
+                                    .area = fake->area,
+                                    .reload = fake->reload,
+                                    .heritage = &heritage,
+                                    .tls_ends = 2000000000};
     admin = admin_new(&host);
     return 0;
 }
@@ -133,6 +137,7 @@ static void figures_are_sums_over_all_processes(void **state)
     assert_non_null(strstr(text, "\ncrescent_scripts_broken 1\n"));
     assert_non_null(strstr(text, "\ncrescent_workers_serving 1\n"));
     assert_non_null(strstr(text, "\ncrescent_reload_errors_total 1\n"));
+    assert_non_null(strstr(text, "\ncrescent_tls_certificate_expiry_seconds 2000000000\n"));
     const char *type = "# TYPE crescent_requests_total counter\n"; /* once for all its labels */
     assert_null(strstr(strstr(text, type) + 1, type));
 }

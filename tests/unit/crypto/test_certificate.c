@@ -1,6 +1,6 @@
 /*
  * test_certificate.c: a chain and a key that can serve, and each way in which they cannot; the names that a certificate
- * is for; its dates in words; authorities of clients.
+ * is for; its dates in words, and the first end; authorities of clients.
  */
 #include "crypto/certificate.h"
 #include "test_keys.h"
@@ -145,6 +145,10 @@ static void dates_are_told_in_words(void **state)
     assert_non_null(strstr(err.text, "the server's certificate (/CN=a.example) has expired"));
     assert_int_equal(certificate_dates(c, (wall_t){now.ns - DUR_S(4000).ns}, &err), -1);
     assert_non_null(strstr(err.text, "the server's certificate (/CN=a.example) is not valid yet"));
+    int64_t ends = now.ns / 1000000000 + 600; /* the chain's, which is before the leaf's */
+    assert_in_range(certificate_ends(c), ends - 2, ends + 2);
+    assert_int_equal(certificate_dates(c, (wall_t){certificate_ends(c) * 1000000000 - 1}, &err), 0);
+    assert_int_equal(certificate_dates(c, (wall_t){certificate_ends(c) * 1000000000}, &err), -1);
     certificate_free(&c);
     buf_free(&cert);
     buf_free(&key);

@@ -1,7 +1,8 @@
 /*
  * test_tls.c: promises: two workers with the keys of one memory resume each other's sessions, through one change of
  * keys and not through two; a renewed certificate ends no session, another rule for clients ends all; what is stapled
- * is the response of the certificate that is shown, while it is current; names find their site.
+ * is the response of the certificate that is shown, while it is current; names find their site, and addresses clash
+ * with none.
  */
 #include "server/tls.h"
 #include <openssl/err.h>
@@ -295,6 +296,34 @@ static void names_find_their_site(void **state)
         make_free(&all[i]);
 }
 
+/* Whether the entries a and b of a configuration can stand beside each other. */
+static bool together(const char *a, EVP_PKEY *a_key, const char *b, const char *b_rule)
+{
+    struct config c = {0};
+    struct error err = {""};
+    struct made one = add_entry(&c, a, a_key, NULL), other = add_entry(&c, b, NULL, b_rule);
+    struct tls *t = tls_new(&c, &(struct tls_host){.http2 = true, .tickets = &tickets}, &err);
+    bool good = t != NULL;
+    tls_free(&t);
+    config_free(&c);
+    make_free(&one);
+    make_free(&other);
+    return good;
+}
+
+static void an_address_may_be_shared_and_a_name_not(void **state)
+{
+    static const char *const a = "DNS:a.example,IP:127.0.0.1,IP:::1", *const b = "IP:127.0.0.1,DNS:b.example,IP:::1";
+    assert_true(together(a, NULL, b, NULL));
+    assert_true(together(b, NULL, a, NULL));
+    assert_true(together(a, NULL, b, "required"));
+    assert_true(together("IP:127.0.0.1", NULL, b, "optional"));
+    assert_true(together("IP:127.0.0.1", EVP_RSA_gen(2048), "IP:127.0.0.1", NULL)); /* beside it */
+    assert_false(together("IP:127.0.0.1", NULL, "IP:127.0.0.1", NULL));             /* nobody could choose it */
+    assert_false(together(a, NULL, "DNS:a.example", NULL));
+    assert_false(together(a, EVP_RSA_gen(2048), "DNS:a.example", "required"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +331,7 @@ int main(void)
         cmocka_unit_test(a_client_certificate_is_verified_again_by_a_resumed_session),
         cmocka_unit_test(the_response_is_of_the_certificate_that_is_shown),
         cmocka_unit_test(names_find_their_site),
+        cmocka_unit_test(an_address_may_be_shared_and_a_name_not),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }

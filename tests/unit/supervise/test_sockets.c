@@ -293,10 +293,11 @@ static void every_member_has_an_owner_and_every_worker_a_member(void **state)
                         of_worker[w]++;
                         assert_true(members != workers || w == m);
                     }
-                assert_true(owners >= 1 && owners <= (workers + members - 1) / members);
+                assert_int_equal(owners, members < workers ? workers : 1); /* too few: everybody's */
             }
             for (uint32_t w = 0; w < workers; w++)
-                assert_true(of_worker[w] >= 1 && of_worker[w] <= (members + workers - 1) / workers);
+                assert_true(of_worker[w] >= 1 &&
+                            of_worker[w] <= (members < workers ? members : (members + workers - 1) / workers));
         }
 }
 
