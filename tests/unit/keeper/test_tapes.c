@@ -25,7 +25,7 @@ static struct tapes *volatile tapes; /* lives as long as its thread */
 static size_t fill(struct area *a, uint32_t slot)
 {
     struct tape_writer w;
-    const struct log_line line = {.level = LOG_INFO, .message = "one of many lines that wait on the tapes"};
+    const struct log_line line = {.level = LOG_INFO, .message = SLICE("one of many lines that wait on the tapes")};
     size_t count = 0;
     tape_writer_init(&w, &a->worker[slot].tape, &a->bell, -1);
     while (records_write_line(&w, slot, &line))
