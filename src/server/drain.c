@@ -1,42 +1,22 @@
 /*
  * drain.c: see drain.h. In this order: who has knocked is let in (where nobody else would), the listening sockets are
- * closed, HTTP/2 connections are told goodbye, idle connections are closed (where the server stops).
- *
- * The goodbye has two parts: a GOAWAY that names no last stream, so that the peer begins nothing more, and (a second
- * later at the earliest) one that does, after which libh2o 2.2.5 lets the connection end with its last answer. The
- * library sends the second by a timer of its own and drops what is still being received then, though it has promised to
- * take it; so its timer is ours here. It forgets connections that come later (a handshake was under way); so what it
- * did is repeated until nobody is left.
+ * closed, connections are told goodbye, idle ones are closed (where the server stops).
  */
 #include "server/drain.h"
 #include "base/panic.h"
+#include "server/goodbye.h"
 #include "server/linger.h"
 #include "server/listener.h"
 #include "server/server_internal.h"
 #include "server/streaming.h"
-#include "server/sweep.h"
 #include <sys/socket.h>
 
 #define LAST_CALL DUR_MS(200) /* a round trip, for handshakes that had begun */
 #define TICK DUR_MS(50)
-#define GOODBYE_WAIT DUR_S(1) /* between the two: a round trip, and time for requests that were on their way */
-#define IN_A_HURRY DUR_S(2)   /* so long before the end nothing is waited for any more, if it has not been before */
+#define IN_A_HURRY DUR_S(2) /* so long before the end nothing is waited for any more, if it has not been before */
 
-/* --- goodbye ------------------------------------------------------------------------------------------------------ */
-
-static void say_goodbye(struct server *s, mono_t now, bool hurry)
-{
-    h2o_timeout_entry_t *second = &s->context.http2._graceful_shutdown_timeout;
-    if (s->goodbye.ns == MONO_NEVER.ns) {
-        h2o_context_request_shutdown(&s->context);
-        h2o_timeout_unlink(second);
-        s->goodbye = now;
-    } else if (mono_since(now, s->goodbye).ns >= GOODBYE_WAIT.ns && (hurry || !sweep_receiving(s))) {
-        second->cb(second);
-        second->cb = NULL; /* asked again, it tells those that have come since */
-        s->goodbye = MONO_NEVER;
-    }
-}
+/* --- idle connections
+ * ------------------------------------------------------------------------------------------------- */
 
 /*
  * Connections that wait for nothing. One that has just been used gets a second, for a request may be on its way: its
@@ -75,7 +55,7 @@ static void drain_on(struct timeout *t)
     /* When it stops, half of the time is for waiting; replaced, all but the last moment is. */
     bool hurry = mono_since(s->drain_until, now).ns < s->drain_hurry.ns;
     if (s->replaced || !s->listening)
-        say_goodbye(s, now, hurry);
+        goodbye_say(s, now, hurry);
     if (!s->replaced && !s->listening)
         close_idle(s, now, hurry);
     if (late || (s->connections.count == 0 && !s->listening && !linger_any(&s->connections))) {
@@ -110,8 +90,6 @@ void server_drain(struct server *s, const struct server_drain *how, void (*drain
         return;
     if (!s->draining || mono_before(how->deadline, s->drain_until))
         s->drain_until = how->deadline;
-    if (!s->draining)
-        s->goodbye = MONO_NEVER;
     s->draining = true;
     linger_hurry(&s->connections);
     s->replaced = how->replaced;

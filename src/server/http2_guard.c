@@ -146,3 +146,8 @@ h2o_buffer_t *http2_guard_take_body(h2o_req_t *req)
     stream->_req_body = NULL; /* libh2o looks at it while the body comes, and to free it */
     return body;
 }
+
+struct connection *http2_guard_connection(h2o_linklist_t *link)
+{
+    return connections_of(H2O_STRUCT_FROM_MEMBER(h2o_http2_conn_t, _conns, link)->sock);
+}

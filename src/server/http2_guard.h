@@ -15,7 +15,9 @@
 #define HTTP2_GUARD_FIELDS 128        /* header fields of one request, trailers included */
 #define HTTP2_GUARD_WINDOW (1u << 30) /* the largest initial window a peer may ask for */
 
+struct connection;
 struct st_h2o_buffer_t;
+struct st_h2o_linklist_t;
 struct st_h2o_req_t;
 
 /* How often each of ours was called, and how often it refused. */
@@ -31,5 +33,7 @@ struct http2_guard_calls http2_guard_calls(void);
  * NULL: libh2o has the body elsewhere (a request that was upgraded), or there is none.
  */
 struct st_h2o_buffer_t *http2_guard_take_body(struct st_h2o_req_t *req);
+/* Whose a link in the context's list of HTTP/2 connections is; NULL: it is in the middle of an upgrade. */
+struct connection *http2_guard_connection(struct st_h2o_linklist_t *link);
 
 #endif

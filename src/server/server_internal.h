@@ -80,7 +80,6 @@ struct server {
     mono_t drain_until;
     mono_t last_call;  /* the listening sockets are closed then */
     dur_t drain_hurry; /* so long before drain_until */
-    mono_t goodbye;    /* the first of the two GOAWAYs was sent; MONO_NEVER: the next is a first one */
     void (*drained)(void *cookie);
     void *drained_cookie;
 };

@@ -6,7 +6,8 @@ import { test } from 'node:test';
 import tls from 'node:tls';
 import { ask, authority, config, entry, sClient } from './authority.mjs';
 import { load1, load2 } from './clients.mjs';
-import { folder, request, start, until } from './helper.mjs';
+import { Attacker as Frames, DATA, END_STREAM, frame, get, GOAWAY, PREFACE, SETTINGS } from './attack/frames.mjs';
+import { folder, ms, request, sleep, start, until } from './helper.mjs';
 import { replaceBinary, startUpgradable, version } from './upgrade.mjs';
 
 const hooks = { 'hello.lua': 'return function() return "hello" end' };
@@ -124,4 +125,28 @@ test('another client_ca by HUP: newcomers meet it, who has met the old one has h
     get();
     await until(() => heard.endsWith('hello'), () => `an answer on the old connection: ${heard}`);
     assert.match(heard, /connection: close/i, 'which is its last');
+});
+
+test('HTTP/2 whose handshake is over, and nothing more, when its worker is replaced: SETTINGS come first, each stream before the last GOAWAY is answered', async (t) => {
+    const dir = folder(t), ca = await authority(dir), pair = await ca.issue('a', { names: ['a.example'] });
+    const server = await startUpgradable(t, { dir, hooks, config: config([entry(pair)], 'drain = "10s"') });
+    const client = new Frames(t, server.port, { secure: { servername: 'a.example', ca: fs.readFileSync(ca.cert) } });
+    await client.ready;
+    assert.equal((await server.upgrade()).message, 'upgrade: done', server.tail());
+    await sleep(ms(700)); // the others have had their first GOAWAY, and not their second
+    await client.send(Buffer.concat([PREFACE, frame(SETTINGS, 0, 0)]));
+    let last = -1;
+    const goaways = () => client.frames.filter((f) => f.type === GOAWAY).map((f) => f.payload.readUInt32BE(0));
+    // A peer that is 150 ms away goes on for so long after the server has said GOAWAY.
+    for (let heard = 0; (heard === 0 || Date.now() - heard < 150) && !client.isClosed; await sleep(5)) {
+        await client.send(get(last += 2, '/hello'));
+        heard ||= goaways().length === 0 ? 0 : Date.now();
+    }
+    await until(() => client.isClosed || goaways().length === 2, 'the second GOAWAY');
+    assert.equal(client.frames[0].type, SETTINGS);
+    assert.equal(goaways()[0], 2 ** 31 - 1, 'the first names no stream');
+    assert.ok(goaways()[1] >= last, `${goaways()}, of ${last}`);
+    await until(() => client.isClosed, 'the end');
+    const ended = new Set(client.frames.filter((f) => f.type === DATA && f.flags & END_STREAM).map((f) => f.stream));
+    for (let stream = 1; stream <= last; stream += 2) assert.ok(ended.has(stream), `stream ${stream} of ${last}`);
 });

@@ -134,7 +134,6 @@ export function load2(t, url, target, { sessions = 2, streams = 4, expect, secur
         }
         result.sessions++;
         client.port = client.socket.localPort;
-        client.on('goaway', (code, last) => { Object.assign(client, { gone: true, last }); });
         await Promise.all(Array.from({ length: streams }, async () => {
             while (running && !client.gone && !client.closed && !client.destroyed) await one(client);
         }));

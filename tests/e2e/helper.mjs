@@ -238,11 +238,11 @@ function answer(status, headers, body, rawHeaders) {
     };
 }
 
-/** An HTTP/2 session; closed with the test. */
+/** An HTTP/2 session; closed with the test. After a GOAWAY, which may come with the first bytes: {gone: true, last: stream}. */
 export async function session(t, url, options = {}) {
     const client = http2.connect(url, options);
     t.after(() => client.destroy());
-    client.on('error', () => {});
+    client.on('error', () => {}).on('goaway', (code, last) => { Object.assign(client, { gone: true, last }); });
     await new Promise((done, fail) => client.once('connect', done).once('error', fail));
     return client;
 }

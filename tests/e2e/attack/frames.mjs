@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
+import tls from 'node:tls';
 import { folder, ms, repository, request, tool, until } from '../helper.mjs';
 
 export const DATA = 0, HEADERS = 1, PRIORITY = 2, RST_STREAM = 3, SETTINGS = 4, PING = 6, GOAWAY = 7, WINDOW_UPDATE = 8, CONTINUATION = 9;
@@ -49,13 +50,13 @@ export function headers(stream, bytes) {
         (i === 0 ? END_STREAM : 0) | (i === parts.length - 1 ? END_HEADERS : 0), stream, part)));
 }
 
-/** A connection that counts what it hears, or (deaf) never reads. */
+/** A connection that counts what it hears, or (deaf) never reads. secure: over TLS, with these options. */
 export class Attacker {
-    constructor(t, port, { deaf = false } = {}) {
+    constructor(t, port, { deaf = false, secure } = {}) {
         this.bytes = 0;
         this.frames = [];
         this.rest = Buffer.alloc(0);
-        this.socket = new net.Socket();
+        this.socket = secure ? tls.connect({ port, host: '127.0.0.1', ALPNProtocols: ['h2'], ...secure }) : new net.Socket();
         if (deaf) this.socket.pause();
         else this.socket.on('data', (part) => this.#hear(part));
         this.closed = new Promise((done) => this.socket.on('close', () => {
@@ -64,7 +65,11 @@ export class Attacker {
         }));
         this.socket.on('error', () => {});
         t.after(() => this.socket.destroy());
-        this.ready = new Promise((done, fail) => this.socket.connect(port, '127.0.0.1', done).once('error', fail));
+        this.ready = new Promise((done, fail) => {
+            this.socket.once('error', fail);
+            if (secure) this.socket.once('secureConnect', done);
+            else this.socket.connect(port, '127.0.0.1', done);
+        });
     }
     static async open(t, port, { settings = Buffer.alloc(0), ...options } = {}) {
         const a = new Attacker(t, port, options);
