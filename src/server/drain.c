@@ -15,8 +15,7 @@
 #define TICK DUR_MS(50)
 #define IN_A_HURRY DUR_S(2) /* so long before the end nothing is waited for any more, if it has not been before */
 
-/* --- idle connections
- * ------------------------------------------------------------------------------------------------- */
+/* --- idle connections --------------------------------------------------------------------------------------------- */
 
 /*
  * Connections that wait for nothing. One that has just been used gets a second, for a request may be on its way: its
