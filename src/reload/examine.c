@@ -29,9 +29,10 @@ enum reading { READ_TEXT, READ_FAULT, READ_MOVING };
 
 /*
  * Its text, or why it has none: then it is asked for at every look. A file that is being written, or was while it was
- * read, is as it was before: a further look comes.
+ * read, is as it was before: a further look comes. So is one that was emptied a moment ago (`old`: it had a text): who
+ * saves in place does that first, and the kernel shows it before it tells of it.
  */
-static enum reading read_text(struct examine *e, const struct scan_file *f, struct stamp *stamp,
+static enum reading read_text(struct examine *e, const struct scan_file *f, bool old, struct stamp *stamp,
                               struct catalog_text **text_out, struct error *err)
 {
     const char *hooks = e->r->host.config->hooks;
@@ -40,7 +41,10 @@ static enum reading read_text(struct examine *e, const struct scan_file *f, stru
     enum reading result = done == 0 ? READ_TEXT : READ_FAULT;
     if (f->error == NULL && (watch_is_written(e->r->watch, f->path) || !scan_is_same(hooks, f)))
         result = READ_MOVING;
-    if (result == READ_TEXT)
+    bool emptied = result == READ_TEXT && old && bytes.len == 0 && !stamp->settled;
+    if (emptied)
+        result = READ_MOVING; /* its stamp goes on to settle: then it is believed */
+    else if (result == READ_TEXT)
         *text_out = catalog_text_new(buf_slice(&bytes));
     else
         stamp->known = false;
@@ -76,7 +80,7 @@ static struct catalog_module *examine_module(struct examine *e, const struct sca
     if (!is_news(e, stamp, f->stamp))
         return before;
     struct catalog_text *text = NULL;
-    if (read_text(e, f, stamp, &text, &err) == READ_MOVING)
+    if (read_text(e, f, before != NULL, stamp, &text, &err) == READ_MOVING)
         return before;
     if (text != NULL && before != NULL && catalog_text_is(before->text, catalog_text_slice(text))) {
         catalog_text_release(&text);
@@ -168,16 +172,21 @@ static struct catalog_script *script_of(struct reload *r, const char *file)
     return s;
 }
 
-/* A new text, or the fault that there is none, of the script of a file. False: what is known of it stands. */
-static bool take_news(struct examine *e, const struct scan_file *f, struct stamp stamp)
+/*
+ * A new text, or the fault that there is none, of the script of a file; s: the one that is known, or NULL. False: what
+ * is known of it stands.
+ */
+static bool take_news(struct examine *e, const struct scan_file *f, struct catalog_script *s, struct stamp stamp)
 {
     struct catalog_text *text = NULL;
     struct error err;
-    enum reading result = read_text(e, f, &stamp, &text, &err);
+    enum reading result = read_text(e, f, s != NULL, &stamp, &text, &err);
+    if (s == NULL && result != READ_MOVING)
+        s = script_of(e->r, f->path);
+    if (s != NULL)
+        s->stamp = stamp;
     if (result == READ_MOVING)
         return false;
-    struct catalog_script *s = script_of(e->r, f->path);
-    s->stamp = stamp;
     bool news = text == NULL || !catalog_text_is(catalog_newest(s), catalog_text_slice(text));
     if (text == NULL)
         round_broken(e->r, s, NULL, err.text);
@@ -195,7 +204,7 @@ static void examine_script(struct examine *e, const struct scan_file *f)
     struct stamp stamp = s != NULL ? s->stamp : (struct stamp){.known = false};
     free(name);
     if (is_news(e, &stamp, f->stamp)) {
-        if (take_news(e, f, stamp) || s == NULL)
+        if (take_news(e, f, s, stamp) || s == NULL)
             return;
     }
     struct catalog_text *newest = catalog_newest(s);

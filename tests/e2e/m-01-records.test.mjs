@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { folder, load, ms, request2, session, sleep, start, until } from './helper.mjs';
+import { folder, load, ms, request2, session, sleep, start, until, write } from './helper.mjs';
 
 const hooks = {
     'hello.lua': 'return function() return "hello" end',

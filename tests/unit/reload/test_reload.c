@@ -56,6 +56,28 @@ static void the_same_text_again_is_no_generation(void **state)
     assert_int_equal(f->flipped, generation);
 }
 
+/* Who saves in place truncates first; a look between must not take the file for one without a text. */
+static void a_file_emptied_a_moment_ago_is_not_believed(void **state)
+{
+    struct fake *f = *state;
+    char lib[256];
+    snprintf(lib, sizeof(lib), "%s/_lib", f->hooks);
+    assert_int_equal(mkdir(lib, 0755), 0);
+    fake_write(f, "a.lua", "first");
+    fake_write(f, "_lib/m.lua", "module");
+    fake_begin_keeper(f, -1, 0);
+    assert_true(fake_flip(f));
+    fake_run(f, 2500); /* the stamps have settled */
+    f->tried = 0;
+    fake_write(f, "a.lua", "");
+    fake_write(f, "_lib/m.lua", "");
+    fake_run(f, 200);
+    assert_int_equal(f->tried, 0);
+    fake_expect_text(f, "a", "first");
+    fake_run(f, 4500); /* but it is what it is, if it stays so */
+    assert_true(f->tried > 0);
+}
+
 static void a_broken_save_keeps_the_last_good(void **state)
 {
     struct fake *f = *state;
@@ -435,6 +457,7 @@ int main(void)
         PROMISE(an_empty_folder_goes_live),
         PROMISE(a_save_is_live_and_alone_is_tried),
         PROMISE(the_same_text_again_is_no_generation),
+        PROMISE(a_file_emptied_a_moment_ago_is_not_believed),
         PROMISE(a_broken_save_keeps_the_last_good),
         PROMISE(a_script_that_never_loaded_has_no_text),
         PROMISE(deletion_is_gone),
