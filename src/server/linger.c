@@ -54,7 +54,10 @@ void linger_keep(struct connection *c)
         c->owner->lingering_count++;
 }
 
-/* Not where the client has closed, or we have cut it off. An answer of libh2o's own may stand for a body unread. */
+/*
+ * Not where the client has closed, or we have cut it off; nor on HTTP/2 but in a drain: else its end is the client's
+ * wish or its fault. On HTTP/1 an answer of libh2o's own may stand for a body unread.
+ */
 static bool may_send(const struct connection *c)
 {
     char byte;
@@ -63,7 +66,7 @@ static bool may_send(const struct connection *c)
     ssize_t n = recv(h2o_socket_get_fd(c->sock), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (n == 0 || (n < 0 && errno != EAGAIN))
         return false;
-    return n > 0 || c->http2 || connections_library_spoke(c);
+    return c->http2 ? c->goodbye.ns != 0 : n > 0 || connections_library_spoke(c);
 }
 
 void h2o_socket_close(h2o_socket_t *sock)

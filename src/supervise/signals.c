@@ -40,11 +40,3 @@ int signals_next(int fd)
 
     return read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info) ? (int)info.ssi_signo : 0;
 }
-
-void signals_close(int *fd)
-{
-    sigset_t set = ours();
-
-    fd_close(fd);
-    sigprocmask(SIG_UNBLOCK, &set, NULL);
-}

@@ -8,11 +8,9 @@
 
 #include "base/error.h"
 
-/* Blocks them and returns the descriptor (close-on-exec, non-blocking), or -1. */
+/* Blocks them, for as long as the process lives, and returns the descriptor (close-on-exec, non-blocking), or -1. */
 int signals_open(struct error *err);
 /* The next signal's number, or 0 when there is none. */
 int signals_next(int fd);
-/* Unblocks them and closes. */
-void signals_close(int *fd);
 
 #endif

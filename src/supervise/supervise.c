@@ -131,6 +131,14 @@ static bool any_serves(const struct supervisor *s)
 
 /* --- leaving --- */
 
+/* A worker has a little less: it ends by itself what is left, tells of it, and is not killed within that. */
+static dur_t for_workers(dur_t within)
+{
+    int64_t less = within.ns / 20 < DUR_MS(100).ns ? within.ns / 20 : DUR_MS(100).ns;
+
+    return (dur_t){within.ns - less};
+}
+
 static void tell_drain(struct child *c, dur_t within)
 {
     child_send(c, &(struct message){.type = MESSAGE_drain, .drain = {.deadline_ms = (uint64_t)dur_ms_up(within)}});
@@ -148,7 +156,7 @@ static void begin_drain(struct supervisor *s)
     notify_stopping(&s->notify, within);
     sockets_shut(&s->now->sockets, NULL); /* the workers close theirs, too, once they have taken up who waits there */
     for (uint32_t i = 0; i < child_count(s); i++) {
-        tell_drain(child_at(s, i), within);
+        tell_drain(child_at(s, i), i > 0 ? for_workers(within) : within);
         if (i > 0 && child_at(s, i)->pid != 0)
             atomic_store(&s->area->worker[i - 1].state, AREA_DRAINING);
     }
@@ -306,8 +314,7 @@ static void close_all(struct supervisor *s)
         if (s->trials[i].pid != 0)
             waitpid(s->trials[i].pid, NULL, 0);
     logbook_close(&s->logbook);
-    if (s->signals >= 0)
-        signals_close(&s->signals);
+    fd_close(&s->signals); /* they stay blocked: a second TERM is not to end by signal what ends well */
     area_free(&s->area);
     fd_close(&s->area_fd);
     fd_close(&s->command_line);

@@ -43,8 +43,8 @@ export const holds = (server) => ({
 
 /** HUP must be refused with these words; nobody notices, and nothing is left of it. */
 export async function refused(server, words, limit) {
-    // The keeper that came back after an earlier refusal may try the scripts still.
-    await until(() => !/ (trial|serve)/.test(holds(server).children), 'no trial runs');
+    // The keeper that came back after an earlier refusal may try the scripts still; a child that begins or ends has no name.
+    await until(() => holds(server).children.every((name) => /^crescent (keeper|worker)/.test(name)), 'no trial runs');
     const before = holds(server), calm = load(`${server.url}/hello`, { connections: 2, pause: 5 });
     // One fewer is the snapshot before the live one, which is let go when somebody looks.
     const same = () => holds(server).descriptors <= before.descriptors && `${holds(server).children}` === `${before.children}`;
