@@ -12,7 +12,9 @@
 #include <malloc.h>
 #include <stdlib.h>
 
-#define STEP ((size_t)1 << 20) /* capacities double up to here, then grow by it: what is not touched costs nothing */
+#define STEP ((size_t)1 << 20)    /* capacities double up to here, then grow by it: what is not touched costs nothing */
+#define AT_ONCE ((size_t)1 << 20) /* read from one socket in one pass, a step more or less */
+#define READER_ASKS 4096          /* what libh2o's reader asks for, and nobody else */
 /* malloc's own bounds would rise with the largest buffer freed: it would then keep such memory, and copy to grow it. */
 #define MAPPED_FROM (256 << 10)
 #define KEPT_FREE (4 << 20)
@@ -85,6 +87,20 @@ static h2o_iovec_t first_room(h2o_buffer_t **field, size_t least, unsigned frame
     return guard.reserve(field, least);
 }
 
+/*
+ * Whether so much has come from it in this pass of the loop that others shall have a turn: libh2o reads a socket until
+ * it is empty, which that of a fast sender never is.
+ */
+static bool had_turn(struct connection *c, size_t size)
+{
+    mono_t now = loop_now(c->owner->loop);
+    if (c->turn.ns != now.ns) {
+        c->turn = now;
+        c->turn_size = size;
+    }
+    return size >= c->turn_size + AT_ONCE;
+}
+
 /* The buffer's bytes in memory of `capacity`, at its begin. */
 static h2o_buffer_t *enlarged(h2o_buffer_t *b, size_t capacity)
 {
@@ -113,6 +129,9 @@ static h2o_iovec_t more_room(h2o_buffer_t **field, size_t least, unsigned frame)
     size_t capacity = b->capacity;
     if (c != NULL && c->refusal.on)
         return body_refusal_room(c, b);
+    /* With no room its reader in clear, which has read some, takes it that there is no more for now. */
+    if (c != NULL && c->sock->ssl == NULL && least == READER_ASKS && had_turn(c, b->size))
+        return h2o_iovec_init(b->bytes + b->size, 0);
     do {
         capacity += capacity < STEP ? capacity : STEP;
     } while (capacity - b->size < least);

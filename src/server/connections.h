@@ -43,6 +43,8 @@ struct connection {
     size_t accounted;                /* HTTP/1: bytes written up to the end of its last request */
     struct tls_handshake *handshake; /* NULL: there is none, or it is over */
     struct ssl_st *ssl;              /* after the handshake, while sock is; NULL: in clear */
+    mono_t turn;                     /* the pass of the loop in which it last asked for more room to read into */
+    size_t turn_size;                /* bytes that it had then */
     mono_t goodbye;                  /* HTTP/2: when it was told the first of two GOAWAYs; 0: not yet */
     struct refusal refusal;
     int linger_fd; /* its socket once more, or -1: see linger.h */
