@@ -8,6 +8,7 @@
 #include "bind/bind_json.h"
 #include "http/redact.h"
 #include "script/state.h"
+#include "script/table.h"
 #include <lauxlib.h>
 #include <math.h>
 
@@ -22,13 +23,6 @@ static void place_of(lua_State *L, char *room, size_t size)
     room[0] = '\0';
     if (lua_getstack(L, 1, &at) && lua_getinfo(L, "Sl", &at) && at.currentline > 0)
         snprintf(room, size, "%s:%d", at.short_src, at.currentline);
-}
-
-static struct slice text_at(lua_State *L, int index)
-{
-    struct slice s;
-    s.at = lua_tolstring(L, index, &s.len);
-    return s;
 }
 
 /*
@@ -111,7 +105,7 @@ static struct log_field field_of(lua_State *L, const char *name, struct buf *val
     if ((type == LUA_TSTRING || type == LUA_TTABLE) && redact_name(slice_of(name)))
         return LOG_STR(name, REDACT_WORD);
     if (type == LUA_TSTRING)
-        return LOG_SLICE(name, clean(redact, text_at(L, -1), values));
+        return LOG_SLICE(name, clean(redact, table_text(L, -1), values));
     if (bind_json_encode_protected(L, -1, values, &why) == 0 && !values->overflow)
         return json_field(redact, name, values, start);
     values->len = start;
@@ -129,7 +123,7 @@ static size_t read_fields(lua_State *L, int index, struct buf *values, struct lo
         if (lua_type(L, -2) != LUA_TSTRING)
             luaL_argerror(L, index, "expected fields with names: { name = value }");
         if (count < FIELDS_MAX) {
-            fields[count] = field_of(L, name_of(redact, text_at(L, -2), values), values);
+            fields[count] = field_of(L, name_of(redact, table_text(L, -2), values), values);
             count++;
         } else {
             omitted++;
@@ -173,7 +167,7 @@ static int bind_log(lua_State *L)
         return luaL_error(L, "log.%s: expected a message and a table of fields, got %d values", log_level_name(level),
                           lua_gettop(L));
     if (log_wanted(level))
-        write_record(L, level, text_at(L, 1), lua_istable(L, 2) ? 2 : 0);
+        write_record(L, level, table_text(L, 1), lua_istable(L, 2) ? 2 : 0);
     return 0;
 }
 
@@ -195,7 +189,7 @@ static int bind_print(lua_State *L)
     }
     luaL_pushresult(&line);
     if (log_wanted(LOG_INFO))
-        write_record(L, LOG_INFO, text_at(L, -1), 0);
+        write_record(L, LOG_INFO, table_text(L, -1), 0);
     return 0;
 }
 

@@ -146,14 +146,13 @@ static const char *decode_extended(struct slice s, char **room, struct slice *te
 }
 
 struct seen { /* so far */
-    bool name, filename, extended;
+    bool filename, extended;
 };
 
-static const char *take_name(struct disposition *to, struct seen *seen, struct slice value, char **room)
+static const char *take_name(struct disposition *to, struct slice value, char **room)
 {
-    if (seen->name)
+    if (to->name.at != NULL)
         return "there are two names";
-    seen->name = true;
     to->name = decode_three(value, room);
     return NULL;
 }
@@ -184,7 +183,7 @@ static const char *take_extended(struct disposition *to, struct seen *seen, stru
 static const char *take(struct disposition *to, struct seen *seen, struct slice name, struct slice value, char **room)
 {
     if (slice_equal_nocase(name, SLICE("name")))
-        return take_name(to, seen, value, room);
+        return take_name(to, value, room);
     if (slice_equal_nocase(name, SLICE("filename")))
         return take_filename(to, seen, value, room);
     if (slice_equal_nocase(name, SLICE("filename*"))) /* RFC 7578 4.2 forbids it, but it is sent */
@@ -197,7 +196,7 @@ static const char *take(struct disposition *to, struct seen *seen, struct slice 
 int disposition_parse(struct slice value, char *room, struct disposition *to, struct disposition_fault *fault_out)
 {
     size_t at = skip_token(value, 0), found;
-    struct seen seen = {false, false, false};
+    struct seen seen = {false, false};
     *to = (struct disposition){SLICE_NONE, SLICE_NONE, SLICE_NONE};
     if (!slice_equal_nocase((struct slice){value.at, at}, SLICE("form-data")))
         return fault_at(fault_out, "Content-Disposition is not form-data", 0);

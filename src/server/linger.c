@@ -61,12 +61,12 @@ void linger_keep(struct connection *c)
 static bool may_send(const struct connection *c)
 {
     char byte;
-    if (c->cut)
+    if (c->cut || (c->http2 && c->goodbye.ns == 0))
         return false;
     ssize_t n = recv(h2o_socket_get_fd(c->sock), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (n == 0 || (n < 0 && errno != EAGAIN))
         return false;
-    return c->http2 ? c->goodbye.ns != 0 : n > 0 || connections_library_spoke(c);
+    return c->http2 || n > 0 || connections_library_spoke(c);
 }
 
 void h2o_socket_close(h2o_socket_t *sock)
