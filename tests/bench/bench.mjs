@@ -1,5 +1,7 @@
 // Measures crescent beside nginx with lua and beside the floor (floor.c), in one run: each server has core 0 to itself,
 // wrk has core 1. The servers take turns, round by round, and the median of the rounds counts, since machines are noisy.
+// Each round starts them anew: what a JIT compiles, and where memory lies, is luck that a server keeps until its end
+// (nginx with lua: 52 to 65 µs a request, from start to start).
 // node bench.mjs FLOOR_BINARY [--check] [--rounds N] [--seconds N]; scripts/bench builds what it needs.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -15,7 +17,7 @@ const secret = 'bench-secret';
 const here = path.join(repository, 'tests/bench');
 const [floorBinary, ...flags] = process.argv.slice(2);
 const option = (name, fallback) => flags.includes(name) ? Number(flags[flags.indexOf(name) + 1]) : fallback;
-const rounds = option('--rounds', 5), seconds = option('--seconds', 3), connections = 32;
+const rounds = option('--rounds', 7), seconds = option('--seconds', 3), connections = 32;
 const onCore = (core) => ['taskset', '-c', String(core)];
 const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
 
@@ -55,13 +57,14 @@ function pss(pid) {
 
 async function peer(name, command, port) {
     const child = spawn(command[0], command.slice(1), { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, GITHUB_WEBHOOK_SECRET: secret } });
-    endings.unshift(async () => {
+    const stop = async () => {
         child.kill('SIGTERM');
         await new Promise((done) => child.exitCode !== null || child.signalCode ? done() : child.on('close', done));
-    });
+    };
+    endings.unshift(stop);
     const url = `http://127.0.0.1:${port}`;
     await until(() => request(`${url}/hello`).then((r) => r.text === 'hello', () => false), `${name} to answer`);
-    return { name, url, pid: child.pid };
+    return { name, url, pid: child.pid, stop };
 }
 
 async function startAll(dir) {
@@ -72,7 +75,7 @@ async function startAll(dir) {
     write(dir, { 'nginx.conf': conf });
     const nginx = await peer('nginx', [...onCore(0), '/usr/sbin/nginx', '-p', dir, '-c', path.join(dir, 'nginx.conf')], nginxPort);
     const server = await start(whole, { hooks: path.join(here, 'hooks'), workers: 1, env: { GITHUB_WEBHOOK_SECRET: secret }, prefix: onCore(0) });
-    return [floor, nginx, { name: 'crescent', url: server.url, pid: server.pid }];
+    return [floor, nginx, { name: 'crescent', url: server.url, pid: server.pid, stop: () => server.stop() }];
 }
 
 /** One wrk run: requests, seconds, p99 in ms, server CPU in µs a request. Any answer but 200 fails the bench. */
@@ -86,17 +89,19 @@ async function wrk(target, scenario, { time = seconds, count = connections, dela
     return { rate: requests / (duration / 1e6), p99: p99 / 1000, cost: used / requests };
 }
 
-async function throughput(servers, bodyFile) {
+async function throughput(dir) {
     const results = new Map();
-    for (const s of servers) s.body = bodyFile;
-    for (const scenario of scenarios) for (const s of servers) await wrk(s, scenario, { time: 1 });
     for (let round = 0; round < rounds; round++) {
+        const servers = await startAll(dir);
         for (const scenario of scenarios) {
             for (const s of servers) {
+                s.body = path.join(dir, 'push.json');
+                await wrk(s, scenario, { time: 1 });
                 const key = `${s.name} ${scenario.path}`;
                 results.set(key, [...(results.get(key) ?? []), await wrk(s, scenario)]);
             }
         }
+        for (const s of servers) await s.stop();
     }
     return (name, scenario, what) => median(results.get(`${name} ${scenario.path}`).map((r) => r[what]));
 }
@@ -195,8 +200,8 @@ async function reloads(dir) {
 async function main() {
     const dir = folder(whole);
     write(dir, { 'push.json': push });
+    const figure = await throughput(dir);
     const servers = await startAll(dir);
-    const figure = await throughput(servers, path.join(dir, 'push.json'));
     const idle = await memory();
     const reload = await reloads(dir);
     const base = await ground(servers);
