@@ -239,6 +239,7 @@ test('kill -9 of the keeper under load: every answered request is in the log, ea
     assert.ok(server.records(requests).length - answers < 50 * 4, 'lines written twice'); // at most the chunk under way at each death
 });
 
+// Between two keepers nobody reads: the tapes hold what comes then, or (where a slow build makes that long) it is counted.
 test('HUP under load: the records go on from keeper to keeper, none lost and none twice', async (t) => {
     const server = await start(t, { hooks, workers: 2, config: 'return { log = { access = "all" } }' });
     const running = load(`${server.url}/hello`, { connections: 4 });
@@ -250,9 +251,12 @@ test('HUP under load: the records go on from keeper to keeper, none lost and non
     await sleep(200);
     const { answers, failures } = await running.stop();
     assert.deepEqual(failures, []);
-    await until(() => server.records(requests).length >= answers, () => `${server.records(requests).length} of ${answers}`, 10000);
-    assert.equal(server.records(requests).length, answers);
-    assert.equal(new Set(server.records(requests).map((r) => r.request_id)).size, answers);
+    const dropped = await server.metric('crescent_log_dropped_total'), wanted = answers - dropped;
+    if (ms(1) === 1) assert.equal(dropped, 0);
+    await until(() => server.records(requests).length >= wanted, () => `${server.records(requests).length} and ${dropped} dropped of ${answers}`, 10000);
+    const listed = server.records(requests).length;
+    assert.ok(listed <= answers, `${listed} of ${answers}`);
+    assert.equal(new Set(server.records(requests).map((r) => r.request_id)).size, listed);
     assert.deepEqual(server.noise, []);
 });
 

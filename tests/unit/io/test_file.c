@@ -25,6 +25,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -340,10 +341,12 @@ static void without_nameless_files_the_same_holds_but_for_a_kill(void **state)
 
 static atomic_bool swapping;
 
-/* files/sub is now a folder, now a link out of the root. */
+/* files/sub is now a folder (for a moment, or nobody would ever meet one), now a link out of the root. */
 static void *swap(void *cookie)
 {
+    const struct timespec moment = {.tv_nsec = 20000};
     while (atomic_load(&swapping)) {
+        nanosleep(&moment, NULL);
         CHECK(rename(at("files/sub"), at("files/kept")) == 0);
         CHECK(symlink("..", at("files/sub")) == 0);
         CHECK(unlink(at("files/sub")) == 0);
