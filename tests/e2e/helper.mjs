@@ -15,6 +15,8 @@ export const repository = path.resolve(path.dirname(fileURLToPath(import.meta.ur
 export const binary = path.resolve(process.env.CRESCENT_BINARY ?? path.join(repository, 'build/release/crescent'));
 if (!fs.existsSync(binary)) throw new Error(`no binary at ${binary}: build it (cmake --preset release), or set CRESCENT_BINARY`);
 const factor = Number(process.env.CRESCENT_TIME_FACTOR ?? 1);
+/** Built with the thread sanitizer: it holds a signal back until the next system call, so nothing ends a loop of Lua; and it multiplies memory. */
+export const threadSanitizer = process.env.CRESCENT_SANITIZE === 'thread';
 /** Milliseconds, stretched for slow (sanitized) builds. */
 export const ms = (n) => n * factor;
 export const sleep = (n) => new Promise((done) => setTimeout(done, n));

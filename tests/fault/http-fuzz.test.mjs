@@ -8,7 +8,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import zlib from 'node:zlib';
-import { childrenOf, folder, load, ms, sleep, start } from '../e2e/helper.mjs';
+import { childrenOf, folder, load, ms, sleep, start, threadSanitizer } from '../e2e/helper.mjs';
 import { factor, generator, resident, whole } from './fault.mjs';
 
 const seconds = Number(process.env.CRESCENT_FUZZ_SECONDS ?? 12), seed = Number(process.env.CRESCENT_FUZZ_SEED ?? 20261124);
@@ -156,6 +156,6 @@ test(`${seconds} s of HTTP/1.1 at random`, async (t) => {
     assert.ok(slowest < ms(3000), `${slowest} ms`);
     assert.ok(connections > 200 && answered > connections / 4);
     assert.deepEqual(childrenOf(server.pid).sort(), pids, server.tail());
-    for (const pid of server.children('worker')) assert.ok(resident(pid).most < 96 * factor, `${resident(pid).most} MiB`);
+    for (const pid of server.children('worker')) assert.ok(threadSanitizer || resident(pid).most < 96 * factor, `${resident(pid).most} MiB`);
     await whole(server, { workers: 2, target: '/v', text: 'one' });
 });
