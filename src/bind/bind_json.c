@@ -144,20 +144,26 @@ static void push_value(struct build *b)
 
 void bind_json_push_walk(lua_State *L, struct json_walk *w, bool null_is_nil)
 {
+    struct build b = {.L = L, .walk = w};
+    luaL_checkstack(L, 8, "JSON");
+    json_next(w, &b.token);
+    if (b.token.kind == JSON_STRING) { /* most picks: no need of metatables */
+        lua_pushlstring(L, b.token.text.at, b.token.text.len);
+        return;
+    }
+    if (b.token.kind == JSON_NULL && null_is_nil) {
+        lua_pushnil(L);
+        return;
+    }
     struct bind_json *j = bind_json_of(L);
     CHECK(j != NULL);
-    luaL_checkstack(L, 8, "JSON");
-    int top = lua_gettop(L);
+    b.array = lua_gettop(L) + 1;
+    b.integer = b.array + 1;
     bind_json_push_meta(L, &j->array);
     bind_json_push_meta(L, &j->integer);
-    struct build b = {.L = L, .walk = w, .array = top + 1, .integer = top + 2};
-    json_next(w, &b.token);
-    if (b.token.kind == JSON_NULL && null_is_nil)
-        lua_pushnil(L);
-    else
-        push_value(&b);
-    lua_replace(L, top + 1);
-    lua_settop(L, top + 1);
+    push_value(&b);
+    lua_replace(L, b.array);
+    lua_settop(L, b.array);
 }
 
 /* --- the global json ---------------------------------------------------------------------------------------------- */

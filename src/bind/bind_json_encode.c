@@ -202,7 +202,7 @@ static bool table(struct encode *e, int index)
     const void *meta = NULL;
     if (e->depth == JSON_DEPTH_MAX)
         return too_deep(e);
-    if (!room(e))
+    if (e->depth > 0 && !room(e)) /* the first levels' room is there: see bind_json_encode_protected */
         return false;
     if (lua_getmetatable(L, index)) {
         meta = lua_topointer(L, -1);

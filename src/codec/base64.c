@@ -118,14 +118,12 @@ void base64_hex(struct slice bytes, char *text_out)
     }
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
+/* A digit's value and one; 0: it is none. A table, since no processor guesses whether the next one is a letter. */
+static const unsigned char hex_value[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
 
 bool base64_unhex(struct slice text, struct buf *out)
 {
@@ -135,10 +133,10 @@ bool base64_unhex(struct slice text, struct buf *out)
     if (to == NULL)
         return false;
     for (size_t i = 0; i < text.len; i += 2) {
-        int high = hex_digit(text.at[i]), low = hex_digit(text.at[i + 1]);
-        if (high < 0 || low < 0)
+        int high = hex_value[(unsigned char)text.at[i]], low = hex_value[(unsigned char)text.at[i + 1]];
+        if (high == 0 || low == 0)
             return false;
-        to[i / 2] = (char)(high << 4 | low);
+        to[i / 2] = (char)((high - 1) << 4 | (low - 1));
     }
     out->len += text.len / 2;
     return true;

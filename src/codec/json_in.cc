@@ -26,9 +26,9 @@ constexpr size_t capacity_first = 16 << 10;
 
 struct json_reader {
     simdjson::dom::parser *fast; /* NULL: none yet, or let go */
-    char *padded;                /* the text, and the padding that simdjson may read */
-    size_t capacity;             /* of both */
-    struct json_slow *slow;      /* NULL until it is needed */
+    char *padded;           /* a copy of the text, and the padding that simdjson may read; NULL until it is needed */
+    size_t capacity;        /* of both */
+    struct json_slow *slow; /* NULL until it is needed */
     struct json_tape tape;
 };
 
@@ -78,9 +78,7 @@ static bool make_fast(struct json_reader *r, size_t len)
     while (capacity < len)
         capacity += capacity * (memory_per_byte / 2) < memory_kept ? capacity : len - capacity;
     r->fast = new (std::nothrow) simdjson::dom::parser();
-    r->padded = static_cast<char *>(std::malloc(capacity + simdjson::SIMDJSON_PADDING));
-    if (r->fast == nullptr || r->padded == nullptr || r->fast->allocate(capacity, JSON_DEPTH_MAX) ||
-        r->fast->doc.allocate(capacity)) {
+    if (r->fast == nullptr || r->fast->allocate(capacity, JSON_DEPTH_MAX) || r->fast->doc.allocate(capacity)) {
         drop_fast(r);
         return false;
     }
@@ -88,14 +86,32 @@ static bool make_fast(struct json_reader *r, size_t len)
     return true;
 }
 
+/*
+ * The text as simdjson may read it, which looks at some bytes behind it, whatever they are. They are there for all but
+ * a text in the last bytes of a page; that one is copied. NULL: no memory.
+ */
+static const char *readable(struct json_reader *r, struct slice text)
+{
+    constexpr uintptr_t page = 4096;
+    uintptr_t end = reinterpret_cast<uintptr_t>(text.at) + text.len;
+    if ((end & (page - 1)) != 0 && (end & (page - 1)) <= page - simdjson::SIMDJSON_PADDING)
+        return text.at;
+    if (r->padded == nullptr)
+        r->padded = static_cast<char *>(std::malloc(r->capacity + simdjson::SIMDJSON_PADDING));
+    if (r->padded == nullptr)
+        return nullptr;
+    std::memcpy(r->padded, text.at, text.len);
+    std::memset(r->padded + text.len, 0, simdjson::SIMDJSON_PADDING);
+    return r->padded;
+}
+
 extern "C" int json_parse(struct json_reader *r, struct slice text, struct json_fault *fault_out)
 {
     json_reader_trim(r);
     r->tape = json_tape{};
     if (text.len > 0 && text.len <= JSON_TEXT_MAX && make_fast(r, text.len)) {
-        std::memcpy(r->padded, text.at, text.len);
-        std::memset(r->padded + text.len, 0, simdjson::SIMDJSON_PADDING);
-        if (!r->fast->parse(r->padded, text.len, false).error()) {
+        const char *at = readable(r, text);
+        if (at != nullptr && !r->fast->parse(at, text.len, false).error()) {
             r->tape.words = r->fast->doc.tape.get();
             r->tape.strings = reinterpret_cast<const char *>(r->fast->doc.string_buf.get());
             return 0;

@@ -10,19 +10,13 @@ static char kind_at(const uint64_t *tape, size_t at)
     return (char)(tape[at] >> 56);
 }
 
+/* A pick passes every member on its way: but for containers, by arithmetic. */
 static size_t after(const uint64_t *tape, size_t at)
 {
-    switch (kind_at(tape, at)) {
-    case '{':
-    case '[':
+    char kind = kind_at(tape, at);
+    if (kind == '{' || kind == '[')
         return (uint32_t)tape[at];
-    case 'l':
-    case 'u':
-    case 'd':
-        return at + 2;
-    default:
-        return at + 1;
-    }
+    return at + 1 + (kind == 'l' || kind == 'u' || kind == 'd');
 }
 
 static struct slice text_at(const char *strings, uint64_t word)
@@ -71,6 +65,8 @@ static size_t member(struct json_tape t, size_t at, struct slice segment)
     bool plain = memchr(segment.at, '~', segment.len) == NULL;
     for (size_t i = at + 1; i < end; i = after(t.words, i + 1)) {
         struct slice name = text_at(t.strings, t.words[i]);
+        if (plain && (name.len != segment.len || (name.len > 0 && name.at[0] != segment.at[0])))
+            continue; /* most are told apart by this */
         if (plain ? slice_equal(segment, name) : names(segment, name))
             found = i + 1;
     }

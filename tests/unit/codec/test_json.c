@@ -6,6 +6,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 // clang-format off
 #include <stdarg.h>
 #include <stddef.h>
@@ -384,6 +386,32 @@ static void both_parsers_say_the_same(void **state)
 
 /* --- the writer --------------------------------------------------------------------------------------------------- */
 
+/* At the very end of memory, and before bytes that would go on with it. */
+static void what_lies_behind_a_text_does_not_matter(void **state)
+{
+    static const char *const texts[] = {
+        "12", "-1.5e3", "true", "null", "\"a\\n\"", "[1,\"two\",[false]]", "{\"a\":{\"b\":3}}"};
+    static const char *const wrong[] = {"12x", "tru", "\"a", "[1,", "{\"a\":1"};
+    const size_t page = 4096;
+    char *memory = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(memory, MAP_FAILED);
+    assert_int_equal(mprotect(memory + page, page, PROT_NONE), 0);
+    struct json_reader *r = json_reader_new();
+    struct json_fault fault;
+    for (size_t before_end = 0; before_end < 160; before_end++) {
+        for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) + sizeof(wrong) / sizeof(wrong[0]); i++) {
+            bool good = i < sizeof(texts) / sizeof(texts[0]);
+            const char *text = good ? texts[i] : wrong[i - sizeof(texts) / sizeof(texts[0])];
+            char *at = memory + page - before_end - strlen(text);
+            memset(memory, i % 2 ? '7' : '"', page);
+            memcpy(at, text, strlen(text));
+            assert_int_equal(json_parse(r, (struct slice){at, strlen(text)}, &fault), good ? 0 : -1);
+        }
+    }
+    json_reader_free(&r);
+    munmap(memory, 2 * page);
+}
+
 static void the_writer_escapes_what_it_must(void **state)
 {
     struct buf out = {0};
@@ -491,6 +519,7 @@ int main(void)
         cmocka_unit_test(pointers_find_what_they_name),
         cmocka_unit_test(a_reader_lets_go_of_what_was_large),
         cmocka_unit_test(both_parsers_say_the_same),
+        cmocka_unit_test(what_lies_behind_a_text_does_not_matter),
         cmocka_unit_test(the_writer_escapes_what_it_must),
         cmocka_unit_test(numbers_read_back_the_same),
         cmocka_unit_test(a_full_buf_is_said),
