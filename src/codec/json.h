@@ -31,8 +31,7 @@ struct json_fault {
 struct json_reader *json_reader_new(void);
 void json_reader_free(struct json_reader **r);
 
-/* Parses a whole text, which may go afterwards. 0, or -1 with the fault. Whatever was read before is gone.
- */
+/* Parses a whole text, which may go afterwards. 0, or -1 with the fault. Whatever was read before is gone. */
 int json_parse(struct json_reader *r, struct slice text, struct json_fault *fault_out);
 /* Lets go of memory above 1 MiB, and then of what was parsed; json_parse does so before it begins. For idle readers. */
 void json_reader_trim(struct json_reader *r);
