@@ -5,6 +5,7 @@
 #include "base/slice.h"
 #include "cli/cli.h"
 #include "cli/print.h"
+#include "exec/spawner.h"
 #include "keeper/keeper.h"
 #include "load/trial.h"
 #include "worker/worker.h"
@@ -26,6 +27,11 @@ static int run_trial(int argc, char **argv)
     return trial_main();
 }
 
+static int run_spawner(int argc, char **argv)
+{
+    return spawner_main(argc > 1 ? argv[1] : NULL);
+}
+
 const struct command cli_commands[] = {
     {"serve", cmd_serve, "serve the scripts of a folder"},
     {"check", cmd_check, "compile and validate every script"},
@@ -34,6 +40,7 @@ const struct command cli_commands[] = {
     {"help", cmd_help, "print help, of one command or of all"},
     {"keeper", run_keeper, NULL},
     {"worker", run_worker, NULL},
+    {"spawner", run_spawner, NULL},
     {"trial", run_trial, NULL},
     {"config", cmd_config, NULL},
     {NULL, NULL, NULL},

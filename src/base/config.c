@@ -16,6 +16,7 @@
 #define SECOND 1000000000LL
 #define FORM "crescent config 1"
 #define LISTENERS_MAX 64
+#define PROGRAMS_MAX 1024
 
 #define SETTING(kind, name, member, fallback, least, most, help) \
     {name, CONFIG_##kind, true, offsetof(struct config, member), fallback, least, most, help},
@@ -247,6 +248,7 @@ void config_defaults(struct config *c)
     c->workers = cores();
     c->listen = need_zero(1, sizeof *c->listen);
     c->listen_count = 1;
+    c->exec_any = true;
     CHECK(config_parse_listen("127.0.0.1:8080", false, &c->listen[0], NULL) == 0);
     CHECK(config_parse_listen("127.0.0.1:8081", false, &c->admin, NULL) == 0);
 }
@@ -267,6 +269,7 @@ void config_free(struct config *c)
     for (size_t i = 0; i < c->tls_count; i++)
         config_tls_free(&c->tls[i]);
     free(c->tls);
+    config_forget_exec(c);
     *c = (struct config){0};
 }
 
@@ -305,6 +308,10 @@ void config_write(const struct config *c, struct buf *out)
         config_tls_write(&c->tls[i], out);
     if (c->health.text != NULL)
         write_listen(out, "health", &c->health);
+    if (c->exec_any)
+        write_pair(out, "exec.any", "");
+    for (size_t i = 0; i < c->exec_count; i++)
+        write_pair(out, "exec", c->exec[i]);
 }
 
 static int read_scalar(struct config *c, size_t i, bool *seen, struct slice value, struct error *err)
@@ -317,6 +324,14 @@ static int read_scalar(struct config *c, size_t i, bool *seen, struct slice valu
         return error_set(err, "%s out of range", s->name);
     seen[i] = true;
     put_number(c, s, (int64_t)number);
+    return 0;
+}
+
+static int read_exec(struct config *c, struct slice value, struct error *err)
+{
+    if (value.len == 0 || slice_find(value, '\0') != SIZE_MAX || c->exec_count >= PROGRAMS_MAX)
+        return error_set(err, "exec: too many, or one that is empty or holds a NUL");
+    config_add_exec(c, value);
     return 0;
 }
 
@@ -338,6 +353,12 @@ static int read_pair(struct config *c, bool *seen, struct slice name, struct sli
         return config_listen_read(value, &c->health, err);
     if (slice_equal(name, SLICE("listen")) && c->listen_count < LISTENERS_MAX)
         return config_listen_read(value, config_add_listen(c), err);
+    if (slice_equal(name, SLICE("exec.any")) && value.len == 0 && !c->exec_any) {
+        c->exec_any = true;
+        return 0;
+    }
+    if (slice_equal(name, SLICE("exec")))
+        return read_exec(c, value, err);
     if (slice_equal(name, SLICE("tls")))
         config_add_tls(c);
     if (config_tls_knows(name) && c->tls_count > 0)
@@ -350,6 +371,22 @@ struct config_listen *config_add_listen(struct config *c)
     c->listen = need_realloc(c->listen, (c->listen_count + 1) * sizeof *c->listen);
     c->listen[c->listen_count] = (struct config_listen){0};
     return &c->listen[c->listen_count++];
+}
+
+void config_add_exec(struct config *c, struct slice name)
+{
+    c->exec = need_realloc(c->exec, (c->exec_count + 1) * sizeof *c->exec);
+    c->exec[c->exec_count++] = slice_dup(name);
+}
+
+void config_forget_exec(struct config *c)
+{
+    for (size_t i = 0; i < c->exec_count; i++)
+        free(c->exec[i]);
+    free(c->exec);
+    c->exec = NULL;
+    c->exec_count = 0;
+    c->exec_any = false;
 }
 
 struct config_tls *config_add_tls(struct config *c)

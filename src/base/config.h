@@ -39,7 +39,10 @@ struct config {
     char *admin_token;           /* NULL: none */
     struct config_tls *tls;      /* the first is for unknown names; none: no TLS */
     size_t tls_count;
-    char *store; /* as given; NULL: not given */
+    char *store;   /* as given; NULL: not given */
+    bool exec_any; /* scripts may start any program; else those of */
+    char **exec;   /* this list, as written */
+    size_t exec_count;
     uint32_t workers;
     bool require_verify, sandbox, dev;
     dur_t drain;
@@ -110,6 +113,9 @@ void config_listen_free(struct config_listen *l);
 /* One listener in the text form, and back. */
 void config_listen_write(const struct config_listen *l, struct buf *out);
 int config_listen_read(struct slice text, struct config_listen *listen_out, struct error *err);
+/* One more program that scripts may start. */
+void config_add_exec(struct config *c, struct slice name);
+void config_forget_exec(struct config *c);
 /* One more TLS entry, empty; valid until the next. */
 struct config_tls *config_add_tls(struct config *c);
 /* The text form and back. What it does not know, or lacks, is an error. */

@@ -6,6 +6,7 @@
 #include "base/duration.h"
 #include "base/fd.h"
 #include "base/panic.h"
+#include "cli/config_exec.h"
 #include "cli/config_load.h"
 #include "load/limit.h"
 #include "load/lines.h"
@@ -24,7 +25,6 @@ static const char *const later[] = {"trusted_proxies",
                                     "public_url",
                                     "proxy_protocol",
                                     "rate_limit",
-                                    "exec",
                                     "http_private",
                                     "user",
                                     "smtp",
@@ -40,7 +40,7 @@ static const char *const later[] = {"trusted_proxies",
 enum { LATER = sizeof later / sizeof *later };
 static const char *const special[] = {"hooks",      "files",    "listen",   "store",    "admin",   "admin_token",
                                       "tls",        "log",      "limits",   "tls.cert", "tls.key", "tls.client_ca",
-                                      "tls.client", "tls.ocsp", "log.file", "health"};
+                                      "tls.client", "tls.ocsp", "log.file", "health",   "exec"};
 enum { SPECIAL = sizeof special / sizeof *special };
 
 const char *config_file_later(size_t i)
@@ -312,6 +312,13 @@ static void read_tls(struct file *f)
     }
 }
 
+static void read_exec(struct file *f)
+{
+    struct error err;
+    if (config_exec_value(f->L, f->draft->config, &err) != 0)
+        note(f, "exec", "exec: %s", err.text);
+}
+
 static void read_table(struct file *f, const char *prefix);
 
 static void read_setting(struct file *f, const char *name)
@@ -337,6 +344,8 @@ static void read_setting(struct file *f, const char *name)
         read_address(f, name, &f->draft->health);
     else if (strcmp(name, "tls") == 0)
         read_tls(f);
+    else if (strcmp(name, "exec") == 0)
+        read_exec(f);
     else if (strcmp(name, "log") == 0 || strcmp(name, "limits") == 0)
         read_table(f, name);
     else

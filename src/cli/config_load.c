@@ -7,8 +7,10 @@
 #include "cli/config_load.h"
 #include "base/fd.h"
 #include "base/panic.h"
+#include "base/path.h"
 #include "cli/cli.h"
 #include "cli/config_address.h"
+#include "cli/config_exec.h"
 #include "cli/config_tls_files.h"
 #include <ctype.h>
 #include <errno.h>
@@ -126,7 +128,7 @@ static int environment_unknown(const char *name, struct error *err)
     static const char *const texts[] = {"CRESCENT_HOOKS",    "CRESCENT_FILES",   "CRESCENT_STORE",
                                         "CRESCENT_LOG_FILE", "CRESCENT_ADMIN",   "CRESCENT_ADMIN_TOKEN",
                                         "CRESCENT_TLS_CERT", "CRESCENT_TLS_KEY", "CRESCENT_LISTEN",
-                                        "CRESCENT_CONFIG",   "CRESCENT_HEALTH"};
+                                        "CRESCENT_CONFIG",   "CRESCENT_HEALTH",  "CRESCENT_EXEC"};
     enum { TEXTS = sizeof texts / sizeof *texts, MOST = 64 };
     char rooms[MOST][64];
     const char *known[TEXTS + MOST];
@@ -172,6 +174,8 @@ static int environment_one(struct config_draft *d, const char *name, const char 
         return error_set(err, "%s: empty value (unset it for the default)", name);
     if (strcmp(name, "CRESCENT_LISTEN") == 0)
         return environment_listen(d, value, err);
+    if (strcmp(name, "CRESCENT_EXEC") == 0)
+        return config_exec_text(slice_of(value), d->config, err) == 0 ? 0 : error_prefix(err, "%s", name);
     if (text != NULL) {
         config_load_text(text, value, name, text == &d->hooks);
         return 0;
@@ -246,18 +250,7 @@ static int read_flags(struct config_draft *d, const struct options *o, struct er
 
 char *config_load_path(const char *base, const char *path)
 {
-    struct buf joined = {0}, clean = {0};
-    if (path[0] != '/')
-        buf_addf(&joined, "%s/", base);
-    buf_add_text(&joined, path);
-    struct slice rest = buf_slice(&joined), part;
-    while (slice_cut(&rest, '/', &part))
-        if (part.len > 0 && !slice_equal(part, SLICE(".")))
-            buf_addf(&clean, "/%.*s", SLICE_ARG(part));
-    if (clean.len == 0)
-        buf_add_char(&clean, '/');
-    buf_free(&joined);
-    return buf_take(&clean);
+    return path_join(base, path);
 }
 
 static char *working_directory(void)

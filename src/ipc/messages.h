@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define MESSAGES_VERSION 2
-#define MESSAGES_FDS_MAX 2
+#define MESSAGES_FDS_MAX 3
 
 enum message_type {
     MESSAGE_none,

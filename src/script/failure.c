@@ -7,7 +7,7 @@
 
 static const char meta; /* registry key: its address */
 
-enum { WORDS = 1 }; /* position in the table; `code` stands by its name */
+enum { WORDS = 1, OPTIONAL = 2 }; /* positions in the table; `code` and further fields stand by their names */
 
 static int to_string(lua_State *L)
 {
@@ -34,9 +34,24 @@ static int concat(lua_State *L)
     return 1;
 }
 
+/* Text, not a pointer: a script may have overwritten it. */
+static bool is_optional(lua_State *L)
+{
+    struct slice names, name, field;
+    lua_rawgeti(L, 1, OPTIONAL);
+    if (lua_type(L, -1) != LUA_TSTRING)
+        return false;
+    names.at = lua_tolstring(L, -1, &names.len);
+    field.at = lua_tolstring(L, 2, &field.len);
+    while (slice_cut(&names, ' ', &name))
+        if (slice_equal(name, field))
+            return true;
+    return false;
+}
+
 static int no_field(lua_State *L)
 {
-    if (lua_type(L, 2) == LUA_TSTRING)
+    if (lua_type(L, 2) == LUA_TSTRING && !(lua_istable(L, 1) && is_optional(L)))
         return luaL_error(L, "an error has no field '%s': it has code, and its words by tostring", lua_tostring(L, 2));
     return 0;
 }
@@ -59,17 +74,39 @@ static void push_meta(lua_State *L)
     lua_rawset(L, LUA_REGISTRYINDEX);
 }
 
+/* The table at the top of the stack becomes one. */
+static void finish(lua_State *L, const char *code, const char *words)
+{
+    lua_pushstring(L, words);
+    lua_rawseti(L, -2, WORDS);
+    lua_getfield(L, -1, "code");
+    bool has_code = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    if (!has_code) {
+        lua_pushstring(L, code);
+        lua_setfield(L, -2, "code");
+    }
+    push_meta(L);
+    lua_setmetatable(L, -2);
+}
+
 int failure_push(lua_State *L, const char *code, const char *words)
 {
     luaL_checkstack(L, 6, "error");
     lua_pushnil(L);
     lua_createtable(L, 1, 1);
-    lua_pushstring(L, words);
-    lua_rawseti(L, -2, WORDS);
-    lua_pushstring(L, code);
-    lua_setfield(L, -2, "code");
-    push_meta(L);
-    lua_setmetatable(L, -2);
+    finish(L, code, words);
+    return 2;
+}
+
+int failure_push_with(lua_State *L, const char *code, const char *words, const char *optional)
+{
+    luaL_checkstack(L, 6, "error");
+    lua_pushstring(L, optional);
+    lua_rawseti(L, -2, OPTIONAL);
+    finish(L, code, words);
+    lua_pushnil(L);
+    lua_insert(L, -2);
     return 2;
 }
 

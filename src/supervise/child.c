@@ -256,6 +256,8 @@ void child_died(struct supervisor *s, struct child *c, int status, mono_t now)
     pid_t pid = c->pid;
 
     c->pid = 0;
+    if (is_worker(c))
+        orphans_worker_died(s, now);
     bury(s, c, &r);
     if (s->state >= SUPERVISOR_DRAINING || c->edition == NULL) { /* it was to leave */
         if (status != 0 && !c->doomed)

@@ -199,6 +199,7 @@ static void reap(struct supervisor *s)
     }
     trials_reap(s);
     upgrade_reap(s);
+    orphans_tick(s, mono_now());
 }
 
 static void on_signal(struct supervisor *s, int number)
@@ -293,6 +294,7 @@ static void run(struct supervisor *s)
             tickets_rotate(&s->area->tickets, now);
             logbook_tick(&s->logbook);
             trials_tick(s, now);
+            orphans_tick(s, now);
             notify_tick(&s->notify, now, any_serves(s));
         }
     }
@@ -313,6 +315,7 @@ static void close_all(struct supervisor *s)
     for (size_t i = 0; i < SUPERVISOR_TRIALS; i++)
         if (s->trials[i].pid != 0)
             waitpid(s->trials[i].pid, NULL, 0);
+    orphans_end(s);
     logbook_close(&s->logbook);
     fd_close(&s->signals); /* they stay blocked: a second TERM is not to end by signal what ends well */
     area_free(&s->area);
@@ -359,6 +362,7 @@ int supervise_run(struct supervise_start *start)
     s->binary_path = start->binary_path;
     s->notify = start->notify;
     s->signals = s->area_fd = -1;
+    orphans_begin(s);
     if (open_all(s, &start->sockets, &err) == 0) {
         sockets_close(&start->sockets, &s->now->sockets);
         return serve(s);
@@ -401,6 +405,7 @@ int supervise_take_over(int state, bool rehearsal)
     if (rehearsal)
         _exit(0);
     s->state = SUPERVISOR_RUNNING;
+    orphans_begin(s);
     upgrade_done(s);
     reap(s); /* who ended between two programs */
     return serve(s);

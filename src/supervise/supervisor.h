@@ -13,6 +13,7 @@
 #include "supervise/edition.h"
 #include "supervise/logbook.h"
 #include "supervise/notify.h"
+#include "supervise/orphans.h"
 #include "supervise/restart.h"
 #include "supervise/watchdog.h"
 
@@ -100,6 +101,7 @@ struct supervisor {
     uint32_t places;                  /* of them, those that were ever used are below it */
     struct supervisor_trial trials[SUPERVISOR_TRIALS];
     struct upgrade upgrade;
+    struct orphans orphans;
     mono_t next_tick;
     mono_t deadline;    /* draining: who is still here then is killed */
     bool keeper_leaves; /* draining: the workers have gone, the keeper was told to */

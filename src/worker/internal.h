@@ -5,6 +5,7 @@
 #define CRESCENT_WORKER_INTERNAL_H
 
 #include "base/config.h"
+#include "exec/exec.h"
 #include "io/pool.h"
 #include "io/timeout.h"
 #include "ipc/heritage.h"
@@ -23,6 +24,7 @@ struct worker {
     struct redact *redact;
     struct records_sink records; /* its log lines and exchanges */
     struct loop *loop;
+    struct exec *exec; /* NULL: the configuration allows no program */
     struct pool *pool;
     struct script_host script_host; /* of the state, which keeps the pointer */
     struct state *state;

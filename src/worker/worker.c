@@ -1,6 +1,6 @@
 /*
- * worker.c: PROCESS worker: heritage → Lua state → the inherited scripts → server → links; then the loop until drained.
- * It accepts from the moment there is a live generation: connections wait in their queue until then.
+ * worker.c: PROCESS worker: heritage → spawner → Lua state → the inherited scripts → server → links; then the loop
+ * until drained. It accepts from the moment there is a live generation: connections wait in their queue until then.
  * Owns: everything in struct worker. Runs in: its only thread. Fails: see worker.h.
  */
 #include "worker/worker.h"
@@ -74,6 +74,7 @@ static int make_state(struct worker *w, struct error *err)
     w->script_host = (struct script_host){
         .loop = w->loop,
         .pool = w->pool,
+        .exec = w->exec,
         .files = w->config.files,
         .progress = &slot->progress,
         .counters = &slot->counters,
@@ -133,6 +134,17 @@ static int make_server(struct worker *w, struct error *err)
     return w->server != NULL ? 0 : -1;
 }
 
+/* Before there are threads, and while this process holds next to nothing. */
+static int start_exec(struct worker *w, struct error *err)
+{
+    char label[12];
+    if (!w->config.exec_any && w->config.exec_count == 0)
+        return 0;
+    snprintf(label, sizeof(label), "%u", w->heritage.member);
+    w->exec = exec_new(w->loop, &w->config, label, err);
+    return w->exec != NULL ? 0 : -1;
+}
+
 static int start(struct worker *w, struct error *err)
 {
     if (take_heritage(w, err) != 0)
@@ -140,6 +152,8 @@ static int start(struct worker *w, struct error *err)
     area_capture_stderr(w->area, w->heritage.slot);
     w->loop = loop_new();
     loop_measure(w->loop, &w->area->worker[w->heritage.slot].counters);
+    if (start_exec(w, err) != 0)
+        return -1;
     w->pool = pool_new(w->loop);
     if (make_state(w, err) != 0 || take_scripts(w, err) != 0 || make_server(w, err) != 0)
         return -1;

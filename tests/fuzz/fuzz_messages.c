@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 2)
         return 0;
     struct slice body = fuzz_copy(data + 2, size - 2);
-    int fds[MESSAGES_FDS_MAX + 1] = {-1, -1, -1}, again[MESSAGES_FDS_MAX];
+    int fds[MESSAGES_FDS_MAX + 1] = {-1, -1, -1, -1}, again[MESSAGES_FDS_MAX];
     size_t fd_count = data[1] % (MESSAGES_FDS_MAX + 1);
     struct message m;
     if (messages_read((enum message_type)data[0], body, fds, fd_count, &m) == 0) {
