@@ -28,11 +28,11 @@ static int check_positions(lua_State *L, size_t count, struct error *err)
 
         if (at < 1 || at > (lua_Number)count || at != floor(at)) {
             lua_pop(L, 2);
-            return error_set(err, EXPECTED ", got a table with names");
+            return error_set(err, EXPECTED ", got a table with names or gaps");
         }
         keys++;
     }
-    return keys == count ? 0 : error_set(err, EXPECTED ", got one with nil in it");
+    return keys == count ? 0 : error_set(err, EXPECTED ", got a table with names or gaps");
 }
 
 static int add_list(lua_State *L, struct config *c, struct error *err)

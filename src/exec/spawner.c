@@ -341,19 +341,37 @@ static void run(struct spawner *x)
 
 /* --- the end ------------------------------------------------------------------------------------------------------ */
 
-/* The groups first: a signal to a group leaves no gap for a fork. Then whoever is left, however far below. */
-static void end_all(struct spawner *x)
+/*
+ * A signal to a group leaves no gap for a fork, so these go first. Each is of a session that a program of ours began
+ * (nobody can join one from elsewhere), and its number is not given away while a member is not collected.
+ */
+static void kill_groups(void)
+{
+    size_t count;
+    pid_t *list = descendants_children(getpid(), &count);
+
+    for (size_t i = 0; i < count; i++) {
+        pid_t group = getpgid(list[i]);
+
+        if (group > 1 && group != getpgrp())
+            kill(-group, SIGKILL);
+    }
+    free(list);
+}
+
+/* Until a look finds nobody, however far below. */
+static void end_all(void)
 {
     mono_t began = mono_now();
     enum descendants_left left;
 
-    for (struct list *l = x->programs.next; l != &x->programs; l = l->next)
-        kill(-CONTAINER_OF(l, struct program, link)->pid, SIGKILL);
+    kill_groups();
     for (unsigned looks = 0; (left = descendants_kill(NULL, NULL)) != DESCENDANTS_NONE; looks++) {
         if (left == DESCENDANTS_FORBIDDEN && mono_since(mono_now(), began).ns > FORBIDDEN_PATIENCE.ns) {
             log_at(LOG_ERROR, "programs of another user outlive their worker: they cannot be killed");
             return;
         }
+        kill_groups();
         if (looks < HURRY)
             sched_yield();
         else
@@ -375,6 +393,6 @@ int spawner_main(const char *label)
         return 1;
     }
     run(&x);
-    end_all(&x);
+    end_all();
     _exit(0);
 }

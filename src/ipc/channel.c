@@ -250,7 +250,11 @@ static ssize_t receive_some(struct channel *c)
 {
     _Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof(int) * MESSAGES_FDS_MAX)];
     struct iovec part = {.iov_base = buf_reserve(&c->in, READ_CHUNK), .iov_len = READ_CHUNK};
-    struct msghdr msg = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room)};
+    struct msghdr msg = {.msg_iov = &part,
+                         .msg_iovlen = 1,
+                         .msg_control = room,
+                         /* not the room, which alignment may make large enough for one more */
+                         .msg_controllen = CMSG_LEN(sizeof(int) * MESSAGES_FDS_MAX)};
     ssize_t n = recvmsg(c->fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 
     if (n > 0)

@@ -225,11 +225,59 @@ static void test_origins(void **state)
     unsetenv("CRESCENT_ADMIN_TOKEN");
 }
 
+#define EXEC_EXPECTED "exec: expected true, false or a list of programs, got "
+
+static void test_exec(void **state)
+{
+    accept("");
+    assert_true(config.exec_any);
+    config_free(&config);
+    write_file("crescent.lua", "return { exec = false }");
+    accept("");
+    assert_false(config.exec_any);
+    assert_int_equal(config.exec_count, 0);
+    config_free(&config);
+    write_file("crescent.lua", "return { exec = { 'git', './deploy.sh' } }");
+    accept("");
+    assert_false(config.exec_any);
+    assert_int_equal(config.exec_count, 2);
+    assert_string_equal(config.exec[1], "./deploy.sh");
+    struct buf text = {0};
+    struct config again;
+    config_write(&config, &text);
+    assert_int_equal(config_read(buf_slice(&text), &again, &err), 0);
+    assert_false(again.exec_any);
+    assert_int_equal(again.exec_count, 2);
+    assert_string_equal(again.exec[0], "git");
+    config_free(&again);
+    buf_free(&text);
+    config_free(&config);
+    setenv("CRESCENT_EXEC", "true", 1);
+    accept("");
+    assert_true(config.exec_any);
+    assert_int_equal(config.exec_count, 0);
+    config_free(&config);
+    setenv("CRESCENT_EXEC", "make, /bin/true", 1);
+    accept("");
+    assert_false(config.exec_any);
+    assert_string_equal(config.exec[1], "/bin/true");
+    config_free(&config);
+    setenv("CRESCENT_EXEC", "make,,true", 1);
+    refuse("", CLI_FAILED, "CRESCENT_EXEC: expected true, false or a list of programs, got an empty name");
+    unsetenv("CRESCENT_EXEC");
+    refuse_file("return { exec = 'git' }", "crescent.lua:1: " EXEC_EXPECTED "a string");
+    refuse_file("return {\n exec = { 'git', 1 } }", "crescent.lua:2: " EXEC_EXPECTED "a number in it");
+    refuse_file("return { exec = { git = true } }", "crescent.lua:1: " EXEC_EXPECTED "a table with names or gaps");
+    refuse_file("return { exec = { 'git', nil, 'make' } }",
+                "crescent.lua:1: " EXEC_EXPECTED "a table with names or gaps");
+    refuse_file("return { exec = { 'a\\0b' } }", "crescent.lua:1: " EXEC_EXPECTED "a name with a NUL byte");
+}
+
 static void test_file(void **state)
 {
     refuse_file("return {\n\n\n  workers = 'x' }", "crescent.lua:4: workers: expected a number 1-128, got \"x\"");
     refuse_file("return { worker = 1 }", "crescent.lua:1: unknown setting 'worker' (did you mean 'workers'?)");
-    refuse_file("return { exec = true }", "crescent.lua:1: setting 'exec' is not in this version of crescent");
+    refuse_file("return { smtp = true }", "crescent.lua:1: setting 'smtp' is not in this version of crescent");
     refuse_file("return { limits = {\n  max_run = '1s' } }",
                 "crescent.lua:2: setting 'limits.max_run' is not in this version of crescent");
     refuse_file("return {\n tls = { { cert = 'a', key = 'b' }, 'c' } }",
@@ -265,6 +313,7 @@ int main(void)
                                        cmocka_unit_test(test_addresses_become_numbers),
                                        cmocka_unit_test(test_paths),
                                        cmocka_unit_test(test_origins),
+                                       cmocka_unit_test(test_exec),
                                        cmocka_unit_test(test_file)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
