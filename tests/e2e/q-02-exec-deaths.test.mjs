@@ -1,0 +1,190 @@
+// What becomes of programs when processes die: nothing that a script started survives its worker, not even what moved to a
+// session of its own or forks all the time; a spawner's death costs the programs it had started, and no request else.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fs from 'node:fs';
+import { alive, childrenOf, cmdline, folder, load, ms, request, sleep, start, until } from './helper.mjs';
+import { exec, gone, pidIn, runner, shell, spawnerOf, zombies } from './exec.mjs';
+
+const hooks = { 'run.lua': runner, 'hello.lua': 'return function() return "hello" end' };
+
+// One in its group, one in a session of its own, deaf; a daemon (two forks, its parents gone); one started by a program that has ended.
+const family = `
+    sleep 1001 & echo $! >group
+    setsid sh -c 'trap "" TERM HUP INT; echo $$ >session; while :; do sleep 1002; done' &
+    setsid sh -c '(setsid sh -c "echo \\$\\$ >daemon; exec sleep 1003" >/dev/null 2>&1 &)'
+    echo $$ >leader; exec sleep 1004`;
+const names = ['group', 'session', 'daemon', 'leader'];
+
+/** Starts the family on this server: its process ids, and the answer to come. */
+async function begin(server, options = { timeout: '60s' }) {
+    for (const name of [...names, 'left']) fs.rmSync(`${server.dir}/${name}`, { force: true });
+    assert.ok((await shell(server, 'setsid sh -c "echo \\$\\$ >left; exec sleep 1005" >/dev/null 2>&1 &')).ok);
+    const answer = shell(server, family, options).catch((error) => ({ error: error.message }));
+    const pids = [];
+    for (const name of [...names, 'left']) pids.push(await pidIn(server, name));
+    assert.ok(pids.every(alive));
+    return { pids, answer };
+}
+/** The worker that the leader descends from. */
+const workerOf = (server, pid) => server.children('worker').find((w) => childrenOf(spawnerOf(w) ?? 0).includes(pid));
+
+test('a worker is killed', async (t) => {
+    const server = await start(t, { hooks, workers: 1 });
+    for (let round = 0; round < 3; round++) {
+        const { pids, answer } = await begin(server);
+        const [worker] = server.children('worker'), spawner = spawnerOf(worker);
+        process.kill(worker, 'SIGKILL');
+        await gone([...pids, spawner], 'programs of a killed worker');
+        assert.ok((await answer).error);
+        await until(() => server.children('worker').length === 1 && spawnerOf(server.children('worker')[0]), 'a new worker with a spawner', 10000);
+        await until(async () => (await exec(server, ['true']).catch(() => ({}))).ok, 'exec again', 10000);
+        await until(() => zombies(server.pid).length === 0 && childrenOf(server.pid).length === 2, () => `children: ${childrenOf(server.pid).map(cmdline)}`);
+    }
+});
+
+test('a spawner is killed: its programs end as errors, requests go on, the next one is there', async (t) => {
+    const server = await start(t, { hooks, workers: 2 });
+    const running = load(`${server.url}/hello`, { judge: (a) => a.text === 'hello' });
+    for (let round = 0; round < 3; round++) {
+        const { pids, answer } = await begin(server);
+        const worker = workerOf(server, pids[3]), spawner = spawnerOf(worker);
+        process.kill(spawner, 'SIGKILL');
+        const result = await answer;
+        assert.deepEqual([result.ok, result.code], [false, 'spawner_gone']);
+        assert.match(result.words, /^sh: the process that had started it died, so it was killed$/);
+        // `left` was perhaps another worker's.
+        await gone([...pids.slice(0, 4), spawner], 'programs of a killed spawner');
+        await until(() => spawnerOf(worker), 'the next spawner', 5000);
+        assert.notEqual(spawnerOf(worker), spawner);
+        const all = await Promise.all(Array.from({ length: 20 }, () => exec(server, ['echo', 'x'])));
+        assert.ok(all.every((r) => r.stdout === 'x\n'), JSON.stringify(all.find((r) => !r.ok)));
+    }
+    const { failures, answers } = await running.stop();
+    assert.deepEqual(failures, []);
+    assert.ok(answers > 50);
+    await server.said('the spawner has died');
+    assert.deepEqual(zombies(server.pid), []);
+});
+
+test('a worker and its spawner are killed together', async (t) => {
+    const server = await start(t, { hooks, workers: 1 });
+    for (let round = 0; round < 3; round++) {
+        const { pids } = await begin(server);
+        const [worker] = server.children('worker'), spawner = spawnerOf(worker);
+        process.kill(worker, 'SIGSTOP'); // so that it does not clean up after its spawner
+        process.kill(spawner, 'SIGKILL');
+        process.kill(worker, 'SIGKILL');
+        await gone(pids, 'programs whose worker and spawner are dead');
+        await until(async () => (await exec(server, ['true']).catch(() => ({}))).ok, 'exec again', 10000);
+        await until(() => zombies(server.pid).length === 0 && childrenOf(server.pid).length === 2, () => `children: ${childrenOf(server.pid).map(cmdline)}`);
+    }
+});
+
+test('a spawner that was stopped does not keep programs of a dead worker alive', async (t) => {
+    const server = await start(t, { hooks, workers: 1 });
+    const { pids } = await begin(server);
+    const [worker] = server.children('worker'), spawner = spawnerOf(worker);
+    process.kill(spawner, 'SIGSTOP');
+    process.kill(worker, 'SIGKILL');
+    await gone([...pids, spawner], 'programs of a stopped spawner', 4000);
+});
+
+test('the supervisor is killed', async (t) => {
+    const server = await start(t, { hooks, workers: 2 });
+    const { pids } = await begin(server);
+    const spawners = server.children('worker').map(spawnerOf);
+    process.kill(server.pid, 'SIGKILL');
+    await gone([...pids, ...spawners], 'programs of a killed server');
+});
+
+test('TERM: a program under way may finish within drain, what is left then is killed', async (t) => {
+    const server = await start(t, { hooks, workers: 2, config: 'return { drain = "2s" }' });
+    const { pids } = await begin(server);
+    const short = shell(server, 'sleep 0.7; echo finished');
+    await sleep(ms(200));
+    const spawners = server.children('worker').map(spawnerOf);
+    server.child.kill('SIGTERM');
+    assert.deepEqual(await short, { ok: true, code: 0, stdout: 'finished\n', stderr: '' });
+    await until(() => server.ended, 'the end', 10000);
+    assert.deepEqual(server.ended, { code: 0, signal: null });
+    assert.deepEqual([...pids, ...spawners].filter(alive), [], 'gone before the supervisor is');
+});
+
+test('a second TERM ends all at once', async (t) => {
+    const server = await start(t, { hooks, workers: 2 });
+    const { pids } = await begin(server);
+    server.child.kill('SIGTERM');
+    await sleep(ms(300));
+    server.child.kill('SIGTERM');
+    await until(() => server.ended, 'the end', 5000);
+    assert.deepEqual(pids.filter(alive), []);
+});
+
+test('HUP: an old worker finishes its programs, and takes the rest with it', async (t) => {
+    const server = await start(t, { hooks, workers: 2, config: 'return { drain = "3s" }' });
+    const { pids } = await begin(server);
+    const old = server.children('worker'), spawners = old.map(spawnerOf);
+    const short = shell(server, 'sleep 1; echo finished');
+    await sleep(ms(200));
+    server.child.kill('SIGHUP');
+    assert.deepEqual(await short, { ok: true, code: 0, stdout: 'finished\n', stderr: '' });
+    await gone([...old, ...spawners, ...pids], 'the old workers, and what they had started', 20000);
+    assert.ok((await exec(server, ['true'])).ok);
+    await until(() => server.children('worker').length === 2 && childrenOf(server.pid).length === 3, () => `children: ${childrenOf(server.pid).map(cmdline)}`, 10000);
+    assert.deepEqual(zombies(server.pid), []);
+});
+
+test('the watchdog kills a worker', async (t) => {
+    const server = await start(t, { hooks: { ...hooks, 'stuck.lua': 'return function() return (("a"):rep(60)):find(("a?"):rep(60) .. ("a"):rep(60)) and 200 end' }, workers: 1 });
+    const { pids } = await begin(server);
+    const spawner = spawnerOf(server.children('worker')[0]);
+    request(`${server.url}/stuck`).catch(() => {});
+    await gone([...pids, spawner], 'programs of a worker that was stuck', 15000);
+});
+
+// It forks until there were so many, in groups, sessions and as orphans: the machine is to survive a failure of this test.
+const bomb = `
+import os, sys, mmap, struct, time, signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+count = mmap.mmap(-1, 8)
+def next():
+    n = struct.unpack('q', count[:8])[0] + 1
+    count[:8] = struct.pack('q', n)
+    return n
+open('bomb', 'w').write(str(os.getpid()) + '\\n')
+while next() < 1500:
+    if os.fork() == 0:
+        if next() % 3 == 0: os.setsid()
+        elif next() % 3 == 1: os.setpgid(0, 0)
+        if next() % 5 == 0 and os.fork() > 0: os._exit(0)
+while True: time.sleep(1)
+`;
+for (const [what, victim] of [['its worker', (server) => server.children('worker')[0]], ['its spawner', (server) => spawnerOf(server.children('worker')[0])]])
+    test(`a fork bomb loses when ${what} dies`, async (t) => {
+        const dir = folder(t), mark = `bomb-of-${dir}`; // in the command line of all that it forks
+        const server = await start(t, { hooks, workers: 1, dir });
+        exec(server, ['python3', '-c', bomb, mark], { timeout: '60s' }).catch(() => {});
+        await pidIn(server, 'bomb');
+        const bombs = () => fs.readdirSync('/proc').map(Number).filter((pid) => pid && cmdline(pid).includes(mark));
+        await until(() => bombs().length > 100, 'a hundred of them', 20000);
+        process.kill(victim(server), 'SIGKILL');
+        const begun = Date.now();
+        await until(() => bombs().filter(alive).length === 0, () => `${bombs().length} of them left`, 10000);
+        t.diagnostic(`gone after ${Date.now() - begun} ms`);
+        await until(async () => (await exec(server, ['true']).catch(() => ({}))).ok, 'exec again', 10000);
+        assert.equal(bombs().length, 0);
+    });
+
+test('what the server did not start is left alone', async (t) => {
+    // An entry point that starts a helper and then becomes the server: the helper is the server's child.
+    const server = await start(t, { hooks, workers: 1, prefix: ['sh', '-c', 'sleep 1006 & echo $! >helper; exec "$@"', 'sh'] });
+    const helper = await pidIn(server, 'helper');
+    assert.ok(childrenOf(server.pid).includes(helper));
+    process.kill(server.children('worker')[0], 'SIGKILL');
+    await until(async () => (await exec(server, ['true']).catch(() => ({}))).ok, 'exec again', 10000);
+    await sleep(ms(1000));
+    assert.ok(alive(helper), 'it lives on');
+    process.kill(helper, 'SIGKILL');
+    await until(() => !childrenOf(server.pid).includes(helper), 'its end is collected', 5000);
+});
