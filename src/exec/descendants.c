@@ -1,5 +1,8 @@
 /*
  * descendants.c: a walk down the tree of /proc/PID/task/TID/children. See descendants.h.
+ * It stops everybody on its way down, and kills when it has seen all: who is stopped neither forks nor ends, so the
+ * tree stands still, and there is nobody left to wake up who competes for the processor. Were each killed when met, its
+ * children would be ours before they are listed, and would have forked before the next look.
  * A child of ours keeps its number until we collect its end, so the number is enough to kill it. Further down a number
  * may have been given to somebody else since it was read: there a pidfd is opened first, then the parent is looked at
  * again, and the signal goes to the pidfd.
@@ -25,10 +28,11 @@
 
 struct found {
     pid_t pid, parent;
+    enum { MET, SPARED, ENDED } what;
 };
 
 struct walk {
-    struct found *next; /* still to be visited, a stack */
+    struct found *all; /* in the order they were found */
     size_t count, room;
     struct buf text;
 };
@@ -42,9 +46,9 @@ static void push(struct walk *w, pid_t pid, pid_t parent)
 {
     if (w->count == w->room) {
         w->room = w->room == 0 ? 64 : w->room * 2;
-        w->next = need_realloc(w->next, w->room * sizeof(*w->next));
+        w->all = need_realloc(w->all, w->room * sizeof(*w->all));
     }
-    w->next[w->count++] = (struct found){pid, parent};
+    w->all[w->count++] = (struct found){.pid = pid, .parent = parent};
 }
 
 /* The kernel calls it a file without a length: read until nothing comes. */
@@ -91,7 +95,7 @@ static void push_children(struct walk *w, pid_t pid)
 
 static void end_walk(struct walk *w)
 {
-    free(w->next);
+    free(w->all);
     buf_free(&w->text);
 }
 
@@ -105,7 +109,7 @@ pid_t *descendants_children(pid_t pid, size_t *count_out)
     if (w.count > 0)
         list = need_zero(w.count, sizeof(*list));
     for (size_t i = 0; i < w.count; i++)
-        list[i] = w.next[i].pid;
+        list[i] = w.all[i].pid;
     end_walk(&w);
     return list;
 }
@@ -124,56 +128,74 @@ static pid_t parent_of(struct walk *w, pid_t pid)
     return after != NULL && sscanf(after, ") %*c %d", &parent) == 1 ? parent : 0;
 }
 
-/* Returns whether it may be killed. What is below a dead one is ours by now, and met by the next look. */
-static bool kill_child(struct walk *w, pid_t child)
-{
-    bool forbidden = kill(child, SIGKILL) != 0 && errno == EPERM;
-
-    if (waitpid(child, NULL, WNOHANG) != child)
-        push_children(w, child);
-    return !forbidden;
-}
-
-/* What was read of its children counts only if the number was still its own afterwards. */
-static void kill_below(struct walk *w, const struct found *f)
+/* To one that is not our child; false: it has gone. What is pushed by it counts only if the number was still its own.
+ */
+static bool signal_below(struct walk *w, const struct found *f, int number, bool list)
 {
     int fd = pidfd_open(f->pid, 0);
+    size_t before = w->count;
 
     if (fd < 0)
-        return;
+        return false;
     pid_t parent = parent_of(w, f->pid);
-    if (parent == f->parent || parent == getpid()) {
-        size_t before = w->count;
-
-        pidfd_send_signal(fd, SIGKILL, NULL, 0);
+    bool is_it = parent == f->parent || parent == getpid();
+    if (is_it)
+        pidfd_send_signal(fd, number, NULL, 0);
+    if (is_it && list)
         push_children(w, f->pid);
-        if (pidfd_send_signal(fd, 0, NULL, 0) != 0 && errno == ESRCH)
-            w->count = before;
+    if (is_it && pidfd_send_signal(fd, 0, NULL, 0) != 0 && errno == ESRCH) {
+        w->count = before;
+        is_it = false;
     }
     fd_close(&fd);
+    return is_it;
+}
+
+/* Stops number i of those that were found, and finds who is below it. */
+static void stop(struct walk *w, size_t i, bool (*spare)(pid_t child, void *cookie), void *cookie)
+{
+    struct found f = w->all[i];
+
+    if (f.parent != getpid()) {
+        w->all[i].what = signal_below(w, &f, SIGSTOP, true) ? MET : ENDED;
+    } else if (spare != NULL && spare(f.pid, cookie)) {
+        w->all[i].what = SPARED;
+    } else if (waitpid(f.pid, NULL, WNOHANG) == f.pid) {
+        w->all[i].what = ENDED; /* what was below it has become ours, perhaps since this look began */
+    } else {
+        kill(f.pid, SIGSTOP);
+        push_children(w, f.pid);
+    }
+}
+
+static enum descendants_left kill_met(struct walk *w)
+{
+    size_t children = 0, forbidden = 0;
+
+    for (size_t i = 0; i < w->count; i++) {
+        struct found f = w->all[i];
+        bool child = f.parent == getpid();
+
+        children += child && f.what != SPARED;
+        if (f.what == MET && child)
+            forbidden += kill(f.pid, SIGKILL) != 0;
+        else if (f.what == MET)
+            signal_below(w, &f, SIGKILL, false);
+    }
+    if (children == 0)
+        return DESCENDANTS_NONE;
+    return forbidden == children ? DESCENDANTS_FORBIDDEN : DESCENDANTS_LEFT;
 }
 
 enum descendants_left descendants_kill(bool (*spare)(pid_t child, void *cookie), void *cookie)
 {
     struct walk w = {0};
-    pid_t self = getpid();
-    size_t children = 0, forbidden = 0;
+    enum descendants_left left;
 
-    push_children(&w, self);
-    while (w.count > 0) {
-        struct found f = w.next[--w.count];
-
-        if (f.parent == self) {
-            if (spare != NULL && spare(f.pid, cookie))
-                continue;
-            children++;
-            forbidden += !kill_child(&w, f.pid);
-        } else {
-            kill_below(&w, &f);
-        }
-    }
+    push_children(&w, getpid());
+    for (size_t i = 0; i < w.count; i++)
+        stop(&w, i, spare, cookie);
+    left = kill_met(&w);
     end_walk(&w);
-    if (children == 0)
-        return DESCENDANTS_NONE;
-    return forbidden == children ? DESCENDANTS_FORBIDDEN : DESCENDANTS_LEFT;
+    return left;
 }

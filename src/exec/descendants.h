@@ -21,9 +21,9 @@ void descendants_adopt(void);
 /* The children of that process, of all its threads, ended ones included; malloc'ed (NULL: none). */
 pid_t *descendants_children(pid_t pid, size_t *count_out);
 /*
- * One look: SIGKILL to each of our children that is not spared, and to all below it, down to the last; ends are
- * collected. Who has the signal cannot fork any more, so a few looks end what forks faster than one look is: repeat
- * until NONE. spare may be NULL.
+ * One look: each of our children that is not spared, and all below it, down to the last, are stopped, then killed; ends
+ * are collected. Who was born behind its back, or lost its parent meanwhile, is met by the next look: repeat until
+ * NONE. spare may be NULL.
  */
 enum descendants_left descendants_kill(bool (*spare)(pid_t child, void *cookie), void *cookie);
 

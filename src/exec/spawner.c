@@ -371,7 +371,6 @@ static void end_all(void)
             log_at(LOG_ERROR, "programs of another user outlive their worker: they cannot be killed");
             return;
         }
-        kill_groups();
         if (looks < HURRY)
             sched_yield();
         else

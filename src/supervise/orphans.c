@@ -16,8 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define HUNT DUR_S(10)        /* after a worker's death; a spawner that is stuck is killed well within it */
-#define SPAWNER_TIME DUR_S(2) /* for the spawner of a dead worker to do what it is there for */
+#define HUNT DUR_S(10)        /* after a worker's death, and after the last time there was somebody */
+#define HUNT_LOOKS 5          /* of a tick, a millisecond apart */
+#define SPAWNER_TIME DUR_S(5) /* for the spawner of a dead worker to do what it is there for */
 #define LOOK DUR_S(1)         /* between two looks in quiet times */
 #define AT_THE_END DUR_S(1)
 
@@ -91,7 +92,7 @@ static void collect_foreign(struct orphans *o)
 
 void orphans_begin(struct supervisor *s)
 {
-    s->orphans = (struct orphans){.worker_died = {mono_now().ns - HUNT.ns}};
+    s->orphans = (struct orphans){.worker_died = mono_now(), .hunt_until = mono_now()};
     descendants_adopt();
     note_foreign(s);
 }
@@ -99,6 +100,16 @@ void orphans_begin(struct supervisor *s)
 void orphans_worker_died(struct supervisor *s, mono_t now)
 {
     s->orphans.worker_died = s->orphans.next = now;
+    s->orphans.hunt_until = mono_add(now, HUNT);
+}
+
+/* What forks is to meet more than a look each tick. What cannot be killed is not waited for. */
+static void hunt(struct orphans *o, struct look *look, mono_t now)
+{
+    for (int i = 0; i < HUNT_LOOKS && descendants_kill(is_spared, look) == DESCENDANTS_LEFT; i++) {
+        o->hunt_until = mono_add(now, HUNT);
+        poll(NULL, 0, 1);
+    }
 }
 
 void orphans_tick(struct supervisor *s, mono_t now)
@@ -110,8 +121,8 @@ void orphans_tick(struct supervisor *s, mono_t now)
     if (mono_before(now, o->next))
         return;
     collect_foreign(o);
-    if (since.ns < HUNT.ns) {
-        descendants_kill(is_spared, &look);
+    if (mono_before(now, o->hunt_until)) {
+        hunt(o, &look, now);
         return;
     }
     note_foreign(s);

@@ -20,6 +20,7 @@ struct supervisor;
 
 struct orphans {
     mono_t worker_died; /* the last one */
+    mono_t hunt_until;  /* whoever comes until then is killed */
     mono_t next;        /* the next look */
     pid_t foreign[ORPHANS_FOREIGN];
     size_t foreign_count;

@@ -13,10 +13,10 @@ static int adopt(void **state)
     return 0;
 }
 
-/* How many looks it took; fails the test after ten seconds. */
+/* How many looks it took; fails the test after a minute. */
 static unsigned kill_all(bool (*spare)(pid_t, void *), void *cookie)
 {
-    mono_t end = mono_add(mono_now(), DUR_S(10));
+    mono_t end = mono_add(mono_now(), DUR_S(60));
     unsigned looks = 0;
     while (descendants_kill(spare, cookie) != DESCENDANTS_NONE) {
         looks++;
@@ -110,7 +110,7 @@ static void what_runs_away_by_forking_is_caught(void **state)
  */
 static void run_bomb(unsigned *started)
 {
-    enum { MOST = 6000 };
+    enum { MOST = 2000 };
     while (__atomic_fetch_add(started, 1, __ATOMIC_RELAXED) < MOST) {
         if (fork() == 0)
             setsid();
@@ -128,7 +128,7 @@ static void a_fork_bomb_loses(void **state)
     while (__atomic_load_n(started, __ATOMIC_RELAXED) < 200)
         usleep(100);
     unsigned looks = kill_all(NULL, NULL);
-    print_message("%u were started, %u looks ended them\n", *started, looks);
+    print_message("%u looks ended it\n", looks);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
     munmap(started, sizeof(pid_t));
 }
