@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -20,14 +21,16 @@
 
 #define RESTART_AFTER DUR_S(1) /* between two starts of a spawner; the first death waits for nothing */
 #define HUNT_EACH DUR_MS(10)
+#define PONG_WITHIN DUR_S(5) /* else the spawner is killed, and replaced */
 
 static void on_program_ended(struct link *l, const struct message *m, void *cookie);
+static void on_pong(struct link *l, const struct message *m, void *cookie);
 static void on_spawner_gone(struct link *l, const char *why, void *cookie);
 static void on_restart(struct timeout *t);
 static void on_hunt(struct timeout *t);
 
 static const struct link_handlers handlers = {
-    .on = {[MESSAGE_program_ended] = on_program_ended},
+    .on = {[MESSAGE_program_ended] = on_program_ended, [MESSAGE_pong] = on_pong},
     .ended = on_spawner_gone,
 };
 
@@ -70,6 +73,30 @@ static void on_program_ended(struct link *l, const struct message *m, void *cook
         program_ended(p, &m->program_ended);
 }
 
+/* It may have been stopped, by a program of its own, or hang in the start of one. */
+static void on_pulse(struct timeout *t)
+{
+    struct exec *e = CONTAINER_OF(t, struct exec, pulse);
+
+    log_at(LOG_ERROR, "the spawner is killed: no sign of life", LOG_INT("child", e->pid));
+    kill(e->pid, SIGKILL);
+}
+
+static void on_pong(struct link *l, const struct message *m, void *cookie)
+{
+    struct exec *e = cookie;
+
+    timeout_clear(&e->pulse);
+}
+
+void exec_doubt(struct exec *e)
+{
+    if (e->spawner == NULL || timeout_is_set(&e->pulse))
+        return;
+    link_send(e->spawner, &(struct message){.type = MESSAGE_ping});
+    timeout_set(e->loop, &e->pulse, mono_add(mono_now(), PONG_WITHIN), on_pulse);
+}
+
 static bool is_spawner(pid_t child, void *cookie)
 {
     const struct exec *e = cookie;
@@ -108,6 +135,7 @@ static void on_spawner_gone(struct link *l, const char *why, void *cookie)
            LOG_INT("programs", (int64_t)e->run_count), LOG_STR("why", why));
     link_free(&e->spawner);
     e->pid = 0;
+    timeout_clear(&e->pulse);
     on_hunt(&e->hunt);
     while (!list_empty(&e->running))
         program_lose(CONTAINER_OF(e->running.next, struct exec_program, link));
@@ -234,6 +262,7 @@ void exec_free(struct exec **e)
     }
     timeout_clear(&gone->restart);
     timeout_clear(&gone->hunt);
+    timeout_clear(&gone->pulse);
     link_free(&gone->spawner);
     while (gone->pid != 0 && waitpid(gone->pid, NULL, 0) < 0 && errno == EINTR)
         continue;

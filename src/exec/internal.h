@@ -57,6 +57,7 @@ struct exec {
     mono_t started;         /* the last one */
     struct timeout restart; /* of the spawner */
     struct timeout hunt;    /* for what a dead one has left */
+    struct timeout pulse;   /* it owes a pong */
     struct list line, running;
     size_t in_line, run_count;
     uint64_t last_id;
@@ -65,6 +66,8 @@ struct exec {
 /* exec.c: out of its list, and the next in line may start. */
 void exec_leave(struct exec_program *p);
 void exec_advance(struct exec *e);
+/* The spawner does not do as it is told: has it stopped, or does a program hang in the system? */
+void exec_doubt(struct exec *e);
 
 /* program.c. The input as a memory file; NULL with a code and words. */
 struct exec_program *program_new(struct exec *e, const struct exec_ask *ask, const char **code_out, struct error *err);

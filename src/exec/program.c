@@ -247,6 +247,9 @@ static void on_time(struct timeout *t)
         program_kill(p);
         break;
     case PROGRAM_KILLED:
+        exec_doubt(p->exec);
+        program_tell(p);
+        break;
     case PROGRAM_LINGERS:
     case PROGRAM_FAILED:
         program_tell(p);

@@ -259,6 +259,10 @@ static bool handle(struct spawner *x, struct message *m)
     case MESSAGE_program_kill:
         sense = on_program_kill(x, m);
         break;
+    case MESSAGE_ping:
+        channel_queue(x->channel, &(struct message){.type = MESSAGE_pong});
+        sense = true;
+        break;
     default:
         break;
     }

@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +44,6 @@ static bool is_foreign(const struct orphans *o, pid_t pid)
     return false;
 }
 
-/* Believed for no more than a little patience. */
 static bool is_spawner(pid_t pid)
 {
     char path[40], words[32] = "";
@@ -56,6 +56,12 @@ static bool is_spawner(pid_t pid)
     return len > 0 && strcmp(words, "crescent") == 0 && strcmp(words + sizeof("crescent"), "spawner") == 0;
 }
 
+/* Believed for no more than a little patience, and woken up: a program may have stopped it. */
+static bool is_spawner_at_work(pid_t pid)
+{
+    return is_spawner(pid) && kill(pid, SIGCONT) == 0;
+}
+
 struct look {
     const struct supervisor *s;
     bool patient; /* with spawners */
@@ -65,7 +71,7 @@ static bool is_spared(pid_t pid, void *cookie)
 {
     const struct look *l = cookie;
 
-    return is_ours(l->s, pid) || is_foreign(&l->s->orphans, pid) || (l->patient && is_spawner(pid));
+    return is_ours(l->s, pid) || is_foreign(&l->s->orphans, pid) || (l->patient && is_spawner_at_work(pid));
 }
 
 /* None of ours, nor of a dead worker's. */

@@ -87,7 +87,7 @@ test('a spawner that was stopped does not keep programs of a dead worker alive',
     const [worker] = server.children('worker'), spawner = spawnerOf(worker);
     process.kill(spawner, 'SIGSTOP');
     process.kill(worker, 'SIGKILL');
-    await gone([...pids, spawner], 'programs of a stopped spawner', 4000);
+    await gone([...pids, spawner], 'programs of a stopped spawner');
 });
 
 test('the supervisor is killed', async (t) => {
@@ -96,6 +96,7 @@ test('the supervisor is killed', async (t) => {
     const spawners = server.children('worker').map(spawnerOf);
     process.kill(server.pid, 'SIGKILL');
     await gone([...pids, ...spawners], 'programs of a killed server');
+    await server.exit;
 });
 
 test('TERM: a program under way may finish within drain, what is left then is killed', async (t) => {

@@ -129,7 +129,7 @@ static void a_message_of_others_ends_it_and_its_programs(void **state)
     greet(true, NULL);
     START(1, "sh", "-c", "echo $$ >pid; exec sleep 1000");
     pid_t pid = pid_in("pid");
-    channel_send(channel, &(struct message){.type = MESSAGE_ping});
+    channel_send(channel, &(struct message){.type = MESSAGE_pong});
     it_leaves();
     assert_false(lives(pid));
 }
