@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -260,12 +261,15 @@ void exec_free(struct exec **e)
         list_remove(&p->link);
         program_free(p);
     }
+    bool hunting = timeout_is_set(&gone->hunt);
     timeout_clear(&gone->restart);
     timeout_clear(&gone->hunt);
     timeout_clear(&gone->pulse);
     link_free(&gone->spawner);
     while (gone->pid != 0 && waitpid(gone->pid, NULL, 0) < 0 && errno == EINTR)
         continue;
+    while (hunting && descendants_kill(NULL, NULL) == DESCENDANTS_LEFT)
+        sched_yield();
     fd_close(&gone->null);
     buf_free(&gone->allowed);
     free(gone);

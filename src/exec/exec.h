@@ -27,7 +27,8 @@ struct exec_program;
  * valid. NULL with words.
  */
 struct exec *exec_new(struct loop *l, const struct config *config, const char *label, struct error *err);
-/* Ends the spawner and waits until it has gone. Every program must have been told or cancelled. Leaves NULL. */
+/* Ends the spawner and waits until it has gone, and what an earlier one left. Every program must have been told or
+ * cancelled. Leaves NULL. */
 void exec_free(struct exec **e);
 
 struct exec_ask {             /* all borrowed for the call */
