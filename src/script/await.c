@@ -25,7 +25,8 @@ int await_begin(lua_State *L, struct await *a, void (*cancel)(struct await *a))
 {
     struct task *t = state_of(L)->current;
 
-    CHECK(t != NULL && t->await == NULL);
+    CHECK(t != NULL);
+    task_drop_wait(t); /* one that a coroutine of the script began, and failed before it could hand it outwards */
     a->task = t;
     a->cancel = cancel;
     t->await = a;

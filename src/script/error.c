@@ -7,7 +7,7 @@
 #include "base/panic.h"
 #include "codec/json.h"
 #include "script/state_internal.h"
-#include "shm/progress.h"
+#include "script/stretch.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
@@ -295,16 +295,15 @@ static void read_error(lua_State *L, void *cookie)
 void script_error_read(lua_State *co, struct script_error *error_out)
 {
     struct reading r = {co, error_out};
-    struct progress *progress = state_of(co)->host->progress;
+    struct state *s = state_of(co);
     struct error second;
 
-    *error_out = (struct script_error){.status = 500};
-    if (progress != NULL) /* __tostring is the script's, still */
-        progress_begin(progress, NULL, atomic_load(&progress->script_version), false);
-    if (state_protected(state_of(co), read_error, &r, &second) != 0)
+    *error_out = (struct script_error){.status = 500, .interrupted = s->interrupted};
+    stretch_again(s); /* __tostring is the script's, still */
+    if (state_protected(s, read_error, &r, &second) != 0)
         buf_addf(&error_out->log, " (while this was read: %s)", second.text);
-    if (progress != NULL)
-        progress_end(progress);
+    if (stretch_end(s))
+        error_out->interrupted = true;
     if (!error_out->raised_problem) {
         buf_clear(&error_out->detail);
         buf_clear(&error_out->members);

@@ -17,6 +17,7 @@ struct script_error {
     struct buf log;      /* message and traceback */
     bool raised_problem; /* the script meant this answer: not a script error */
     bool memory;         /* the memory ceiling */
+    bool interrupted;    /* its stretch ran for longer than max_run */
 };
 
 /* Raises the problem {status, detail} from C. Never returns. */

@@ -31,6 +31,7 @@ struct script_host {
     struct pool *pool;         /* NULL: no files */
     const char *files;         /* the folder of req:save; NULL with pool */
     size_t memory;             /* ceiling of the state, bytes */
+    dur_t max_run;             /* of a top level; 0: stretches are not interrupted (load/limit bounds a trial) */
     struct redact *redact;     /* learns the values of env; NULL: nothing is kept from the log */
     /* Fills the labels for the task with this cookie; how many fields. NULL: none. */
     size_t (*labels)(void *cookie, struct host_labels *labels);

@@ -29,6 +29,10 @@ struct state {
     int real_require;                /* Lua's own */
 
     struct task *current; /* runs now */
+    bool inside;          /* a stretch runs: script/stretch; of it, or of the last one: */
+    uint64_t stretch_version;
+    dur_t stretch_limit;
+    bool interrupted;     /* while its end is told: the task's last stretch was */
     struct task *idle;    /* pooled */
     size_t task_count, idle_count;
     bool no_wait; /* inside a coroutine that was resumed from a callback that cannot yield */

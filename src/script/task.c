@@ -6,9 +6,10 @@
 #include "script/task.h"
 #include "base/panic.h"
 #include "script/await.h"
+#include "script/interrupt.h"
 #include "script/state_internal.h"
+#include "script/stretch.h"
 #include "script/task_internal.h"
-#include "shm/progress.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -77,10 +78,32 @@ static void give_back(struct task *t, bool returned)
     s->idle_count++;
 }
 
+void task_drop_wait(struct task *t)
+{
+    struct await *a = t->await;
+
+    if (a == NULL)
+        return;
+    t->await = NULL;
+    a->task = NULL;
+    a->cancel(a);
+}
+
 static void end(struct task *t, enum task_end how, int count)
 {
     t->done(how, t->co, count, t->cookie);
     give_back(t, how == TASK_RETURNED);
+}
+
+/*
+ * It was interrupted: the task has failed with that, whatever it made of it. (A pcall may have been its last call; a wait
+ * can only have begun when it was over just then.) Leaves the error at the top of its stack.
+ */
+static int fail_interrupted(struct task *t, int result)
+{
+    lua_settop(t->co, result == 0 || result == LUA_YIELD ? 0 : -2);
+    lua_pushstring(t->co, interrupt_words());
+    return LUA_ERRRUN;
 }
 
 /* The only lua_resume. Returns whether the task goes on later. */
@@ -88,30 +111,34 @@ static bool run(struct task *t, int count)
 {
     struct state *s = t->state;
     int result;
+    bool interrupted;
 
     CHECK(s->current == NULL && s->loading == 0);
     s->current = t;
     s->no_wait = false;
     memory_inside(&s->memory, true);
-    if (s->host->progress != NULL)
-        progress_begin(s->host->progress, t->name, t->version, false);
+    stretch_begin(s, t->name, t->version, t->max_run, false);
     result = lua_resume(t->co, count);
-    if (s->host->progress != NULL)
-        progress_end(s->host->progress);
+    interrupted = stretch_end(s);
     memory_inside(&s->memory, false);
     s->current = NULL;
+    if (interrupted)
+        result = fail_interrupted(t, result);
     if (result == LUA_YIELD && t->await != NULL)
         return true;
+    task_drop_wait(t);
     if (result == LUA_YIELD) { /* not by one of our waits: a forged mark, or a yield behind the libraries' back */
         lua_settop(t->co, 0);
         lua_pushliteral(t->co, "attempt to yield from outside a coroutine");
     }
+    s->interrupted = interrupted;
     end(t, result == 0 ? TASK_RETURNED : TASK_FAILED, result == 0 ? lua_gettop(t->co) : 1);
+    s->interrupted = false;
     return false;
 }
 
-struct task *task_start(struct state *s, int nargs, const char *name, uint64_t version, task_done_fn *done,
-                        void *cookie)
+struct task *task_start(struct state *s, int nargs, const char *name, uint64_t version, dur_t max_run,
+                        task_done_fn *done, void *cookie)
 {
     struct task *t;
 
@@ -120,6 +147,7 @@ struct task *task_start(struct state *s, int nargs, const char *name, uint64_t v
     t->magic = TASK_MAGIC;
     t->name = name;
     t->version = version;
+    t->max_run = max_run;
     t->done = done;
     t->cookie = cookie;
     t->await = NULL;
@@ -144,16 +172,12 @@ void task_fail(struct task *t)
 void task_cancel(struct task **t)
 {
     struct task *it = *t;
-    struct await *a;
 
     if (it == NULL)
         return;
     CHECK(it->magic == TASK_MAGIC && it->state->current != it && it->await != NULL);
     *t = NULL;
-    a = it->await;
-    it->await = NULL;
-    a->task = NULL;
-    a->cancel(a);
+    task_drop_wait(it);
     give_back(it, false);
 }
 

@@ -20,11 +20,12 @@ typedef void task_done_fn(enum task_end end, lua_State *co, int count, void *coo
 
 /*
  * Starts one: pops a function and `nargs` arguments from L (the state's main thread) and runs them up to the first wait
- * or the end. name, version: the script, for the progress slot and messages (must outlive the task).
+ * or the end. name, version: the script, for the progress slot and messages (must outlive the task). max_run: CPU time
+ * that each of its stretches may take; one that takes longer is interrupted, and the task has failed.
  * Returns the task when it is suspended, NULL when it has ended already (done was called).
  */
-struct task *task_start(struct state *s, int nargs, const char *name, uint64_t version, task_done_fn *done,
-                        void *cookie);
+struct task *task_start(struct state *s, int nargs, const char *name, uint64_t version, dur_t max_run,
+                        task_done_fn *done, void *cookie);
 /* Ends a suspended task: its await is cancelled, nothing of the script runs any more, done is not called. Leaves NULL.
  */
 void task_cancel(struct task **t);

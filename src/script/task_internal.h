@@ -17,6 +17,7 @@ struct task {
     int anchor; /* registry reference of co */
     const char *name;
     uint64_t version;
+    dur_t max_run;
     task_done_fn *done;
     void *cookie;
     struct await *await; /* the wait in progress, or NULL */
@@ -27,6 +28,8 @@ struct task {
 void task_resume(struct task *t, int count);
 /* Ends a suspended task with the error value that is at the top of its coroutine's stack. */
 void task_fail(struct task *t);
+/* Cancels its wait, if it has one: nobody waits for it any more. */
+void task_drop_wait(struct task *t);
 /* Gives the pool back; before lua_close. */
 void task_free_idle(struct state *s);
 

@@ -227,7 +227,7 @@ enum step_result steps_task(struct exchange *ex, int push, task_done_fn *done,
     }
     struct endpoint *e = exchange_endpoint(ex);
     ex->starting = true;
-    struct task *task = task_start(s->host.state, lua_gettop(L) - top - 1, e->name, e->version, done, ex);
+    struct task *task = task_start(s->host.state, lua_gettop(L) - top - 1, e->name, e->version, e->max_run, done, ex);
     ex->starting = false;
     if (task == NULL)
         return ex->outcome;

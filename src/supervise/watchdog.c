@@ -20,6 +20,13 @@ bool watchdog_stretch_over(struct watchdog_stretch *w, const struct progress_vie
     return false;
 }
 
+dur_t watchdog_limit(dur_t max_run)
+{
+    bool lies = max_run.ns < 0 || max_run.ns > CONFIG_MAX_RUN_MOST;
+
+    return (dur_t){(lies ? CONFIG_MAX_RUN_MOST : max_run.ns) + WATCHDOG_GRACE.ns};
+}
+
 bool watchdog_queue_stuck(struct watchdog_queue *w, bool waiting, uint64_t accepts, mono_t now)
 {
     if (accepts != w->accepts)
@@ -70,12 +77,12 @@ static bool cpu_of(pid_t pid, dur_t *cpu_out)
 static void look_at_stretch(struct supervisor *s, struct child *c)
 {
     const struct progress *p = &s->area->worker[c->slot].progress;
-    dur_t limit = {c->max_run.ns + WATCHDOG_GRACE.ns}, cpu;
+    dur_t cpu;
     struct progress_view view;
     char why[PROGRESS_NAME + 32];
 
     progress_read(p, &view);
-    if (!cpu_of(c->pid, &cpu) || !watchdog_stretch_over(&c->stretch, &view, cpu, limit))
+    if (!cpu_of(c->pid, &cpu) || !watchdog_stretch_over(&c->stretch, &view, cpu, watchdog_limit(view.max_run)))
         return;
     progress_read(p, &view); /* it may have come back just now */
     if (!view.inside || view.sequence != c->stretch.sequence)
