@@ -1,8 +1,8 @@
 /*
  * interrupt.c: the tick, the hook, and the proof at the start; see interrupt.h.
  * A signal may meet LuaJIT while it changes its own tables of what to do at each instruction. It allows that of
- * lua_sethook; an update that is lost comes again with the next tick, which is why each tick beyond the limit sets all of
- * it anew. Owns: see interrupt.h. Runs in: the state's thread. Fails: see interrupt.h.
+ * lua_sethook; an update that is lost comes again with the next tick, which is why each tick beyond the limit sets all
+ * of it anew. Owns: see interrupt.h. Runs in: the state's thread. Fails: see interrupt.h.
  */
 #include "script/interrupt.h"
 #include "base/duration.h"
@@ -20,23 +20,23 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TICK DUR_MS(5)           /* of CPU time; the kernel looks at it each 1-10 ms by itself */
-#define PROOF_AFTER_NS 300000    /* the loop has long been compiled by then */
-#define PROOF_TURNS 400000000    /* half a second, if nothing interrupts it */
-#define PROFILE "li2000000000"   /* asks at each line; a clock of 23 days, stopped at once */
-#define OUR_OWN "=crescent/"     /* the chunk names of our own Lua: not where it is wrong */
+#define TICK DUR_MS(5)         /* of CPU time; the kernel looks at it each 1-10 ms by itself */
+#define PROOF_AFTER_NS 300000  /* the loop has long been compiled by then */
+#define PROOF_TURNS 400000000  /* half a second, if nothing interrupts it */
+#define PROFILE "li2000000000" /* asks at each line; a clock of 23 days, stopped at once */
+#define OUR_OWN "=crescent/"   /* the chunk names of our own Lua: not where it is wrong */
 
 /* File-scope, because a signal handler is told nothing else. All of one thread: the handler interrupts it. */
 static struct {
     lua_State *L; /* NULL: not open */
     timer_t timer;
-    void (*leave_compiled)(int);   /* LuaJIT's handler of its profiler's clock; NULL: there is none */
-    volatile uint64_t stretch;     /* odd: one runs */
-    volatile int64_t limit;        /* its, ns */
-    volatile sig_atomic_t hooked;  /* the hook is set, for the stretch that runs */
-    volatile sig_atomic_t raised;  /* and has raised */
-    uint64_t met;                  /* the tick's: the stretch that it met last, */
-    int64_t since;                 /* and the CPU time when it met that first */
+    void (*leave_compiled)(int);  /* LuaJIT's handler of its profiler's clock; NULL: there is none */
+    volatile uint64_t stretch;    /* odd: one runs */
+    volatile int64_t limit;       /* its, ns */
+    volatile sig_atomic_t hooked; /* the hook is set, for the stretch that runs */
+    volatile sig_atomic_t raised; /* and has raised */
+    uint64_t met;                 /* the tick's: the stretch that it met last, */
+    int64_t since;                /* and the CPU time when it met that first */
     char said[256];
 } the;
 

@@ -1,12 +1,11 @@
 /*
- * interrupt.h: ends a stretch of Lua that has used up its CPU time, wherever it is in Lua: interpreted or compiled, in a
- * coroutine or under a pcall. A tick of the thread's own CPU time (none while it sleeps, no system call for a request)
- * finds the stretch that runs, and past its limit sets a hook that raises, again and again, until the stretch is over.
- * Compiled code asks no hook. It asks LuaJIT's profiler, at each line, once that was started: interrupt_open starts it,
- * stops its clock, and has the tick do what that clock would have done.
- * What is in a C function is not reached: the supervisor's watchdog ends it with its process.
- * Owns: SIGVTALRM, one timer and LuaJIT's profiler, for one state in a process. Runs in: the state's thread; the tick in
- * a signal handler on it. Fails: see interrupt_open.
+ * interrupt.h: ends a stretch of Lua that has used up its CPU time, wherever it is in Lua: interpreted or compiled, in
+ * a coroutine or under a pcall. A tick of the thread's own CPU time (none while it sleeps, no system call for a
+ * request) finds the stretch that runs, and past its limit sets a hook that raises, again and again, until the stretch
+ * is over. Compiled code asks no hook. It asks LuaJIT's profiler, at each line, once that was started: interrupt_open
+ * starts it, stops its clock, and has the tick do what that clock would have done. What is in a C function is not
+ * reached: the supervisor's watchdog ends it with its process. Owns: SIGVTALRM, one timer and LuaJIT's profiler, for
+ * one state in a process. Runs in: the state's thread; the tick in a signal handler on it. Fails: see interrupt_open.
  */
 #ifndef CRESCENT_SCRIPT_INTERRUPT_H
 #define CRESCENT_SCRIPT_INTERRUPT_H
@@ -16,8 +15,8 @@
 #include <stdbool.h>
 
 /*
- * The tick begins. compiler: whether LuaJIT's compiler is on. Proves that a compiled loop can be interrupted: false when
- * it cannot, and then the compiler must be switched off. A process that cannot have a timer panics. [-0,+0,m]
+ * The tick begins. compiler: whether LuaJIT's compiler is on. Proves that a compiled loop can be interrupted: false
+ * when it cannot, and then the compiler must be switched off. A process that cannot have a timer panics. [-0,+0,m]
  */
 bool interrupt_open(lua_State *L, bool compiler);
 void interrupt_close(lua_State *L);

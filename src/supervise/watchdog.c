@@ -74,6 +74,14 @@ static bool cpu_of(pid_t pid, dur_t *cpu_out)
     return true;
 }
 
+/* What a broken worker says of a script is believed: it could as well write into the table itself. */
+static void strike(struct supervisor *s, const struct progress_view *view)
+{
+    dur_t time = {0};
+
+    quarantine_log(view->name, quarantine_struck(&s->area->quarantine, view->version, mono_now(), &time), time);
+}
+
 static void look_at_stretch(struct supervisor *s, struct child *c)
 {
     const struct progress *p = &s->area->worker[c->slot].progress;
@@ -81,6 +89,8 @@ static void look_at_stretch(struct supervisor *s, struct child *c)
     struct progress_view view;
     char why[PROGRESS_NAME + 32];
 
+    if (c->doomed)
+        return;
     progress_read(p, &view);
     if (!cpu_of(c->pid, &cpu) || !watchdog_stretch_over(&c->stretch, &view, cpu, watchdog_limit(view.max_run)))
         return;
@@ -89,6 +99,8 @@ static void look_at_stretch(struct supervisor *s, struct child *c)
         return;
     snprintf(why, sizeof(why), "stuck in script %s", view.name);
     child_kill(c, why);
+    if (!view.preparing)
+        strike(s, &view);
 }
 
 static void look_at_queue(struct supervisor *s, struct child *c, mono_t now)

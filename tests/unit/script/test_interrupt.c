@@ -1,6 +1,6 @@
 /*
- * test_interrupt.c: whatever runs for longer than its max_run in Lua is ended, and nothing else is: endless loops of all
- * kinds, compiled and not; the task that comes next; a task that waits; many short stretches.
+ * test_interrupt.c: whatever runs for longer than its max_run in Lua is ended, and nothing else is: endless loops of
+ * all kinds, compiled and not; the task that comes next; a task that waits; many short stretches.
  */
 #include "harness.h"
 #include "script/interrupt.h"
@@ -49,7 +49,8 @@ static const char *const endless[] = {
     "local t = {} for i = 1, 100 do t[i] = i end"
     " while true do pcall(table.sort, t, function(a, b) return a < b end) end",
     "local t = setmetatable({}, { __index = function() while true do end end }) return t.x",
-    "local t = setmetatable({}, { __index = function(t, k) return t[k + 1] end }) while true do pcall(function() return t[1] end) end",
+    "local t = setmetatable({}, { __index = function(t, k) return t[k + 1] end }) while true do pcall(function() "
+    "return t[1] end) end",
     "for a in function() return 1 end do end",
     "for k in next, setmetatable({ 1 }, {}) do while true do end end",
     "local s = '' while true do s = s:sub(1, 10) .. 'x' end",
