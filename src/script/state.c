@@ -132,6 +132,7 @@ struct state *state_new(const struct script_host *host, void (*open)(lua_State *
 
     memory_init(&s->memory, host->memory);
     s->magic = STATE_MAGIC;
+    s->traced = LUA_NOREF;
     loop_later_init(&s->collect, go_on_collecting);
     s->host = host;
     s->stretch_limit = host->max_run;
@@ -172,6 +173,7 @@ void state_free(struct state **s)
             it->pointers[it->pointer_count].release(it->pointers[it->pointer_count].pointer);
     }
     memory_free(&it->memory);
+    buf_free(&it->trace);
     it->magic = 0;
     free(it);
     *s = NULL;
@@ -212,7 +214,7 @@ const char *state_script(const struct state *s)
 
 size_t state_labels(const struct state *s, struct host_labels *labels)
 {
-    return s->current != NULL && s->host->labels != NULL ? s->host->labels(s->current->cookie, labels) : 0;
+    return s->current != NULL && s->host->labels != NULL ? s->host->labels(s->current->labels, labels) : 0;
 }
 
 void state_set_pointer(struct state *s, const void *key, void *pointer, void (*release)(void *))

@@ -7,6 +7,7 @@
 #include "base/panic.h"
 #include "script/await.h"
 #include "script/interrupt.h"
+#include "script/nested.h"
 #include "script/state_internal.h"
 #include "script/stretch.h"
 #include "script/task_internal.h"
@@ -29,6 +30,23 @@ static struct task *take_idle(struct state *s)
     t->state = s;
     t->co = lua_newthread(s->L);
     t->anchor = luaL_ref(s->L, LUA_REGISTRYINDEX);
+    return t;
+}
+
+/* One that is ready to start. */
+static struct task *take(struct state *s, const char *name, uint64_t version, dur_t max_run)
+{
+    struct task *t = take_idle(s);
+
+    t->magic = TASK_MAGIC;
+    t->name = name;
+    t->version = version;
+    t->max_run = max_run;
+    t->await = NULL;
+    t->whole = NULL;
+    t->depth = 0;
+    t->left = LUA_NOREF;
+    s->task_count++;
     return t;
 }
 
@@ -66,6 +84,7 @@ static void give_back(struct task *t, bool returned)
 
     t->magic = 0;
     s->task_count--;
+    luaL_unref(s->L, LUA_REGISTRYINDEX, t->left);
     if (!returned || s->idle_count >= IDLE_MAX) {
         discard(t);
         tidy(s);
@@ -96,8 +115,8 @@ static void end(struct task *t, enum task_end how, int count)
 }
 
 /*
- * It was interrupted: the task has failed with that, whatever it made of it. (A pcall may have been its last call; a wait
- * can only have begun when it was over just then.) Leaves the error at the top of its stack.
+ * It was interrupted: the task has failed with that, whatever it made of it. (A pcall may have been its last call; a
+ * wait can only have begun when it was over just then.) Leaves the error at the top of its stack.
  */
 static int fail_interrupted(struct task *t, int result)
 {
@@ -127,6 +146,12 @@ static bool run(struct task *t, int count)
     if (result == LUA_YIELD && t->await != NULL)
         return true;
     task_drop_wait(t);
+    if (result == LUA_YIELD && t->left != LUA_NOREF) {
+        lua_settop(t->co, 0);
+        lua_rawgeti(t->co, LUA_REGISTRYINDEX, t->left);
+        end(t, TASK_LEFT, 1);
+        return false;
+    }
     if (result == LUA_YIELD) { /* not by one of our waits: a forged mark, or a yield behind the libraries' back */
         lua_settop(t->co, 0);
         lua_pushliteral(t->co, "attempt to yield from outside a coroutine");
@@ -143,30 +168,57 @@ struct task *task_start(struct state *s, int nargs, const char *name, uint64_t v
     struct task *t;
 
     CHECK(s->current == NULL);
-    t = take_idle(s);
-    t->magic = TASK_MAGIC;
-    t->name = name;
-    t->version = version;
-    t->max_run = max_run;
+    t = take(s, name, version, max_run);
     t->done = done;
-    t->cookie = cookie;
-    t->await = NULL;
-    s->task_count++;
+    t->cookie = t->labels = cookie;
     NEED(lua_checkstack(t->co, nargs + LUA_MINSTACK));
     lua_xmove(s->L, t->co, nargs + 1);
     return run(t, nargs) ? t : NULL;
 }
 
+struct task *task_start_part(struct task *whole, task_done_fn *done, void *cookie)
+{
+    struct state *s = whole->state;
+    struct task *t;
+
+    CHECK(s->current == NULL && whole->magic == TASK_MAGIC && whole->await != NULL);
+    t = take(s, whole->name, whole->version, whole->max_run);
+    t->done = done;
+    t->cookie = cookie;
+    t->labels = whole->labels;
+    t->whole = whole;
+    t->depth = whole->depth + 1;
+    NEED(lua_checkstack(t->co, LUA_MINSTACK));
+    lua_xmove(s->L, t->co, 1);
+    return run(t, 0) ? t : NULL;
+}
+
+const struct task *task_whole(const struct task *t)
+{
+    while (t != NULL && t->whole != NULL)
+        t = t->whole;
+    return t;
+}
+
+int task_leave(lua_State *L, const char *name)
+{
+    struct task *t = state_of(L)->current;
+
+    await_check(L, name);
+    t->left = luaL_ref(L, LUA_REGISTRYINDEX);
+    nested_push_mark(L);
+    return lua_yield(L, 1);
+}
 void task_resume(struct task *t, int count)
 {
     CHECK(t->magic == TASK_MAGIC && t->await == NULL);
     run(t, count);
 }
 
-void task_fail(struct task *t)
+void task_stop(struct task *t, enum task_end how)
 {
     CHECK(t->magic == TASK_MAGIC && t->await == NULL && t->state->current == NULL);
-    end(t, TASK_FAILED, 1);
+    end(t, how, 1);
 }
 
 void task_cancel(struct task **t)

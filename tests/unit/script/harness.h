@@ -1,5 +1,6 @@
 /*
- * harness.h: a Lua state with one awaitable, wait(name), that the test completes by hand; and runs of Lua text.
+ * harness.h: a Lua state with one awaitable, wait(name), that the test completes by hand, parallel, and leave(value);
+ * and runs of Lua text.
  */
 #ifndef TESTS_SCRIPT_HARNESS_H
 #define TESTS_SCRIPT_HARNESS_H
@@ -8,6 +9,7 @@
 #include "script/await.h"
 #include "script/error.h"
 #include "script/nested.h"
+#include "script/parallel.h"
 #include "script/sandbox.h"
 #include "script/task.h"
 #include <lauxlib.h>
@@ -69,8 +71,19 @@ static inline void complete(size_t which)
     free(op);
 }
 
+/* leave(value): as retry and drop will. */
+static int l_leave(lua_State *L)
+{
+    lua_settop(L, 1);
+    return task_leave(L, "leave");
+}
+
 static void open_globals(lua_State *L)
 {
+    parallel_open(L);
+    lua_setfield(L, -2, "parallel");
+    lua_pushcfunction(L, l_leave);
+    lua_setfield(L, -2, "leave");
     lua_pushcfunction(L, l_wait);
     lua_setfield(L, -2, "wait");
     lua_newtable(L);
