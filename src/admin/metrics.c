@@ -209,9 +209,12 @@ uint32_t admin_metrics_serving(const struct area *area)
 
 void admin_metrics_write(const struct area *area, const struct reload *reload, int64_t tls_ends, struct buf *out)
 {
-    size_t scripts = reload_script_count(reload), broken = 0;
-    for (size_t i = 0; i < scripts; i++)
-        broken += reload_script_at(reload, i).error != NULL;
+    size_t scripts = reload_script_count(reload), broken = 0, quarantined = 0;
+    for (size_t i = 0; i < scripts; i++) {
+        const struct reload_script script = reload_script_at(reload, i);
+        broken += script.error != NULL;
+        quarantined += quarantine_look(&area->quarantine, script.version, mono_now(), NULL);
+    }
     write_counters(area, out);
     write_refusals(area, out);
     write_histograms(area, out);
@@ -222,6 +225,9 @@ void admin_metrics_write(const struct area *area, const struct reload *reload, i
     write_gauge(out, "crescent_workers_serving", admin_metrics_serving(area), "Workers that accept connections");
     write_gauge(out, "crescent_scripts", scripts, "Scripts in the hooks folder");
     write_gauge(out, "crescent_scripts_broken", broken, "Scripts whose newest text does not load");
+    write_gauge(out, "crescent_scripts_quarantined", quarantined, "Scripts whose endpoint is in quarantine");
+    write_counter(out, "crescent_quarantines_total", atomic_load(&area->quarantine.begun),
+                  "Quarantines begun, since a script's stretches passed max_run");
     write_gauge(out, "crescent_generation", atomic_load(area_generation((struct area *)area)),
                 "Generation of scripts that is live");
     if (tls_ends > 0)

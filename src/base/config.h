@@ -67,6 +67,7 @@ enum config_kind {
     CONFIG_ACCESS
 };
 enum config_log_format { CONFIG_FORMAT_AUTO, CONFIG_FORMAT_JSON, CONFIG_FORMAT_TEXT };
+#define CONFIG_MAX_RUN_MOST INT64_C(10000000000) /* ns: of limits.max_run, and of a script's own */
 #define CONFIG_ACCESS_ALL 1000000u
 #define CONFIG_ACCESS_SAMPLED (CONFIG_ACCESS_ALL + 1)
 

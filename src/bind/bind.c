@@ -13,6 +13,7 @@
 #include "bind/bind_time.h"
 #include "bind/bind_verify.h"
 #include "script/error.h"
+#include "script/parallel.h"
 #include <lauxlib.h>
 #include <string.h>
 
@@ -21,14 +22,13 @@ static const struct {
     const char *name;
     void (*open)(lua_State *L); /* pushes the value */
 } globals[] = {
-    {"json", bind_json_open},   {"crypto", bind_crypto_open}, {"verify", bind_verify_open},
-    {"reply", bind_reply_open}, {"log", bind_log_open},       {"print", bind_log_open_print},
-    {"sleep", bind_sleep_open}, {"time", bind_time_open},     {"uuid", bind_time_open_uuid},
-    {"exec", bind_exec_open},
+    {"json", bind_json_open}, {"crypto", bind_crypto_open},   {"verify", bind_verify_open}, {"reply", bind_reply_open},
+    {"log", bind_log_open},   {"print", bind_log_open_print}, {"sleep", bind_sleep_open},   {"parallel", parallel_open},
+    {"time", bind_time_open}, {"uuid", bind_time_open_uuid},  {"exec", bind_exec_open},
 };
 
 /* What the contract has and this version does not: to mention one raises, so that nothing is taken for granted. */
-static const char *const later[] = {"http", "kv", "emit", "sql", "mail", "parallel", "retry", "drop"};
+static const char *const later[] = {"http", "kv", "emit", "sql", "mail", "retry", "drop"};
 
 /* A global that is not there. nil for the rest: script/sandbox has the words for those. */
 static int refuse_later(lua_State *L)

@@ -141,7 +141,7 @@ struct bind_stream *bind_stream_check(lua_State *L)
     struct bind_stream *b = lua_touserdata(L, lua_upvalueindex(1));
     if (!b->open)
         script_error_words(L, "%s: the stream has ended", b->name);
-    if (b->task != NULL && task_current(b->state) != b->task)
+    if (b->task != NULL && task_whole(task_current(b->state)) != b->task)
         script_error_words(L, "%s: this stream belongs to another request", b->name);
     if (b->writing)
         script_error_words(L, "%s: another %s of this stream waits for its client", b->name, b->name);

@@ -35,8 +35,7 @@ static const char *const later[] = {"trusted_proxies",
                                     "admin_read_token",
                                     "limits.connections",
                                     "limits.connections_per_ip",
-                                    "limits.requests",
-                                    "limits.max_run"};
+                                    "limits.requests"};
 enum { LATER = sizeof later / sizeof *later };
 static const char *const special[] = {"hooks",      "files",    "listen",   "store",    "admin",   "admin_token",
                                       "tls",        "log",      "limits",   "tls.cert", "tls.key", "tls.client_ca",

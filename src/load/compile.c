@@ -10,7 +10,9 @@
 #include "load/declare.h"
 #include "load/env_tables.h"
 #include "load/load.h"
+#include "script/interrupt.h"
 #include "script/sandbox.h"
+#include "script/stretch.h"
 #include <lauxlib.h>
 #include <stdlib.h>
 
@@ -393,7 +395,12 @@ struct endpoint *load_script(struct load *l, const struct snapshot *snap, size_t
     CHECK(script < snap->script_count && snap->scripts[script].text.at != NULL);
     l->use_count = 0;
     struct endpoint *e = endpoint_of(l, &snap->scripts[script]);
+    stretch_begin(l->state, e->name, e->version, state_host(l->state)->max_run, true);
     bool good = load_endpoint(l, snap, &snap->scripts[script], e, errors_out);
+    if (stretch_end(l->state) && good) { /* a pcall has caught it */
+        buf_addf(errors_out, "%s\n", interrupt_words());
+        good = false;
+    }
     hand_over_modules(l, e->script);
     if (good)
         return e;

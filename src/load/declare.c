@@ -12,11 +12,11 @@
 #include <stdlib.h>
 
 static const char *const known[] = {"handle",     "methods",  "path",    "host",          "verify",     "events",
-                                    "event_type", "max_body", "timeout", "on_disconnect", "description"};
+                                    "event_type", "max_body", "timeout", "max_run", "on_disconnect", "description"};
 /* Of the design, and not built yet: refused by name, never ignored. */
 static const char *const later[] = {"process",  "dedupe",     "concurrency", "retry",           "order_by",
                                     "coalesce", "schedule",   "on_dead",     "internal",        "wait",
-                                    "cors",     "rate_limit", "allow_ips",   "process_timeout", "max_run"};
+                                    "cors",     "rate_limit", "allow_ips",   "process_timeout"};
 enum { KNOWN = sizeof known / sizeof *known, LATER = sizeof later / sizeof *later };
 
 /* --- faults --- */

@@ -1,6 +1,6 @@
 /*
  * declare_policy.c: the fields that decide before handle runs: verify, events, event_type, and the limits max_body,
- * timeout, on_disconnect; see declare.h.
+ * timeout, max_run, on_disconnect; see declare.h.
  * Owns: nothing. Runs in: the state's thread. Fails: by noted faults.
  */
 #include "base/duration.h"
@@ -17,6 +17,7 @@
 #define MAX_BODY_DEFAULT ((size_t)1 << 20)
 #define TIMEOUT_MIN DUR_MS(1)
 #define TIMEOUT_MAX DUR_S(24 * 3600)
+#define MAX_RUN_MIN DUR_MS(1)
 
 /* The value of `verify` at the top of the stack. */
 static void read_verifier(struct declare *d)
@@ -162,6 +163,21 @@ static void read_timeout(struct declare *d, int table)
     lua_pop(d->L, 1);
 }
 
+static void read_max_run(struct declare *d, int table)
+{
+    dur_t run;
+    char got[64];
+    d->endpoint->max_run = d->config->limits.max_run;
+    if (table == 0 || !declare_field(d, table, "max_run"))
+        return;
+    if (!read_duration(d->L, &run) || run.ns < MAX_RUN_MIN.ns || run.ns > CONFIG_MAX_RUN_MOST)
+        declare_note(d, "max_run", "expected a duration 1ms-10s like \"250ms\", or a number of seconds, got %s",
+                     shown(d->L, got));
+    else
+        d->endpoint->max_run = run;
+    lua_pop(d->L, 1);
+}
+
 static void read_on_disconnect(struct declare *d, int table)
 {
     if (!declare_field(d, table, "on_disconnect"))
@@ -180,6 +196,7 @@ static void read_on_disconnect(struct declare *d, int table)
 void declare_limits(struct declare *d, int table)
 {
     read_max_body(d, table);
+    read_max_run(d, table);
     if (table == 0)
         return;
     read_timeout(d, table);

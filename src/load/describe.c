@@ -70,6 +70,8 @@ void load_describe(const struct endpoint *e, struct buf *out)
     json_write_uint(&w, e->max_body);
     json_write_name(&w, SLICE("timeout"));
     json_write_double(&w, (double)e->timeout.ns / 1e9);
+    json_write_name(&w, SLICE("max_run"));
+    json_write_double(&w, (double)e->max_run.ns / 1e9);
     write_text(&w, "description", e->description);
     json_write_end(&w, '}');
 }
@@ -135,6 +137,15 @@ static void read_routes(struct reading *r, struct endpoint *e, bool *bad)
     free(host);
 }
 
+static dur_t read_seconds(struct reading *r, const char *pointer, bool *bad)
+{
+    struct json_token t;
+    if (walk_to(r, pointer, &t) && (t.kind == JSON_INT || t.kind == JSON_DOUBLE))
+        return (dur_t){(int64_t)((t.kind == JSON_INT ? (double)t.i : t.d) * 1e9 + 0.5)};
+    *bad = true;
+    return (dur_t){0};
+}
+
 static void read_numbers(struct reading *r, struct endpoint *e, bool *bad)
 {
     struct json_token t;
@@ -142,10 +153,8 @@ static void read_numbers(struct reading *r, struct endpoint *e, bool *bad)
         e->max_body = (size_t)t.i;
     else
         *bad = true;
-    if (walk_to(r, "/timeout", &t) && (t.kind == JSON_INT || t.kind == JSON_DOUBLE))
-        e->timeout.ns = (int64_t)((t.kind == JSON_INT ? (double)t.i : t.d) * 1e9 + 0.5);
-    else
-        *bad = true;
+    e->timeout = read_seconds(r, "/timeout", bad);
+    e->max_run = read_seconds(r, "/max_run", bad);
 }
 
 int description_read(struct slice json, struct description *d_out, struct error *err)

@@ -18,7 +18,7 @@ struct load; /* what is loaded in one state: modules by version */
 struct load *load_new(struct state *s, const struct config *config, bool no_secrets);
 void load_free(struct load **l);
 /*
- * Loads one script of the snapshot (its text must be there). Returns the endpoint with one hold, or NULL with the
+ * Loads one script of the snapshot (its text must be there), in one stretch (script/stretch). Returns the endpoint with one hold, or NULL with the
  * faults in errors_out (a buf the caller frees). modules_out, when not NULL, hears the modules it used (indices into
  * the snapshot, direct or not) with requires_of[] filled for each module of the snapshot that was loaded now.
  */
@@ -29,7 +29,8 @@ const uint32_t *load_modules_used(const struct load *l, size_t *count_out);
 const uint32_t *load_module_requires(const struct load *l, uint32_t m, size_t *count_out);
 /* An endpoint that answers 503: for a script that never loaded. route from its file name. */
 struct endpoint *load_broken(const struct snapshot_script *script);
-/* Its description as JSON: name, file, routes, hosts, methods, verify, public, events, max_body, timeout, description.
+/* Its description as JSON: name, file, routes, hosts, methods, verify, public, events, max_body, timeout, max_run,
+ * description.
  */
 void load_describe(const struct endpoint *e, struct buf *out);
 /* An endpoint with routes, name and file only, back from its description: for clash checks and listings. */

@@ -137,6 +137,15 @@ static void note_public(const struct reload *r)
     buf_free(&names);
 }
 
+/* Its quarantine was the old version's. */
+static void note_changed(struct reload *r, const struct catalog_script *s)
+{
+    bool same = s->live != NULL && s->next != NULL && s->live->version == s->next->version;
+    if (s->live != NULL && !same && quarantine_end(&r->host.area->quarantine, s->live->version))
+        log_at(LOG_INFO, "endpoint out of quarantine", LOG_STR("endpoint", s->name),
+               LOG_STR("because", "its script has changed"));
+}
+
 static size_t advance_scripts(struct reload *r)
 {
     size_t moved = 0;
@@ -144,6 +153,7 @@ static size_t advance_scripts(struct reload *r)
         struct catalog_script *s = r->catalog.scripts[i];
         if (s->next == s->live)
             continue;
+        note_changed(r, s);
         catalog_loaded_set(&s->before, s->live);
         catalog_loaded_set(&s->live, s->next);
         moved++;

@@ -317,7 +317,11 @@ struct reload_script reload_script_at(const struct reload *r, size_t i)
 {
     CHECK(i < r->catalog.script_count);
     const struct catalog_script *s = r->catalog.scripts[i];
-    return (struct reload_script){.name = s->name, .file = s->file, .error = s->error, .live = s->live != NULL};
+    return (struct reload_script){.name = s->name,
+                                  .file = s->file,
+                                  .error = s->error,
+                                  .live = s->live != NULL,
+                                  .version = s->live != NULL ? s->live->version : 0};
 }
 
 bool reload_is_live(const struct reload *r)

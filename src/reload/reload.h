@@ -45,6 +45,7 @@ struct reload_script {
     const char *name, *file;
     const char *error; /* NULL: the newest text is live */
     bool live;         /* false: it never loaded */
+    uint64_t version;  /* of the live one; 0: none */
 };
 size_t reload_script_count(const struct reload *r);
 struct reload_script reload_script_at(const struct reload *r, size_t i);

@@ -21,6 +21,7 @@ struct endpoint *endpoint_new(void)
     e->holds = 1;
     e->max_body = DEFAULT_MAX_BODY;
     e->timeout = DUR_S(10);
+    e->max_run = DUR_MS(250);
     e->ack_status = DEFAULT_ACK_STATUS;
     return e;
 }

@@ -44,7 +44,7 @@ struct endpoint {
     size_t event_count;
     char *event_type; /* "header:NAME" or pointer; NULL: none */
     size_t max_body;
-    dur_t timeout;
+    dur_t timeout, max_run;
     enum on_disconnect on_disconnect;
     char *description;                   /* the script's own words; NULL */
     char *allow;                         /* ready value of Allow; NULL when any method is allowed */

@@ -5,6 +5,7 @@
  */
 #include "script/await.h"
 #include "base/panic.h"
+#include "script/error.h"
 #include "script/nested.h"
 #include "script/state_internal.h"
 #include "script/task_internal.h"
@@ -16,16 +17,17 @@ void await_check(lua_State *L, const char *name)
     struct state *s = state_of(L);
 
     if (s->loading > 0 || s->current == NULL || s->host->loop == NULL)
-        luaL_error(L, "%s: cannot wait while the script loads", name);
+        script_error_words(L, "%s: cannot wait while the script loads", name);
     if (s->no_wait || !lua_isyieldable(L))
-        luaL_error(L, "%s: cannot wait inside a callback of table.sort, string.gsub or the like", name);
+        script_error_words(L, "%s: cannot wait inside a callback of table.sort, string.gsub or the like", name);
 }
 
 int await_begin(lua_State *L, struct await *a, void (*cancel)(struct await *a))
 {
     struct task *t = state_of(L)->current;
 
-    CHECK(t != NULL && t->await == NULL);
+    CHECK(t != NULL);
+    task_drop_wait(t); /* one that a coroutine of the script began, and failed before it could hand it outwards */
     a->task = t;
     a->cancel = cancel;
     t->await = a;
@@ -71,5 +73,5 @@ void await_complete(struct await *a, int (*push)(lua_State *co, void *cookie), v
     if (result == 0)
         task_resume(t, count);
     else
-        task_fail(t);
+        task_stop(t, TASK_FAILED);
 }

@@ -7,7 +7,7 @@
 #include "base/panic.h"
 #include "codec/json.h"
 #include "script/state_internal.h"
-#include "shm/progress.h"
+#include "script/stretch.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
@@ -274,6 +274,46 @@ struct reading {
     struct script_error *e;
 };
 
+static void keep_trace(lua_State *L, void *cookie)
+{
+    lua_State *co = cookie;
+    struct state *s = state_of(L);
+
+    luaL_traceback(L, co, NULL, 0);
+    buf_clear(&s->trace);
+    buf_add_text(&s->trace, lua_tostring(L, -1));
+    luaL_unref(L, LUA_REGISTRYINDEX, s->traced);
+    s->traced = LUA_NOREF;
+    lua_pushvalue(co, -1);
+    lua_xmove(co, L, 1);
+    s->traced = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void script_error_keep_trace(lua_State *co)
+{
+    struct error unheard; /* without memory for it the log has the caller's trace alone */
+
+    state_protected(state_of(co), keep_trace, co, &unheard);
+}
+
+/* Appends the kept trace, if the error value at `index` is the one that it belongs to. */
+static void add_kept_trace(lua_State *L, int index, struct buf *log)
+{
+    struct state *s = state_of(L);
+
+    if (s->traced == LUA_NOREF)
+        return;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->traced);
+    if (lua_rawequal(L, -1, index)) {
+        buf_add_text(log, "\nraised in a function of parallel, ");
+        buf_add_slice(log, buf_slice(&s->trace));
+    }
+    lua_pop(L, 1);
+    luaL_unref(L, LUA_REGISTRYINDEX, s->traced);
+    s->traced = LUA_NOREF;
+    buf_free(&s->trace);
+}
+
 static void read_error(lua_State *L, void *cookie)
 {
     struct reading *r = cookie;
@@ -281,6 +321,7 @@ static void read_error(lua_State *L, void *cookie)
 
     lua_pushvalue(r->co, -1);
     lua_xmove(r->co, L, 1);
+    int value = lua_gettop(L);
     status = lua_istable(L, -1) ? read_status(L) : 0;
     if (status > 0) {
         read_problem(L, r->e, status);
@@ -290,21 +331,21 @@ static void read_error(lua_State *L, void *cookie)
     luaL_traceback(L, r->co, NULL, 0);
     buf_add_char(&r->e->log, '\n');
     buf_add_text(&r->e->log, lua_tostring(L, -1));
+    add_kept_trace(L, value, &r->e->log);
 }
 
 void script_error_read(lua_State *co, struct script_error *error_out)
 {
     struct reading r = {co, error_out};
-    struct progress *progress = state_of(co)->host->progress;
+    struct state *s = state_of(co);
     struct error second;
 
-    *error_out = (struct script_error){.status = 500};
-    if (progress != NULL) /* __tostring is the script's, still */
-        progress_begin(progress, NULL, atomic_load(&progress->script_version), false);
-    if (state_protected(state_of(co), read_error, &r, &second) != 0)
+    *error_out = (struct script_error){.status = 500, .interrupted = s->interrupted};
+    stretch_again(s); /* __tostring is the script's, still */
+    if (state_protected(s, read_error, &r, &second) != 0)
         buf_addf(&error_out->log, " (while this was read: %s)", second.text);
-    if (progress != NULL)
-        progress_end(progress);
+    if (stretch_end(s))
+        error_out->interrupted = true;
     if (!error_out->raised_problem) {
         buf_clear(&error_out->detail);
         buf_clear(&error_out->members);

@@ -17,6 +17,7 @@ struct script_error {
     struct buf log;      /* message and traceback */
     bool raised_problem; /* the script meant this answer: not a script error */
     bool memory;         /* the memory ceiling */
+    bool interrupted;    /* its stretch ran for longer than max_run */
 };
 
 /* Raises the problem {status, detail} from C. Never returns. */
@@ -29,5 +30,10 @@ int script_error_words(lua_State *L, const char *format, ...) __attribute__((for
 /* Reads the error value at the top of co's stack (which is dead); leaves the stack as it is. Never raises. */
 void script_error_read(lua_State *co, struct script_error *error_out);
 void script_error_free(struct script_error *e);
+/*
+ * Keeps the traceback of co, which is dead, with the error value at the top of its stack: where that value is read
+ * later, raised again elsewhere, the log has both. Only the last one is kept. Never raises.
+ */
+void script_error_keep_trace(lua_State *co);
 
 #endif

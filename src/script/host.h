@@ -33,6 +33,7 @@ struct script_host {
     const char *files;         /* the folder of req:save; NULL with pool */
     struct exec *exec;         /* NULL: no program may be started */
     size_t memory;             /* ceiling of the state, bytes */
+    dur_t max_run;             /* of a top level; 0: stretches are not interrupted (load/limit bounds a trial) */
     struct redact *redact;     /* learns the values of env; NULL: nothing is kept from the log */
     /* Fills the labels for the task with this cookie; how many fields. NULL: none. */
     size_t (*labels)(void *cookie, struct host_labels *labels);

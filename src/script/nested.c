@@ -5,6 +5,7 @@
 #include "script/nested.h"
 #include "script/embedded.h"
 #include "script/error.h"
+#include "script/interrupt.h"
 #include "script/state_internal.h"
 #include "script/task_internal.h"
 
@@ -60,11 +61,18 @@ static int nested_is_outermost(lua_State *L)
     return 1;
 }
 
+static int nested_interrupted(lua_State *L)
+{
+    lua_pushboolean(L, interrupt_under_way());
+    return 1;
+}
+
 static const luaL_Reg given[] = {
     {"check", nested_check},
     {"enter", nested_enter},
     {"leave", nested_leave},
     {"is_outermost", nested_is_outermost},
+    {"interrupted", nested_interrupted},
     {NULL, NULL},
 };
 

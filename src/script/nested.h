@@ -9,7 +9,7 @@
 #include <lua.h>
 #include <stdbool.h>
 
-/* Replaces coroutine.*, string.gsub and table.sort in the state's libraries. [-0,+0,e] */
+/* Replaces coroutine.*, xpcall, string.gsub and table.sort in the state's libraries. [-0,+0,e] */
 void nested_open(lua_State *L);
 /* Pushes the private value that marks a yield as ours. [-0,+1] */
 void nested_push_mark(lua_State *L);

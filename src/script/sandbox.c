@@ -9,7 +9,7 @@
 #include "script/nested.h"
 #include "script/sandbox_globals.h"
 #include "script/state_internal.h"
-#include "shm/progress.h"
+#include "script/stretch.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -329,11 +329,10 @@ static char *take_message(lua_State *L, const char *name)
     return buf_take(&message);
 }
 
-/* Runs load_chunk protected, under the ceiling and in the progress slot (unless a caller named itself there). */
+/* Runs load_chunk protected, under the ceiling and in a stretch (unless a caller began one). */
 static int run_protected(struct state *s, lua_State *L, struct loading *l)
 {
-    struct progress *progress = s->host->progress;
-    bool mine = progress != NULL && (atomic_load(&progress->sequence) & 1) == 0;
+    bool mine = !s->inside;
     bool outermost = s->loading == 1;
     int result, handler;
 
@@ -343,14 +342,14 @@ static int run_protected(struct state *s, lua_State *L, struct loading *l)
     lua_pushcfunction(L, load_chunk);
     lua_pushlightuserdata(L, l);
     if (mine)
-        progress_begin(progress, l->name, 0, true);
+        stretch_begin(s, l->name, 0, s->host->max_run, true);
     if (outermost)
         memory_load(&s->memory);
     result = lua_pcall(L, 1, 0, handler);
     if (outermost)
         memory_inside(&s->memory, false);
     if (mine)
-        progress_end(progress);
+        stretch_end(s);
     lua_remove(L, handler);
     return result;
 }

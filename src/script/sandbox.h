@@ -28,7 +28,7 @@ struct sandbox_modules {
 /*
  * Compiles and runs a text in a new environment. name: "hooks/github.lua" as it shall stand in messages (the chunk
  * name). Returns 0, or -1 with what was raised as a string "file:line: message" in *message_out (malloc'ed, the
- * caller frees). While it runs, state_loading is true. Runs under the state's progress slot.
+ * caller frees). While it runs, state_loading is true. Runs in a stretch: the caller's, or else its own.
  */
 int sandbox_load(struct state *s, struct slice text, const char *name, struct sandbox_modules *modules,
                  struct sandbox_chunk *chunk_out, char **message_out);

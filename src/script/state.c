@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "script/embedded.h"
+#include "script/interrupt.h"
 #include "script/nested.h"
 #include "script/sandbox_globals.h"
 #include "script/state_internal.h"
@@ -74,6 +75,10 @@ static int open_state(lua_State *L)
         log_at(LOG_WARN, "scripts run without LuaJIT's compiler: what memory errors need to know of it was not found");
         compiler = false;
     }
+    if (s->host->max_run.ns > 0 && !interrupt_open(L, compiler)) {
+        log_at(LOG_WARN, "scripts run without LuaJIT's compiler: a compiled loop could not be interrupted");
+        compiler = false;
+    }
     luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | (compiler ? LUAJIT_MODE_ON : LUAJIT_MODE_OFF));
     seed_random(L);
     nested_open(L);
@@ -127,8 +132,10 @@ struct state *state_new(const struct script_host *host, void (*open)(lua_State *
 
     memory_init(&s->memory, host->memory);
     s->magic = STATE_MAGIC;
+    s->traced = LUA_NOREF;
     loop_later_init(&s->collect, go_on_collecting);
     s->host = host;
+    s->stretch_limit = host->max_run;
     s->stack_limit = find_stack_limit();
     s->L = lua_newstate(memory_allocate, s);
     if (s->L == NULL) {
@@ -156,6 +163,8 @@ void state_free(struct state **s)
         return;
     CHECK(it->magic == STATE_MAGIC && it->task_count == 0);
     task_free_idle(it);
+    if (it->host->max_run.ns > 0)
+        interrupt_close(it->L);
     lua_close(it->L);
     loop_later_cancel(&it->collect);
     while (it->pointer_count > 0) {
@@ -164,6 +173,7 @@ void state_free(struct state **s)
             it->pointers[it->pointer_count].release(it->pointers[it->pointer_count].pointer);
     }
     memory_free(&it->memory);
+    buf_free(&it->trace);
     it->magic = 0;
     free(it);
     *s = NULL;
@@ -204,7 +214,7 @@ const char *state_script(const struct state *s)
 
 size_t state_labels(const struct state *s, struct host_labels *labels)
 {
-    return s->current != NULL && s->host->labels != NULL ? s->host->labels(s->current->cookie, labels) : 0;
+    return s->current != NULL && s->host->labels != NULL ? s->host->labels(s->current->labels, labels) : 0;
 }
 
 void state_set_pointer(struct state *s, const void *key, void *pointer, void (*release)(void *))

@@ -28,8 +28,15 @@ struct state {
     int check_globals;               /* lua/crescent/globals.lua's function */
     int real_require;                /* Lua's own */
 
+    struct buf trace; /* of the error value `traced` (registry reference; LUA_NOREF: none): script_error_keep_trace */
+    int traced;
+
     struct task *current; /* runs now */
-    struct task *idle;    /* pooled */
+    bool inside;          /* a stretch runs: script/stretch; of it, or of the last one: */
+    uint64_t stretch_version;
+    dur_t stretch_limit;
+    bool interrupted;  /* while its end is told: the task's last stretch was */
+    struct task *idle; /* pooled */
     size_t task_count, idle_count;
     bool no_wait; /* inside a coroutine that was resumed from a callback that cannot yield */
 

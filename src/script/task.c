@@ -6,9 +6,11 @@
 #include "script/task.h"
 #include "base/panic.h"
 #include "script/await.h"
+#include "script/interrupt.h"
+#include "script/nested.h"
 #include "script/state_internal.h"
+#include "script/stretch.h"
 #include "script/task_internal.h"
-#include "shm/progress.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -28,6 +30,23 @@ static struct task *take_idle(struct state *s)
     t->state = s;
     t->co = lua_newthread(s->L);
     t->anchor = luaL_ref(s->L, LUA_REGISTRYINDEX);
+    return t;
+}
+
+/* One that is ready to start. */
+static struct task *take(struct state *s, const char *name, uint64_t version, dur_t max_run)
+{
+    struct task *t = take_idle(s);
+
+    t->magic = TASK_MAGIC;
+    t->name = name;
+    t->version = version;
+    t->max_run = max_run;
+    t->await = NULL;
+    t->whole = NULL;
+    t->depth = 0;
+    t->left = LUA_NOREF;
+    s->task_count++;
     return t;
 }
 
@@ -65,6 +84,7 @@ static void give_back(struct task *t, bool returned)
 
     t->magic = 0;
     s->task_count--;
+    luaL_unref(s->L, LUA_REGISTRYINDEX, t->left);
     if (!returned || s->idle_count >= IDLE_MAX) {
         discard(t);
         tidy(s);
@@ -77,10 +97,32 @@ static void give_back(struct task *t, bool returned)
     s->idle_count++;
 }
 
+void task_drop_wait(struct task *t)
+{
+    struct await *a = t->await;
+
+    if (a == NULL)
+        return;
+    t->await = NULL;
+    a->task = NULL;
+    a->cancel(a);
+}
+
 static void end(struct task *t, enum task_end how, int count)
 {
     t->done(how, t->co, count, t->cookie);
     give_back(t, how == TASK_RETURNED);
+}
+
+/*
+ * It was interrupted: the task has failed with that, whatever it made of it. (A pcall may have been its last call; a
+ * wait can only have begun when it was over just then.) Leaves the error at the top of its stack.
+ */
+static int fail_interrupted(struct task *t, int result)
+{
+    lua_settop(t->co, result == 0 || result == LUA_YIELD ? 0 : -2);
+    lua_pushstring(t->co, interrupt_words());
+    return LUA_ERRRUN;
 }
 
 /* The only lua_resume. Returns whether the task goes on later. */
@@ -88,72 +130,106 @@ static bool run(struct task *t, int count)
 {
     struct state *s = t->state;
     int result;
+    bool interrupted;
 
     CHECK(s->current == NULL && s->loading == 0);
     s->current = t;
     s->no_wait = false;
     memory_inside(&s->memory, true);
-    if (s->host->progress != NULL)
-        progress_begin(s->host->progress, t->name, t->version, false);
+    stretch_begin(s, t->name, t->version, t->max_run, false);
     result = lua_resume(t->co, count);
-    if (s->host->progress != NULL)
-        progress_end(s->host->progress);
+    interrupted = stretch_end(s);
     memory_inside(&s->memory, false);
     s->current = NULL;
+    if (interrupted)
+        result = fail_interrupted(t, result);
     if (result == LUA_YIELD && t->await != NULL)
         return true;
+    task_drop_wait(t);
+    if (result == LUA_YIELD && t->left != LUA_NOREF) {
+        lua_settop(t->co, 0);
+        lua_rawgeti(t->co, LUA_REGISTRYINDEX, t->left);
+        end(t, TASK_LEFT, 1);
+        return false;
+    }
     if (result == LUA_YIELD) { /* not by one of our waits: a forged mark, or a yield behind the libraries' back */
         lua_settop(t->co, 0);
         lua_pushliteral(t->co, "attempt to yield from outside a coroutine");
     }
+    s->interrupted = interrupted;
     end(t, result == 0 ? TASK_RETURNED : TASK_FAILED, result == 0 ? lua_gettop(t->co) : 1);
+    s->interrupted = false;
     return false;
 }
 
-struct task *task_start(struct state *s, int nargs, const char *name, uint64_t version, task_done_fn *done,
-                        void *cookie)
+struct task *task_start(struct state *s, int nargs, const char *name, uint64_t version, dur_t max_run,
+                        task_done_fn *done, void *cookie)
 {
     struct task *t;
 
     CHECK(s->current == NULL);
-    t = take_idle(s);
-    t->magic = TASK_MAGIC;
-    t->name = name;
-    t->version = version;
+    t = take(s, name, version, max_run);
     t->done = done;
-    t->cookie = cookie;
-    t->await = NULL;
-    s->task_count++;
+    t->cookie = t->labels = cookie;
     NEED(lua_checkstack(t->co, nargs + LUA_MINSTACK));
     lua_xmove(s->L, t->co, nargs + 1);
     return run(t, nargs) ? t : NULL;
 }
 
+struct task *task_start_part(struct task *whole, task_done_fn *done, void *cookie)
+{
+    struct state *s = whole->state;
+    struct task *t;
+
+    CHECK(s->current == NULL && whole->magic == TASK_MAGIC && whole->await != NULL);
+    t = take(s, whole->name, whole->version, whole->max_run);
+    t->done = done;
+    t->cookie = cookie;
+    t->labels = whole->labels;
+    t->whole = whole;
+    t->depth = whole->depth + 1;
+    NEED(lua_checkstack(t->co, LUA_MINSTACK));
+    lua_xmove(s->L, t->co, 1);
+    return run(t, 0) ? t : NULL;
+}
+
+const struct task *task_whole(const struct task *t)
+{
+    while (t != NULL && t->whole != NULL)
+        t = t->whole;
+    return t;
+}
+
+int task_leave(lua_State *L, const char *name)
+{
+    struct task *t = state_of(L)->current;
+
+    await_check(L, name);
+    t->left = luaL_ref(L, LUA_REGISTRYINDEX);
+    nested_push_mark(L);
+    return lua_yield(L, 1);
+}
 void task_resume(struct task *t, int count)
 {
     CHECK(t->magic == TASK_MAGIC && t->await == NULL);
     run(t, count);
 }
 
-void task_fail(struct task *t)
+void task_stop(struct task *t, enum task_end how)
 {
     CHECK(t->magic == TASK_MAGIC && t->await == NULL && t->state->current == NULL);
-    end(t, TASK_FAILED, 1);
+    end(t, how, 1);
 }
 
 void task_cancel(struct task **t)
 {
     struct task *it = *t;
-    struct await *a;
 
     if (it == NULL)
         return;
     CHECK(it->magic == TASK_MAGIC && it->state->current != it && it->await != NULL);
     *t = NULL;
-    a = it->await;
-    it->await = NULL;
-    a->task = NULL;
-    a->cancel(a);
+    task_drop_wait(it);
     give_back(it, false);
 }
 

@@ -10,21 +10,36 @@
 
 struct task;
 
-enum task_end { TASK_RETURNED, TASK_FAILED };
+enum task_end { TASK_RETURNED, TASK_FAILED, TASK_LEFT };
 
 /*
  * Told once at the end, unless the task was cancelled. RETURNED: the results are on co's stack, `count` of them from
- * index 1. FAILED: the error value is at the top of co's stack (see error.h). The stack is gone after this returns.
+ * index 1. FAILED: the error value is at the top of co's stack (see error.h). LEFT: likewise what task_leave was given.
+ * The stack is gone after this returns.
  */
 typedef void task_done_fn(enum task_end end, lua_State *co, int count, void *cookie);
 
 /*
  * Starts one: pops a function and `nargs` arguments from L (the state's main thread) and runs them up to the first wait
- * or the end. name, version: the script, for the progress slot and messages (must outlive the task).
+ * or the end. name, version: the script, for the progress slot and messages (must outlive the task). max_run: CPU time
+ * that each of its stretches may take; one that takes longer is interrupted, and the task has failed.
  * Returns the task when it is suspended, NULL when it has ended already (done was called).
  */
-struct task *task_start(struct state *s, int nargs, const char *name, uint64_t version, task_done_fn *done,
-                        void *cookie);
+struct task *task_start(struct state *s, int nargs, const char *name, uint64_t version, dur_t max_run,
+                        task_done_fn *done, void *cookie);
+/*
+ * The same, without arguments, as a part of `whole`, which is suspended: under its script's name and limits, and its
+ * log lines carry the same labels. Whoever starts parts ends them when `whole` ends.
+ */
+struct task *task_start_part(struct task *whole, task_done_fn *done, void *cookie);
+/* The task that it is a part of, in the end; of none: itself. NULL gives NULL. */
+const struct task *task_whole(const struct task *t);
+/*
+ * For a C function that a script calls: `return task_leave(L, "drop");` ends the whole task of the one that runs, with
+ * the value at the top of the stack. Nothing of the script runs any more: no pcall holds it, no coroutine of its own,
+ * and its other parts are cancelled. Raises, naming the function, where a wait is not possible.
+ */
+int task_leave(lua_State *L, const char *name);
 /* Ends a suspended task: its await is cancelled, nothing of the script runs any more, done is not called. Leaves NULL.
  */
 void task_cancel(struct task **t);

@@ -17,16 +17,23 @@ struct task {
     int anchor; /* registry reference of co */
     const char *name;
     uint64_t version;
+    dur_t max_run;
     task_done_fn *done;
     void *cookie;
     struct await *await; /* the wait in progress, or NULL */
+    struct task *whole;  /* it is a part of this one (script/parallel), or NULL */
+    unsigned depth;      /* how many there are above it */
+    void *labels;        /* the cookie that its log lines are labelled by: the outermost task's */
+    int left;            /* registry reference of what task_leave was given; LUA_NOREF: it has not been called */
     struct task *next;   /* in the pool */
 };
 
 /* Goes on with a suspended task: `count` values for its wait are at the top of its coroutine's stack. */
 void task_resume(struct task *t, int count);
-/* Ends a suspended task with the error value that is at the top of its coroutine's stack. */
-void task_fail(struct task *t);
+/* Ends a suspended task, whose wait is over, with the value that is at the top of its coroutine's stack. */
+void task_stop(struct task *t, enum task_end how);
+/* Cancels its wait, if it has one: nobody waits for it any more. */
+void task_drop_wait(struct task *t);
 /* Gives the pool back; before lua_close. */
 void task_free_idle(struct state *s);
 

@@ -96,6 +96,8 @@ void access_script_error(struct exchange *ex, const struct script_error *e)
     if (e->raised_problem)
         return;
     counters_add(ex->server->counters, COUNTER_script_errors, 1);
+    if (e->interrupted)
+        counters_add(ex->server->counters, COUNTER_script_interrupts, 1);
     if (e->memory)
         counters_add(ex->server->counters, COUNTER_script_memory, 1);
     tell_error(ex, buf_slice(&e->log));

@@ -8,6 +8,7 @@
 #include "server/access.h"
 #include "server/dev_page.h"
 #include "server/http2_guard.h"
+#include "server/probation.h"
 #include <stdlib.h>
 
 #define SPARE_MAX 1024
@@ -33,6 +34,7 @@ static void end_if_idle(struct exchange *ex)
     CHECK(ex->task == NULL && ex->stream == NULL && ex->script == NULL && ex->file == NULL &&
           !timeout_is_set(&ex->deadline));
     record(ex);
+    probation_over(ex);
     bind_req_end(&ex->bind);
     list_remove(&ex->link);
     loop_later_cancel(&ex->later);
@@ -117,6 +119,7 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
     ex->trace.carried = false;
     memset(ex->trace.id, 0, sizeof(ex->trace.id));
     ex->refused = REASON_none;
+    ex->probe = 0;
     ex->cut_short = ex->recorded = false;
     ex->status = 0;
     loop_later_init(&ex->later, go_on);

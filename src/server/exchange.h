@@ -62,6 +62,7 @@ struct exchange {
 
     struct trace trace;
     enum reason refused; /* REASON_none: it was not */
+    uint64_t probe;      /* of a quarantined endpoint, undecided; 0: it is none. See probation.h */
     bool cut_short;      /* its client left while the answer was streamed, or the script broke it off */
     bool recorded;
     uint64_t sent;      /* bytes of the answer's body, once disposed */

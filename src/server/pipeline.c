@@ -7,15 +7,26 @@
 #include "server/answer_file.h"
 #include "server/cancel.h"
 #include "server/exchange.h"
+#include "server/probation.h"
 #include "server/steps.h"
 
 static const struct {
     const char *name;
     enum step_result (*run)(struct exchange *ex);
 } path[] = {
-    {"view", steps_view},     {"limits", steps_limits},   {"site", steps_site},     {"route", steps_route},
-    {"method", steps_method}, {"size", steps_size},       {"verify", steps_verify}, {"events", steps_events},
-    {"handle", steps_handle}, {"file", answer_file_step}, {"stream", steps_stream},
+    {"view", steps_view},
+    {"limits", steps_limits},
+    {"site", steps_site},
+    {"route", steps_route},
+    {"method", steps_method},
+    {"size", steps_size},
+    {"quarantine", probation_before_verify},
+    {"verify", steps_verify},
+    {"events", steps_events},
+    {"quarantine", probation_before_handle},
+    {"handle", steps_handle},
+    {"file", answer_file_step},
+    {"stream", steps_stream},
 };
 
 #define STEPS (sizeof(path) / sizeof(path[0]))

@@ -13,6 +13,7 @@
 #include "server/access.h"
 #include "server/answer_file.h"
 #include "server/dev_page.h"
+#include "server/probation.h"
 #include "server/tls.h"
 #include <lauxlib.h>
 #include <stdio.h>
@@ -191,6 +192,8 @@ static void accept_codings(struct exchange *ex, int status)
 static enum step_result answer_error(struct exchange *ex, const struct script_error *e)
 {
     access_script_error(ex, e);
+    if (e->interrupted)
+        probation_struck(ex);
     exchange_response(ex);
     accept_codings(ex, e->status);
     exchange_problem(ex, e->status, e->detail.len > 0 ? buf_slice(&e->detail) : SLICE_NONE,
@@ -227,7 +230,7 @@ enum step_result steps_task(struct exchange *ex, int push, task_done_fn *done,
     }
     struct endpoint *e = exchange_endpoint(ex);
     ex->starting = true;
-    struct task *task = task_start(s->host.state, lua_gettop(L) - top - 1, e->name, e->version, done, ex);
+    struct task *task = task_start(s->host.state, lua_gettop(L) - top - 1, e->name, e->version, e->max_run, done, ex);
     ex->starting = false;
     if (task == NULL)
         return ex->outcome;
@@ -373,7 +376,10 @@ static void handled(enum task_end end, lua_State *co, int count, void *cookie)
     struct exchange *ex = cookie;
     CHECK(ex->magic == EXCHANGE_MAGIC);
     ex->task = NULL;
-    steps_task_over(ex, end == TASK_FAILED ? answer_raised(ex, co) : answer_reply(ex, co, count));
+    enum step_result result = end == TASK_FAILED ? answer_raised(ex, co) : answer_reply(ex, co, count);
+    if (ex->plan.function == 0)
+        probation_passed(ex);
+    steps_task_over(ex, result);
 }
 
 enum step_result steps_handle(struct exchange *ex)

@@ -7,6 +7,7 @@
 #include "bind/bind_stream.h"
 #include "http/stream.h"
 #include "server/access.h"
+#include "server/probation.h"
 #include "server/steps.h"
 #include "server/streaming.h"
 #include <lauxlib.h>
@@ -76,6 +77,8 @@ static void log_raised(struct exchange *ex, lua_State *co)
     script_error_read(co, &e);
     e.raised_problem = false;
     access_script_error(ex, &e);
+    if (e.interrupted)
+        probation_struck(ex);
     script_error_free(&e);
 }
 
@@ -110,6 +113,7 @@ enum step_result steps_stream(struct exchange *ex)
     if (ex->plan.timeout.ns > 0)
         streaming_limit(ex, ex->plan.timeout);
     enum step_result result = steps_task(ex, ex->server->push_stream, streamed, not_started);
+    probation_passed(ex);
     if (result == STEP_WAIT)
         bind_stream_belongs(ex->script, ex->task);
     return result;

@@ -19,13 +19,14 @@ static void put_name(struct progress *p, const char *name)
     __atomic_store_n(&p->name[i], '\0', __ATOMIC_RELEASE);
 }
 
-void progress_begin(struct progress *p, const char *name, uint64_t version, bool preparing)
+void progress_begin(struct progress *p, const char *name, uint64_t version, dur_t max_run, bool preparing)
 {
     uint64_t sequence = atomic_load_explicit(&p->sequence, memory_order_relaxed);
 
     if (name != NULL)
         put_name(p, name);
     atomic_store_explicit(&p->script_version, version, memory_order_release);
+    atomic_store_explicit(&p->max_run, max_run.ns, memory_order_release);
     atomic_store_explicit(&p->preparing, preparing, memory_order_release);
     /* from within a stretch: the next one, odd again */
     atomic_store_explicit(&p->sequence, (sequence + 1) | 1, memory_order_release);
@@ -47,6 +48,7 @@ static void read_once(const struct progress *p, struct progress_view *view_out)
     view_out->inside = view_out->sequence & 1;
     view_out->preparing = atomic_load_explicit(&p->preparing, memory_order_acquire) != 0;
     view_out->version = atomic_load_explicit(&p->script_version, memory_order_acquire);
+    view_out->max_run.ns = atomic_load_explicit(&p->max_run, memory_order_acquire);
     for (; i < PROGRESS_NAME - 1; i++) {
         char c = __atomic_load_n(&p->name[i], __ATOMIC_ACQUIRE);
 

@@ -27,7 +27,6 @@ void child_init(struct child *c, enum heritage_kind kind, struct edition *e, uin
                         .slot = slot,
                         .member = member,
                         .incarnation = c->incarnation, /* of a place: what is under way to an earlier life stays odd */
-                        .max_run = e->config.limits.max_run,
                         .start_at = {0},
                         .silent_since = MONO_NEVER,
                         .died = MONO_NEVER,

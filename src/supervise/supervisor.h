@@ -37,7 +37,6 @@ struct child { /* the keeper, or a worker; its place outlives its processes, but
     bool doomed;        /* killed, not yet reaped */
     bool orphaned;      /* worker: others accept from its members */
     unsigned stillborn; /* lives that ended before `ready`, in a row */
-    dur_t max_run;      /* of a stretch of Lua, by its configuration */
     mono_t born;
     mono_t died;         /* its last life, while a next one is owed; MONO_NEVER: none */
     mono_t start_at;     /* when not running: its next start, or MONO_NEVER */

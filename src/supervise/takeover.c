@@ -82,7 +82,6 @@ static void write_child(struct buf *out, const struct supervisor *s, const struc
     buf_add_u32(out, c->doomed);
     buf_add_u32(out, c->orphaned);
     buf_add_u32(out, c->stillborn);
-    buf_add_u64(out, (uint64_t)c->max_run.ns);
     add_time(out, c->born);
     add_time(out, c->died);
     add_time(out, c->start_at);
@@ -288,7 +287,6 @@ static void read_child(struct slice *from, struct supervisor *s, struct child *c
     c->doomed = buf_take_u32(from, bad) != 0;
     c->orphaned = buf_take_u32(from, bad) != 0;
     c->stillborn = buf_take_u32(from, bad);
-    c->max_run.ns = (int64_t)buf_take_u64(from, bad);
     c->born = take_time(from, bad);
     c->died = take_time(from, bad);
     c->start_at = take_time(from, bad);

@@ -20,6 +20,13 @@ bool watchdog_stretch_over(struct watchdog_stretch *w, const struct progress_vie
     return false;
 }
 
+dur_t watchdog_limit(dur_t max_run)
+{
+    bool lies = max_run.ns < 0 || max_run.ns > CONFIG_MAX_RUN_MOST;
+
+    return (dur_t){(lies ? CONFIG_MAX_RUN_MOST : max_run.ns) + WATCHDOG_GRACE.ns};
+}
+
 bool watchdog_queue_stuck(struct watchdog_queue *w, bool waiting, uint64_t accepts, mono_t now)
 {
     if (accepts != w->accepts)
@@ -67,21 +74,33 @@ static bool cpu_of(pid_t pid, dur_t *cpu_out)
     return true;
 }
 
+/* What a broken worker says of a script is believed: it could as well write into the table itself. */
+static void strike(struct supervisor *s, const struct progress_view *view)
+{
+    dur_t time = {0};
+
+    quarantine_log(view->name, quarantine_struck(&s->area->quarantine, view->version, mono_now(), &time), time);
+}
+
 static void look_at_stretch(struct supervisor *s, struct child *c)
 {
     const struct progress *p = &s->area->worker[c->slot].progress;
-    dur_t limit = {c->max_run.ns + WATCHDOG_GRACE.ns}, cpu;
+    dur_t cpu;
     struct progress_view view;
     char why[PROGRESS_NAME + 32];
 
+    if (c->doomed)
+        return;
     progress_read(p, &view);
-    if (!cpu_of(c->pid, &cpu) || !watchdog_stretch_over(&c->stretch, &view, cpu, limit))
+    if (!cpu_of(c->pid, &cpu) || !watchdog_stretch_over(&c->stretch, &view, cpu, watchdog_limit(view.max_run)))
         return;
     progress_read(p, &view); /* it may have come back just now */
     if (!view.inside || view.sequence != c->stretch.sequence)
         return;
     snprintf(why, sizeof(why), "stuck in script %s", view.name);
     child_kill(c, why);
+    if (!view.preparing)
+        strike(s, &view);
 }
 
 static void look_at_queue(struct supervisor *s, struct child *c, mono_t now)

@@ -25,6 +25,9 @@ struct watchdog_stretch { /* born as {0} */
 /* Whether the stretch in `view` has used more CPU time than `limit` since it was first seen. */
 bool watchdog_stretch_over(struct watchdog_stretch *w, const struct progress_view *view, dur_t cpu, dur_t limit);
 
+/* How much CPU time a stretch gets that says so of itself: its max_run, bounded, and the grace. */
+dur_t watchdog_limit(dur_t max_run);
+
 struct watchdog_queue { /* born as {0} */
     bool waiting, stuck;
     uint64_t accepts;

@@ -82,13 +82,8 @@ static struct endpoint *have(struct prepare *p, struct slice name, const uint64_
 static struct endpoint *load_one(struct prepare *p, size_t at)
 {
     const struct snapshot_script *script = &p->snapshot.scripts[at];
-    struct progress *progress = &p->host.area->worker[p->host.slot].progress;
     struct buf errors = {0};
-    char *name = slice_dup(script->name);
-    progress_begin(progress, name, script->version, true);
     struct endpoint *e = load_script(p->host.load, &p->snapshot, at, &errors);
-    progress_end(progress);
-    free(name);
     if (e == NULL)
         note_broken(p, script->name, buf_slice(&errors));
     buf_free(&errors);

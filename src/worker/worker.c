@@ -81,6 +81,7 @@ static int make_state(struct worker *w, struct error *err)
         .redact = w->redact,
         .labels = access_labels,
         .memory = w->config.limits.lua_memory,
+        .max_run = w->config.limits.max_run,
         .sandbox = w->config.sandbox,
         .jit = true,
     };

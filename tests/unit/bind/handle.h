@@ -129,7 +129,7 @@ static inline struct task *run(const char *text)
     assert_null(message);
     lua_rawgeti(state_lua(lua), LUA_REGISTRYINDEX, chunk.result);
     bind_req_push(state_lua(lua), &request);
-    struct task *t = task_start(lua, 1, "t", 1, over, NULL);
+    struct task *t = task_start(lua, 1, "t", 1, DUR_S(1), over, NULL);
     sandbox_unload(lua, &chunk);
     return t;
 }

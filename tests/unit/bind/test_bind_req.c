@@ -171,7 +171,7 @@ static void after_its_request_req_is_an_error(void **state)
         lua_rawgeti(state_lua(lua), LUA_REGISTRYINDEX, chunk.result);
         bind_req_push(state_lua(lua), &request);
         forget_answer();
-        task_start(lua, 1, "k", 1, over, NULL);
+        task_start(lua, 1, "k", 1, DUR_S(1), over, NULL);
         bind_req_end(&request);
         assert_null(request.userdata);
         lua_gc(state_lua(lua), LUA_GCCOLLECT, 0);

@@ -176,7 +176,7 @@ static void a_request_that_ends_meanwhile_is_an_error(void **state)
     lua_getfield(L, -1, "save");
     lua_insert(L, -2);
     lua_pushliteral(L, "kept");
-    struct task *t = task_start(lua, 2, "t", 1, over, NULL);
+    struct task *t = task_start(lua, 2, "t", 1, DUR_S(1), over, NULL);
     assert_non_null(t);
     bind_req_end(&first);
     free(body);

@@ -82,7 +82,7 @@ static void stream(const char *handle, size_t allowed)
     int top = lua_gettop(L);
     lua_pushcfunction(L, push);
     assert_int_equal(lua_pcall(L, 0, LUA_MULTRET, 0), 0);
-    client.task = task_start(lua, lua_gettop(L) - top - 1, "t", 1, stream_over, NULL);
+    client.task = task_start(lua, lua_gettop(L) - top - 1, "t", 1, DUR_S(1), stream_over, NULL);
     if (client.task != NULL)
         bind_stream_belongs(client.stream, client.task);
 }
@@ -295,7 +295,7 @@ static void expect_refused_elsewhere(const char *words)
     lua_State *L = state_lua(lua);
     lua_rawgeti(L, LUA_REGISTRYINDEX, client.leaked);
     lua_pushliteral(L, "b");
-    assert_null(task_start(lua, 1, "t", 1, raised_elsewhere, NULL));
+    assert_null(task_start(lua, 1, "t", 1, DUR_S(1), raised_elsewhere, NULL));
     assert_non_null(strstr(buf_text(&answer.raised.log), words));
 }
 

@@ -140,7 +140,7 @@ static struct task *evaluate(struct fixture *f, struct verifier *v)
     f->ended = false;
     f->auth = (struct verify_auth){0};
     int nargs = bind_verify_push_task(f->L, v, &f->req);
-    return task_start(f->state, nargs, "test", 1, done, f);
+    return task_start(f->state, nargs, "test", 1, DUR_S(1), done, f);
 }
 
 /* "pass BY", the reason's name, or "raised". */

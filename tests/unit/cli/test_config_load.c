@@ -207,7 +207,7 @@ static void test_origins(void **state)
     unsetenv("CRESCENT_WORKER");
     static const char *const later[][2] = {{"CRESCENT_SPOOL", "spool"},
                                            {"CRESCENT_OTLP", "otlp"},
-                                           {"CRESCENT_LIMITS_MAX_RUN", "limits.max_run"},
+                                           {"CRESCENT_LIMITS_REQUESTS", "limits.requests"},
                                            {"CRESCENT_TRUSTED_PROXIES", "trusted_proxies"}};
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
         snprintf(words, sizeof words, "%s: setting '%s' is not in this version of crescent", later[i][0], later[i][1]);
@@ -278,8 +278,10 @@ static void test_file(void **state)
     refuse_file("return {\n\n\n  workers = 'x' }", "crescent.lua:4: workers: expected a number 1-128, got \"x\"");
     refuse_file("return { worker = 1 }", "crescent.lua:1: unknown setting 'worker' (did you mean 'workers'?)");
     refuse_file("return { smtp = true }", "crescent.lua:1: setting 'smtp' is not in this version of crescent");
-    refuse_file("return { limits = {\n  max_run = '1s' } }",
-                "crescent.lua:2: setting 'limits.max_run' is not in this version of crescent");
+    refuse_file("return { limits = {\n  requests = 5 } }",
+                "crescent.lua:2: setting 'limits.requests' is not in this version of crescent");
+    refuse_file("return { limits = {\n  max_run = '11s' } }",
+                "crescent.lua:2: limits.max_run: expected a duration 1ms-10s, got \"11s\"");
     refuse_file("return {\n tls = { { cert = 'a', key = 'b' }, 'c' } }",
                 "crescent.lua:2: tls: expected { cert = FILE, key = FILE }, got a string");
     refuse_file("return { tls = { { cert = 'a', key = 'b' }, x = 1 } }",

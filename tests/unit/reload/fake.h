@@ -122,7 +122,7 @@ static inline void fake_describe(const struct snapshot_script *s, struct buf *ou
     else
         buf_addf(out, "/%.*s", SLICE_ARG(s->name));
     buf_add_text(out, "\"],\"hosts\":[null],\"methods\":null,\"verify\":null,\"public\":true,\"events\":null,"
-                      "\"max_body\":1048576,\"timeout\":10,\"description\":null}");
+                      "\"max_body\":1048576,\"timeout\":10,\"max_run\":0.25,\"description\":null}");
 }
 
 static inline void fake_say(struct channel *c, const struct message *m)

@@ -1,5 +1,6 @@
 /*
- * harness.h: a Lua state with one awaitable, wait(name), that the test completes by hand; and runs of Lua text.
+ * harness.h: a Lua state with one awaitable, wait(name), that the test completes by hand, parallel, and leave(value);
+ * and runs of Lua text.
  */
 #ifndef TESTS_SCRIPT_HARNESS_H
 #define TESTS_SCRIPT_HARNESS_H
@@ -8,6 +9,7 @@
 #include "script/await.h"
 #include "script/error.h"
 #include "script/nested.h"
+#include "script/parallel.h"
 #include "script/sandbox.h"
 #include "script/task.h"
 #include <lauxlib.h>
@@ -69,8 +71,19 @@ static inline void complete(size_t which)
     free(op);
 }
 
+/* leave(value): as retry and drop will. */
+static int l_leave(lua_State *L)
+{
+    lua_settop(L, 1);
+    return task_leave(L, "leave");
+}
+
 static void open_globals(lua_State *L)
 {
+    parallel_open(L);
+    lua_setfield(L, -2, "parallel");
+    lua_pushcfunction(L, l_leave);
+    lua_setfield(L, -2, "leave");
     lua_pushcfunction(L, l_wait);
     lua_setfield(L, -2, "wait");
     lua_newtable(L);
@@ -83,15 +96,24 @@ static void open_globals(lua_State *L)
 
 static struct script_host host;
 
-static inline struct state *new_state(size_t memory, bool jit)
+/* max_run: 0: stretches are not interrupted. */
+static inline struct state *new_bounded_state(size_t memory, bool jit, dur_t max_run)
 {
     struct error err;
-    host = (struct script_host){
-        .loop = host.loop != NULL ? host.loop : loop_new(), .memory = memory, .sandbox = true, .jit = jit};
+    host = (struct script_host){.loop = host.loop != NULL ? host.loop : loop_new(),
+                                .memory = memory,
+                                .max_run = max_run,
+                                .sandbox = true,
+                                .jit = jit};
     wait_count = cancel_count = 0;
     struct state *s = state_new(&host, open_globals, &err);
     assert_non_null(s);
     return s;
+}
+
+static inline struct state *new_state(size_t memory, bool jit)
+{
+    return new_bounded_state(memory, jit, (dur_t){0});
 }
 
 static inline void end_state(struct state **s)
@@ -140,6 +162,11 @@ static inline struct sandbox_chunk load(struct state *s, const char *text)
     return chunk;
 }
 
+static inline dur_t host_limit(void)
+{
+    return host.max_run.ns > 0 ? host.max_run : DUR_S(1);
+}
+
 /* Loads `return function() <body> end` and starts it. */
 static inline struct task *start(struct state *s, const char *body, struct run *r)
 {
@@ -150,7 +177,7 @@ static inline struct task *start(struct state *s, const char *body, struct run *
     free(text);
     *r = (struct run){0};
     lua_rawgeti(state_lua(s), LUA_REGISTRYINDEX, chunk.result);
-    struct task *t = task_start(s, 0, "test", 1, note_end, r);
+    struct task *t = task_start(s, 0, "test", 1, host_limit(), note_end, r);
     sandbox_unload(s, &chunk);
     return t;
 }

@@ -223,7 +223,7 @@ static void run_result(struct state *s, struct sandbox_chunk *chunk, const char 
 {
     struct run r = {0};
     lua_rawgeti(state_lua(s), LUA_REGISTRYINDEX, chunk->result);
-    assert_null(task_start(s, 0, "a", 1, note_end, &r));
+    assert_null(task_start(s, 0, "a", 1, DUR_S(1), note_end, &r));
     assert_string_equal(r.text, expected);
     script_error_free(&r.error);
 }

@@ -43,7 +43,7 @@ static void garbage_does_not_count_against_the_ceiling(void **state)
     struct run r = {0};
     for (int i = 0; i < 5; i++) {
         lua_rawgeti(state_lua(s), LUA_REGISTRYINDEX, chunk.result);
-        assert_null(task_start(s, 0, "t", 1, note_end, &r));
+        assert_null(task_start(s, 0, "t", 1, DUR_S(1), note_end, &r));
         assert_string_equal(r.text, "150");
     }
     sandbox_unload(s, &chunk);

@@ -189,13 +189,13 @@ static void closures_of_a_cancelled_task_keep_their_values(void **state)
     lua_State *L = state_lua(s);
     lua_rawgeti(L, LUA_REGISTRYINDEX, chunk.result);
     lua_getfield(L, -1, "run");
-    struct task *t = task_start(s, 0, "t", 1, note_end, &r);
+    struct task *t = task_start(s, 0, "t", 1, DUR_S(1), note_end, &r);
     assert_non_null(t);
     task_cancel(&t);
     for (int i = 0; i < 50; i++) /* reuse the coroutine's stack */
         expect(s, "local a, b, c, d = 1, 2, 3, 4 return a + b + c + d", "10");
     lua_getfield(L, -1, "read");
-    assert_null(task_start(s, 0, "t", 1, note_end, &r));
+    assert_null(task_start(s, 0, "t", 1, DUR_S(1), note_end, &r));
     assert_string_equal(r.text, "42,43");
     lua_pop(L, 1);
     sandbox_unload(s, &chunk);
@@ -243,20 +243,20 @@ static void a_coroutine_kept_across_tasks_waits_for_the_task_that_resumes_it(voi
     struct task *ta, *tb;
     lua_rawgeti(L, LUA_REGISTRYINDEX, chunk.result);
     lua_pushvalue(L, -1);
-    ta = task_start(s, 0, "a", 1, note_end, &a);
+    ta = task_start(s, 0, "a", 1, DUR_S(1), note_end, &a);
     assert_non_null(ta);
     lua_pushvalue(L, -1); /* while it waits for a, b cannot have it */
-    assert_null(task_start(s, 0, "b", 1, note_end, &b));
+    assert_null(task_start(s, 0, "b", 1, DUR_S(1), note_end, &b));
     assert_string_equal(b.text, "normal,false,cannot resume a coroutine that is waiting");
     complete(0);
     assert_string_equal(a.text, "suspended,true,7");
     lua_pushvalue(L, -1); /* a is gone; b goes on with it */
     b = (struct run){0};
-    tb = task_start(s, 0, "b", 1, note_end, &b);
+    tb = task_start(s, 0, "b", 1, DUR_S(1), note_end, &b);
     assert_non_null(tb);
     task_cancel(&tb);
     lua_pushvalue(L, -1); /* its wait was cancelled: nobody can go on with it, and nothing dies of that */
-    assert_null(task_start(s, 0, "c", 1, note_end, &c));
+    assert_null(task_start(s, 0, "c", 1, DUR_S(1), note_end, &c));
     assert_string_equal(c.text, "normal,false,cannot resume a coroutine that is waiting");
     lua_pop(L, 1);
     sandbox_unload(s, &chunk);

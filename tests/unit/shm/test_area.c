@@ -90,7 +90,7 @@ static void a_reset_keeps_the_counters_and_nothing_else(void **unused)
     struct area *a = area_new(&fd, NULL);
 
     counters_add(&a->worker[0].counters, COUNTER_connections, 3);
-    progress_begin(&a->worker[0].progress, "x", 4, true);
+    progress_begin(&a->worker[0].progress, "x", 4, DUR_MS(250), true);
     atomic_store(&a->worker[0].accepts, 8);
     atomic_store(&a->worker[0].state, AREA_SERVING);
     area_reset_worker(a, 0);
@@ -155,7 +155,7 @@ static void the_name_is_bounded_and_clean(void **unused)
     memset(longer, 'n', sizeof(longer));
     longer[399] = '\0';
     longer[1] = '\x07';
-    progress_begin(&p, longer, 1, false);
+    progress_begin(&p, longer, 1, DUR_MS(250), false);
     progress_read(&p, &v);
     assert_int_equal(strlen(v.name), PROGRESS_NAME - 1);
     assert_memory_equal(v.name, "n?nn", 4);
@@ -164,8 +164,8 @@ static void the_name_is_bounded_and_clean(void **unused)
     progress_end(&p);
     progress_read(&p, &v);
     assert_false(v.inside);
-    progress_begin(&p, NULL, 2, true);
-    progress_begin(&p, NULL, 3, true); /* from within: another one, still inside */
+    progress_begin(&p, NULL, 2, DUR_MS(250), true);
+    progress_begin(&p, NULL, 3, DUR_MS(250), true); /* from within: another one, still inside */
     progress_read(&p, &v);
     assert_true(v.inside && v.preparing);
     assert_int_equal(v.version, 3);
@@ -185,7 +185,7 @@ static void *writer(void *cookie)
     struct progress *p = &w->progress;
 
     for (uint64_t i = 1; !atomic_load(&w->enough); i++) {
-        progress_begin(p, i % 2 ? "aaaaaaaaaaaaaaaaaaaa" : "bbbbbbbbbbbb", i % 2, false);
+        progress_begin(p, i % 2 ? "aaaaaaaaaaaaaaaaaaaa" : "bbbbbbbbbbbb", i % 2, DUR_MS(250), false);
         for (volatile int pause = 0; pause < (i % 8 == 0 ? 2000 : 0); pause++) /* time for a whole copy */
             ;
         progress_end(p);

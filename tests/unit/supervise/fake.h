@@ -119,7 +119,7 @@ static void fake_hears(struct fake *f, const struct message *m)
 
 static void be_stuck(struct fake *f)
 {
-    progress_begin(&f->area->worker[f->h.slot].progress, "bad/loop", 7, true);
+    progress_begin(&f->area->worker[f->h.slot].progress, "bad/loop", 7, DUR_MS(250), true);
     fputs("last words\n", stderr);
     for (;;)
         __asm__ volatile("");

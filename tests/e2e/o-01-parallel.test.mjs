@@ -1,0 +1,108 @@
+// parallel: side by side within one request; one failure, one deadline or one departed client ends all of it.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import http from 'node:http';
+import { test } from 'node:test';
+import { assertProblem, ms, sleep, start, until } from './helper.mjs';
+
+const hooks = {
+    'both.lua': `return function()
+  local began = time.monotonic()
+  local a, b = parallel(function() sleep "200ms" return "a" end, function() sleep "200ms" return "b" end)
+  return 200, { got = { a, b }, took = time.monotonic() - began }
+end`,
+    'list.lua': 'return function() local got = parallel { function() sleep "20ms" return 1 end, function() return 2 end } return 200, got end',
+    'problem.lua': `return function(req)
+  parallel(function() sleep "10s" end, function() sleep "20ms" error { status = 422, detail = "no total" } end)
+end`,
+    'broken.lua': `return function(req)
+  log.info "before"
+  parallel(function() log.info "within" sleep "10ms" local x = nil return x.y end)
+end`,
+    'caught.lua': 'return function() local ok, err = pcall(parallel, function() return nil, "refused" end, function() sleep(10) end) return 200, { ok, err } end',
+    'late.lua': 'return { timeout = "300ms", methods = { "GET" }, handle = function() pcall(parallel, function() sleep(10) end, function() pcall(sleep, 10) end) return "held" end }',
+    'note.lua': `local notes = { begun = 0, finished = 0 }
+return { path = { "/note", "/note/wait" }, methods = { "GET" }, handle = function(req)
+  if req.path == "/note" then return 200, notes end
+  local function part() notes.begun = notes.begun + 1 sleep "3s" notes.finished = notes.finished + 1 end
+  parallel(part, part, part)
+end }`,
+    'many.lua': `return { methods = { "GET" }, timeout = "60s", handle = function(req)
+  local list, before = {}, collectgarbage "count"
+  for i = 1, 10000 do list[i] = function() sleep(tonumber(req.query.seconds)) return i end end
+  local got = parallel(list)
+  for i = 1, 10000 do assert(got[i] == i) end
+  return 200, { count = #got }
+end }`,
+    'stream.lua': `return { methods = { "GET" }, handle = function()
+  return reply.stream(function(write)
+    parallel(function() sleep "20ms" write "two," end, function() write "one," end, function() sleep "60ms" write "three" end)
+  end)
+end }`,
+    'hello.lua': 'return function() return "hello" end',
+    'toplevel.lua': 'parallel(function() end)\nreturn function() end',
+};
+
+test('results in order, in the time of the longest', async (t) => {
+    const server = await start(t, { hooks });
+    const { json } = await server.get('/both');
+    assert.deepEqual(json.got, ['a', 'b']);
+    assert.ok(json.took >= 0.2 && json.took < ms(2), `${json.took} s`);
+    assert.deepEqual((await server.get('/list')).json, [1, 2]);
+    assertProblem(await server.get('/toplevel'), 503);
+});
+
+test('a failure ends the others at once, and is what was raised', async (t) => {
+    const server = await start(t, { hooks });
+    const began = Date.now();
+    assertProblem(await server.get('/problem'), 422, /no total/);
+    assert.ok(Date.now() - began < ms(2000));
+    assert.deepEqual((await server.get('/caught')).json, [false, 'refused']);
+    const answer = assertProblem(await server.get('/broken'), 500);
+    const line = await server.said((r) => r.level === 'error' && r.request_id === answer.request_id, 'the error');
+    assert.match(JSON.stringify(line), /broken\.lua:3: attempt to index local 'x'/);
+    assert.match(JSON.stringify(line), /raised in a function of parallel/);
+    // what a part logs belongs to the request
+    assert.equal(server.records('within')[0].request_id, answer.request_id);
+});
+
+test('a deadline ends all parts, and no pcall holds it', async (t) => {
+    const server = await start(t, { hooks, workers: 1 });
+    const began = Date.now();
+    assertProblem(await server.get('/late'), 504);
+    assert.ok(Date.now() - began < ms(1500));
+    await until(async () => await server.metricSum('crescent_requests_active') <= 1, 'nothing left');
+});
+
+test('a client that goes takes its parts with it', async (t) => {
+    const server = await start(t, { hooks, workers: 1 });
+    const request = http.get(`${server.url}/note/wait`);
+    request.on('error', () => {});
+    await until(async () => (await server.get('/note')).json.begun === 3, 'three parts');
+    request.destroy();
+    await sleep(ms(4500)); // the sweep looks each second
+    assert.equal((await server.get('/note')).json.finished, 0);
+});
+
+test('a stream may be written by parts, one at a time', async (t) => {
+    const server = await start(t, { hooks });
+    assert.equal((await server.get('/stream')).text, 'one,two,three');
+});
+
+test('10,000 asleep at once: within the memory of a worker, others are served, and they all end', async (t) => {
+    const server = await start(t, { hooks, workers: 1, config: 'return { drain = "1s" }' });
+    const [worker] = server.children('worker');
+    const resident = () => Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${worker}/status`, 'utf8'))[1]) * 1024;
+    const before = resident();
+    const running = server.get(`/many?seconds=${ms(1)}`);
+    await sleep(ms(600));
+    assert.equal((await server.get('/hello')).text, 'hello');
+    t.diagnostic(`${Math.round((resident() - before) / 10000)} bytes each`);
+    if (!process.env.CRESCENT_TIME_FACTOR) assert.ok((resident() - before) / 10000 < 4096, `${(resident() - before) / 10000} bytes each`);
+    assert.equal((await running).json.count, 10000);
+    // and a drain cuts what would take too long
+    const cut = server.get('/many?seconds=50').catch(() => ({ status: 0 }));
+    await sleep(ms(300));
+    await server.stop();
+    assert.notEqual((await cut).status, 200);
+});
