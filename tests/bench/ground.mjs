@@ -10,7 +10,7 @@ import { sleep } from '../e2e/helper.mjs';
 const CONNECTIONS = 10_000, UPLOAD = 8 << 20, UPLOADS = 24;
 
 /** A figure of /proc/PID/status, in bytes. */
-function status(pid, name) {
+export function status(pid, name) {
     return Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) * 1024;
 }
 
