@@ -8,7 +8,7 @@
 #include <lua.h>
 
 /* Fills the table at the top of the stack with verify, crypto, json, log, env, print, sleep, reply, and entries that
- * refuse, by name, what the design has and this version does not (http, exec, kv, ...). [-0,+0,e] */
+ * refuse, by name, what the design has and this version does not (http, exec, emit, ...). [-0,+0,e] */
 void bind_open(lua_State *L);
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include "script/await.h"
 #include "base/panic.h"
+#include "script/error.h"
 #include "script/nested.h"
 #include "script/state_internal.h"
 #include "script/task_internal.h"
@@ -16,9 +17,9 @@ void await_check(lua_State *L, const char *name)
     struct state *s = state_of(L);
 
     if (s->loading > 0 || s->current == NULL || s->host->loop == NULL)
-        luaL_error(L, "%s: cannot wait while the script loads", name);
+        script_error_words(L, "%s: cannot wait while the script loads", name);
     if (s->no_wait || !lua_isyieldable(L))
-        luaL_error(L, "%s: cannot wait inside a callback of table.sort, string.gsub or the like", name);
+        script_error_words(L, "%s: cannot wait inside a callback of table.sort, string.gsub or the like", name);
 }
 
 int await_begin(lua_State *L, struct await *a, void (*cancel)(struct await *a))

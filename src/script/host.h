@@ -16,6 +16,7 @@ struct redact;
 struct progress;
 struct counters;
 struct pool;
+struct calls;
 
 #define HOST_LABELS_MAX 3
 
@@ -30,6 +31,7 @@ struct script_host {
     struct counters *counters; /* NULL: not counted */
     struct pool *pool;         /* NULL: no files */
     const char *files;         /* the folder of req:save; NULL with pool */
+    struct calls *calls;       /* what is asked of the keeper; NULL with loop */
     size_t memory;             /* ceiling of the state, bytes */
     struct redact *redact;     /* learns the values of env; NULL: nothing is kept from the log */
     /* Fills the labels for the task with this cookie; how many fields. NULL: none. */

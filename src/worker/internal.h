@@ -7,6 +7,7 @@
 #include "base/config.h"
 #include "io/pool.h"
 #include "io/timeout.h"
+#include "ipc/calls.h"
 #include "ipc/heritage.h"
 #include "ipc/link.h"
 #include "ipc/records.h"
@@ -24,6 +25,7 @@ struct worker {
     struct records_sink records; /* its log lines and exchanges */
     struct loop *loop;
     struct pool *pool;
+    struct calls *calls;
     struct script_host script_host; /* of the state, which keeps the pointer */
     struct state *state;
     struct load *load;

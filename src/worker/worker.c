@@ -75,6 +75,7 @@ static int make_state(struct worker *w, struct error *err)
         .loop = w->loop,
         .pool = w->pool,
         .files = w->config.files,
+        .calls = w->calls,
         .progress = &slot->progress,
         .counters = &slot->counters,
         .redact = w->redact,
@@ -141,6 +142,7 @@ static int start(struct worker *w, struct error *err)
     w->loop = loop_new();
     loop_measure(w->loop, &w->area->worker[w->heritage.slot].counters);
     w->pool = pool_new(w->loop);
+    w->calls = calls_new(w->loop, &w->area->worker[w->heritage.slot].counters);
     if (make_state(w, err) != 0 || take_scripts(w, err) != 0 || make_server(w, err) != 0)
         return -1;
     orders_open(w);
