@@ -12,8 +12,6 @@
 #define STACK_SIZE ((size_t)512 << 10)
 #define ROUND DUR_S(1) /* between tries to open it, and between looks for what is stale */
 #define SWEEP_MOST 500u
-/* A clock that was set back by less than this is waited for (what has expired stays so); by more: it was wrong before.
- */
 #define CLOCK_HOLD_MS 60000
 
 struct store_thread {
@@ -35,13 +33,15 @@ struct store_thread {
 
 /* --- on the thread ------------------------------------------------------------------------------------------------ */
 
+int64_t store_thread_clock(int64_t last_ms, int64_t now_ms)
+{
+    return now_ms < last_ms && last_ms - now_ms < CLOCK_HOLD_MS ? last_ms : now_ms;
+}
+
 static int64_t clock_ms(struct store_thread *t)
 {
-    int64_t now = wall_now().ns / 1000000;
-    if (now < t->clock_ms && t->clock_ms - now < CLOCK_HOLD_MS)
-        return t->clock_ms;
-    t->clock_ms = now;
-    return now;
+    t->clock_ms = store_thread_clock(t->clock_ms, wall_now().ns / 1000000);
+    return t->clock_ms;
 }
 
 static void turn(struct store_thread *t, bool up, const struct error *why)

@@ -30,4 +30,10 @@ void store_thread_put(struct store_thread *t, struct list *ops);
  */
 bool store_thread_free(struct store_thread **t, dur_t most, struct list *left_out);
 
+/*
+ * The time by which keys expire, in ms since 1970: the wall clock; where it was set back by less than a minute, the
+ * last time that it showed, so that what has expired stays so. By more: it was wrong before, and is believed now.
+ */
+int64_t store_thread_clock(int64_t last_ms, int64_t now_ms);
+
 #endif
