@@ -42,18 +42,20 @@ export async function askIn(server, bucket, call, ...args) {
 /** `connections` clients that post to path(n), n counting up, until stop(): {good: [n], bad: [[n, status or code]]}. */
 export function clients(server, path, connections = 16) {
     const result = { good: [], bad: [], answers: new Map() };
-    let running = true, n = 0;
+    let running = true, n = 0, inARow = 0; // failures; so many mean that the server is gone
     const one = async () => {
         const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
         while (running) {
             const mine = n++;
             try {
                 const reply = await request(server.url + path(mine), { method: 'POST', agent, limit: 30000 });
+                inARow = 0;
                 if (reply.status === 200) result.good.push(mine);
                 else result.bad.push([mine, `${reply.status} ${reply.text}`]);
                 result.answers.set(mine, reply.text);
             } catch (error) {
                 result.bad.push([mine, error.code ?? error.message]);
+                running &&= ++inARow < 2000;
             }
         }
         agent.destroy();
