@@ -13,7 +13,7 @@
 struct store_db {
     sqlite3 *sqlite;
     struct sqlite_file file;
-    bool sound;
+    bool sound, moved;
     sqlite3_stmt *statements[SQLITE_DB_STATEMENTS];
 };
 
@@ -107,6 +107,10 @@ void sqlite_db_close(struct store_db **dbp)
         return;
     for (int i = 0; i < SQLITE_DB_STATEMENTS; i++)
         sqlite3_finalize(db->statements[i]);
+    /* The log belongs to the file that was moved: brought into it, it is lost to nobody, and cannot be taken for the
+     * log of another file that is put in its place. */
+    if (db->moved)
+        sqlite3_wal_checkpoint_v2(db->sqlite, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     if (db->sqlite != NULL)
         CHECK(sqlite3_close(db->sqlite) == SQLITE_OK);
     sqlite_file_close(&db->file); /* not before SQLite has closed its own */
@@ -143,9 +147,15 @@ int sqlite_db_commit(struct store_db *db, struct error *err)
     reset_all(db);
     if (execute(db, "COMMIT", err) != 0)
         return -1;
+    return sqlite_db_there(db, err);
+}
+
+int sqlite_db_there(struct store_db *db, struct error *err)
+{
     if (sqlite_file_there(&db->file, err))
         return 0;
     db->sound = false;
+    db->moved = true;
     return -1;
 }
 

@@ -179,6 +179,8 @@ static int sweep(struct store_db *db, int64_t now, unsigned most, struct error *
 static int stale(struct store_db *db, int64_t now, struct error *err)
 {
     static const enum sqlite_db_statement both[] = {SQLITE_DB_STALE_KV, SQLITE_DB_STALE_CALLS};
+    if (sqlite_db_there(db, err) != 0) /* a good time to notice: the sooner, the less can be mixed up */
+        return -1;
     for (int i = 0; i < 2; i++) {
         sqlite3_stmt *s = sqlite_db_statement(db, both[i]);
         sqlite3_bind_int64(s, 1, now);
