@@ -26,9 +26,9 @@ struct store_thread {
     int64_t clock_ms;
 
     pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t more;
+    pthread_cond_t more, over;
     struct list waiting;
-    bool leaving;
+    bool leaving, gone;
 };
 
 /* --- on the thread ------------------------------------------------------------------------------------------------ */
@@ -163,10 +163,15 @@ static void take_all(struct list *from, struct list *to)
     }
 }
 
+static struct timespec at(mono_t t)
+{
+    return (struct timespec){.tv_sec = t.ns / 1000000000, .tv_nsec = t.ns % 1000000000};
+}
+
 /* Until something waits, or the next round. False: no more. */
 static bool wait_for_more(struct store_thread *t, struct list *todo)
 {
-    struct timespec until = {.tv_sec = t->next_round.ns / 1000000000, .tv_nsec = t->next_round.ns % 1000000000};
+    struct timespec until = at(t->next_round);
     pthread_mutex_lock(&t->lock);
     int waited = 0;
     while (list_empty(&t->waiting) && list_empty(todo) && !t->leaving && waited == 0)
@@ -196,6 +201,10 @@ static void *work(void *cookie)
     } while (wait_for_more(t, &todo));
     if (t->db != NULL)
         t->place.driver->close(&t->db);
+    pthread_mutex_lock(&t->lock);
+    t->gone = true;
+    pthread_cond_signal(&t->over);
+    pthread_mutex_unlock(&t->lock);
     return NULL;
 }
 
@@ -218,6 +227,7 @@ static int start(struct store_thread *t, struct error *err)
 static void release(struct store_thread *t)
 {
     pthread_cond_destroy(&t->more);
+    pthread_cond_destroy(&t->over);
     pthread_mutex_destroy(&t->lock);
     free(t->place.path);
     free(t);
@@ -232,7 +242,8 @@ struct store_thread *store_thread_new(const struct store_place *place, struct ma
     t->out = out;
     list_init(&t->waiting);
     NEED(pthread_condattr_init(&monotonic) == 0 && pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0);
-    NEED(pthread_mutex_init(&t->lock, NULL) == 0 && pthread_cond_init(&t->more, &monotonic) == 0);
+    NEED(pthread_mutex_init(&t->lock, NULL) == 0 && pthread_cond_init(&t->more, &monotonic) == 0 &&
+         pthread_cond_init(&t->over, &monotonic) == 0);
     pthread_condattr_destroy(&monotonic);
     if (start(t, err) == 0)
         return t;
@@ -251,18 +262,21 @@ void store_thread_put(struct store_thread *t, struct list *ops)
 bool store_thread_free(struct store_thread **tp, dur_t most, struct list *left_out)
 {
     struct store_thread *t = *tp;
-    struct timespec until;
     *tp = NULL;
     if (t == NULL)
         return true;
+    struct timespec until = at(mono_add(mono_now(), most));
+    int waited = 0;
     pthread_mutex_lock(&t->lock);
     t->leaving = true;
     pthread_cond_signal(&t->more);
+    while (!t->gone && waited == 0)
+        waited = pthread_cond_timedwait(&t->over, &t->lock, &until);
+    bool gone = t->gone;
     pthread_mutex_unlock(&t->lock);
-    mono_t end = mono_add(mono_now(), most);
-    until = (struct timespec){.tv_sec = end.ns / 1000000000, .tv_nsec = end.ns % 1000000000};
-    if (pthread_clockjoin_np(t->thread, NULL, CLOCK_MONOTONIC, &until) != 0)
+    if (!gone)
         return false;
+    CHECK(pthread_join(t->thread, NULL) == 0);
     take_all(&t->waiting, left_out);
     release(t);
     return true;
