@@ -1,7 +1,7 @@
 -- luajit is the language of everything here; scripts that Crescent serves see its globals as well.
 std = "luajit"
 max_line_length = 140
-stds.crescent = { read_globals = { "verify", "crypto", "json", "log", "env", "reply", "sleep", "time", "uuid" } }
+stds.crescent = { read_globals = { "verify", "crypto", "json", "log", "env", "reply", "sleep", "time", "uuid", "kv" } }
 stds.nginx = { globals = { "ngx" } }
 stds.wrk = { globals = { "wrk", "init", "delay", "done", "request", "response" } }
 

@@ -106,8 +106,9 @@ static void sum_histogram(const struct area *area, unsigned which, uint64_t coun
 {
     *ns_out = 0;
     memset(counts_out, 0, (COUNTERS_BUCKETS + 1) * sizeof(*counts_out));
-    for (uint32_t i = 0; i < area_used(area); i++) {
-        const struct histogram *h = &area->worker[i].counters.histogram[which];
+    for (uint32_t i = 0; i <= area_used(area); i++) { /* the last one is the keeper */
+        const struct counters *c = i < area_used(area) ? &area->worker[i].counters : &area->keeper;
+        const struct histogram *h = &c->histogram[which];
         for (unsigned b = 0; b <= COUNTERS_BUCKETS; b++)
             counts_out[b] += atomic_load_explicit(&h->count[b], memory_order_relaxed);
         *ns_out += atomic_load_explicit(&h->sum, memory_order_relaxed);

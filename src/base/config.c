@@ -40,7 +40,7 @@ static const struct {
     {"env_file", offsetof(struct config, env_file), true},
     {"admin_token", offsetof(struct config, admin_token), false},
     {"log.file", offsetof(struct config, log_file), false},
-    {"store", offsetof(struct config, store), false},
+    {"store", offsetof(struct config, store), true},
 };
 enum { TEXT_COUNT = sizeof texts / sizeof *texts };
 

@@ -39,12 +39,13 @@ struct config {
     char *admin_token;           /* NULL: none */
     struct config_tls *tls;      /* the first is for unknown names; none: no TLS */
     size_t tls_count;
-    char *store;   /* as given; NULL: not given */
+    char *store;   /* "sqlite:" and an absolute path */
     bool exec_any; /* scripts may start any program; else those of */
     char **exec;   /* this list, as written */
     size_t exec_count;
     uint32_t workers;
     bool require_verify, sandbox, dev;
+    bool store_given; /* not the default */
     dur_t drain;
     enum log_level log_level;
     uint32_t log_format; /* enum config_log_format */

@@ -6,6 +6,7 @@
 #include "bind/bind_crypto.h"
 #include "bind/bind_exec.h"
 #include "bind/bind_json.h"
+#include "bind/bind_kv.h"
 #include "bind/bind_log.h"
 #include "bind/bind_reply.h"
 #include "bind/bind_req.h"
@@ -24,11 +25,11 @@ static const struct {
 } globals[] = {
     {"json", bind_json_open}, {"crypto", bind_crypto_open},   {"verify", bind_verify_open}, {"reply", bind_reply_open},
     {"log", bind_log_open},   {"print", bind_log_open_print}, {"sleep", bind_sleep_open},   {"parallel", parallel_open},
-    {"time", bind_time_open}, {"uuid", bind_time_open_uuid},  {"exec", bind_exec_open},
+    {"time", bind_time_open}, {"uuid", bind_time_open_uuid},  {"exec", bind_exec_open},     {"kv", bind_kv_open},
 };
 
 /* What the contract has and this version does not: to mention one raises, so that nothing is taken for granted. */
-static const char *const later[] = {"http", "kv", "emit", "sql", "mail", "retry", "drop"};
+static const char *const later[] = {"http", "emit", "sql", "mail", "retry", "drop"};
 
 /* A global that is not there. nil for the rest: script/sandbox has the words for those. */
 static int refuse_later(lua_State *L)

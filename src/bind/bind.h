@@ -7,8 +7,8 @@
 
 #include <lua.h>
 
-/* Fills the table at the top of the stack with verify, crypto, json, log, env, print, sleep, exec, reply, and
- * entries that refuse, by name, what the design has and this version does not (http, kv, ...). [-0,+0,e] */
+/* Fills the table at the top of the stack with what scripts can call, and entries that refuse, by name, what the design
+ * has and this version does not (emit, sql, ...). [-0,+0,e] */
 void bind_open(lua_State *L);
 
 #endif

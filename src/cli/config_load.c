@@ -12,6 +12,7 @@
 #include "cli/config_address.h"
 #include "cli/config_exec.h"
 #include "cli/config_tls_files.h"
+#include "store/open.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -216,6 +217,13 @@ static int check_address(const char *text, struct error *err)
     return done;
 }
 
+static int check_store(const char *text, struct error *err)
+{
+    const struct store_driver *driver;
+    struct slice path;
+    return store_open_read(text, &driver, &path, err);
+}
+
 static int read_flags(struct config_draft *d, const struct options *o, struct error *err)
 {
     if (o->workers != NULL && config_set(d->config, config_load_setting("workers"), slice_of(o->workers), err) != 0)
@@ -233,12 +241,14 @@ static int read_flags(struct config_draft *d, const struct options *o, struct er
     }
     if (o->admin != NULL && strcmp(o->admin, "off") != 0 && check_address(o->admin, err) != 0)
         return error_prefix(err, "--admin");
+    if (o->store != NULL && check_store(o->store, err) != 0)
+        return error_prefix(err, "--store");
     if (o->hooks != NULL)
         config_load_text(&d->hooks, o->hooks, "HOOKS", true);
     if (o->admin != NULL)
         config_load_text(&d->admin, o->admin, "--admin", true);
     if (o->store != NULL)
-        config_load_text(&d->store, o->store, "--store", true);
+        config_load_text(&d->store, o->store, "--store", false);
     if (o->tls_cert != NULL)
         config_load_text(&d->tls_cert, o->tls_cert, "--tls-cert", false);
     if (o->tls_key != NULL)
@@ -281,6 +291,24 @@ static int read_file(struct config_draft *d, const struct options *o, const char
 
 /* --- what all sources together must be --- */
 
+/* Only its spelling is looked at: whether it can be opened is found out by the keeper, which does. */
+static int finish_store(struct config_draft *d, struct error *err)
+{
+    struct config *c = d->config;
+    const struct store_driver *driver;
+    struct slice path;
+    if (store_open_read(d->store.text != NULL ? d->store.text : "sqlite:crescent.db", &driver, &path, err) != 0)
+        return error_prefix(err, "%s", d->store.where);
+    char *relative = slice_dup(path), *absolute = config_load_path(c->root, relative);
+    struct buf url = {0};
+    buf_addf(&url, "sqlite:%s", absolute);
+    c->store = buf_take(&url);
+    c->store_given = d->store.text != NULL;
+    free(relative);
+    free(absolute);
+    return 0;
+}
+
 static int finish_paths(struct config_draft *d, const char *here, struct error *err)
 {
     struct config *c = d->config;
@@ -300,8 +328,8 @@ static int finish_paths(struct config_draft *d, const char *here, struct error *
                          d->files.where != NULL ? d->files.where : "the default");
     if (d->log_file.text != NULL)
         c->log_file = config_load_path(c->root, d->log_file.text);
-    if (d->store.text != NULL)
-        c->store = need_strdup(d->store.text);
+    if (finish_store(d, err) != 0)
+        return -1;
     if (d->admin_token.text != NULL)
         c->admin_token = need_strdup(d->admin_token.text);
     return 0;

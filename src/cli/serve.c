@@ -183,8 +183,6 @@ static int serve(struct supervise_start *start, int argc, char **argv)
     log_open(STDERR_FILENO, taken.config.log_level, "supervisor", config_log_form(&taken.config));
     if (taken.config.dev)
         log_at(LOG_WARN, "--dev: answers show errors, tracebacks and routes to everybody who can connect");
-    if (taken.config.store != NULL)
-        log_at(LOG_WARN, "no store in this version: --store is not used yet", LOG_STR("store", taken.config.store));
     start->config = taken.config;
     start->config_text = taken.text;
     start->binary_path = binary_path();

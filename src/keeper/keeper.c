@@ -1,6 +1,6 @@
 /*
- * keeper.c: PROCESS keeper: heritage → reload → admin listener → links; then the loop until the supervisor says leave,
- * or has gone.
+ * keeper.c: PROCESS keeper: heritage → reload → store → admin listener → links; then the loop until the supervisor says
+ * leave, or has gone.
  * Owns: everything in struct keeper. Runs in: its only thread. Fails: at start, with a log line and exit code 1.
  */
 #include "keeper/keeper.h"
@@ -11,8 +11,10 @@
 #include "base/panic.h"
 #include "ipc/heritage.h"
 #include "ipc/link.h"
+#include "keeper/desk.h"
 #include "keeper/expiry.h"
 #include "keeper/roster.h"
+#include "keeper/storage.h"
 #include "keeper/tapes.h"
 #include "reload/reload.h"
 #include <signal.h>
@@ -20,7 +22,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define LAST_LINES DUR_S(1) /* for whoever reads the log to take them */
+#define LAST_COMMIT DUR_S(1) /* for the disk; what is not committed by then the workers ask of the next keeper */
+#define LAST_LINES DUR_S(1)  /* for whoever reads the log to take them */
 
 struct keeper {
     struct heritage heritage;
@@ -30,6 +33,8 @@ struct keeper {
     struct tapes *tapes;
     struct reload *reload;
     struct roster *roster;
+    struct storage *storage;
+    struct keeper_desk *desk;
     struct expiry *expiry;
     struct admin *admin;
     struct link *supervisor;
@@ -85,6 +90,56 @@ static void on_prepared(void *cookie, uint32_t slot, const struct message_prepar
 {
     struct keeper *k = cookie;
     reload_prepared(k->reload, slot, m);
+}
+
+static bool on_kv(void *cookie, uint32_t slot, const struct message_kv *m)
+{
+    struct keeper *k = cookie;
+    return keeper_desk_kv(k->desk, slot, m);
+}
+
+static void on_gone(void *cookie, uint32_t slot)
+{
+    struct keeper *k = cookie;
+    keeper_desk_left(k->desk, slot);
+}
+
+static void to_slot(void *cookie, uint32_t slot, const struct message *m)
+{
+    struct keeper *k = cookie;
+    roster_send(k->roster, slot, m);
+}
+
+/* --- the store ---------------------------------------------------------------------------------------------------- */
+
+static void on_storage_ready(void *cookie)
+{
+    struct keeper *k = cookie;
+    link_send(k->supervisor,
+              &(struct message){.type = MESSAGE_ready, .ready = {.incarnation = k->heritage.incarnation}});
+}
+
+static void on_storage_refused(void *cookie, const char *why)
+{
+    struct keeper *k = cookie;
+    link_send(k->supervisor, &(struct message){.type = MESSAGE_objection, .objection = {.words = slice_of(why)}});
+}
+
+static int make_storage(struct keeper *k, struct error *err)
+{
+    const struct storage_host host = {
+        .loop = k->loop,
+        .config = &k->config,
+        .area = k->area,
+        .ready = on_storage_ready,
+        .refused = on_storage_refused,
+        .cookie = k,
+    };
+    k->storage = storage_new(&host, err);
+    if (k->storage == NULL)
+        return -1;
+    k->desk = keeper_desk_new(AREA_SLOTS, storage_store(k->storage), to_slot, k);
+    return 0;
 }
 
 /* --- the supervisor ----------------------------------------------------------------------------------------------- */
@@ -204,9 +259,12 @@ static void make_reload(struct keeper *k)
     const struct roster_host roster = {
         .loop = k->loop,
         .places = AREA_SLOTS,
+        .edition = k->heritage.edition,
         .joined = on_joined,
         .left = on_left,
         .prepared = on_prepared,
+        .kv = on_kv,
+        .gone = on_gone,
         .cookie = k,
     };
     const struct reload_host reload = {
@@ -258,9 +316,7 @@ static int start(struct keeper *k, struct error *err)
         .tls_ends = expiry_first(k->expiry),
     };
     k->admin = admin_new(&admin);
-    link_send(k->supervisor,
-              &(struct message){.type = MESSAGE_ready, .ready = {.incarnation = k->heritage.incarnation}});
-    return 0;
+    return make_storage(k, err);
 }
 
 int keeper_main(void)
@@ -275,6 +331,7 @@ int keeper_main(void)
         return 1;
     }
     loop_run(k->loop);
+    storage_free(&k->storage, LAST_COMMIT);
     tapes_finish(k->tapes, LAST_LINES);
     /* Connections of the admin listener may be open: the process's end closes them. */
     _exit(0);

@@ -1,6 +1,5 @@
 /*
- * keeper.h: PROCESS keeper: reload, and the admin listener; later the store and all that is decided once for all
- * workers.
+ * keeper.h: PROCESS keeper: the store, reload, the admin listener: what is decided once for all workers.
  */
 #ifndef CRESCENT_KEEPER_KEEPER_H
 #define CRESCENT_KEEPER_KEEPER_H

@@ -12,8 +12,9 @@
 struct place {
     struct roster *roster;
     uint32_t slot, incarnation;
+    bool guest;        /* of another edition */
     struct link *link; /* NULL: nobody here */
-    bool joined;       /* its hello has come */
+    bool greeted;      /* its hello has come */
 };
 
 struct roster {
@@ -23,10 +24,11 @@ struct roster {
 
 static void on_hello(struct link *l, const struct message *m, void *cookie);
 static void on_prepared(struct link *l, const struct message *m, void *cookie);
+static void on_kv(struct link *l, const struct message *m, void *cookie);
 static void on_ended(struct link *l, const char *why, void *cookie);
 
 static const struct link_handlers handlers = {
-    .on = {[MESSAGE_hello] = on_hello, [MESSAGE_prepared] = on_prepared},
+    .on = {[MESSAGE_hello] = on_hello, [MESSAGE_prepared] = on_prepared, [MESSAGE_kv] = on_kv},
     .ended = on_ended,
 };
 
@@ -52,13 +54,21 @@ void roster_free(struct roster **r)
     free(gone);
 }
 
+static bool joined(const struct place *p)
+{
+    return p->greeted && !p->guest;
+}
+
 static void leave(struct place *p)
 {
-    bool was = p->joined;
-    p->joined = false;
+    const struct roster_host *host = &p->roster->host;
+    bool was = joined(p), there = p->link != NULL;
+    p->greeted = false;
     link_free(&p->link);
+    if (there)
+        host->gone(host->cookie, p->slot);
     if (was)
-        p->roster->host.left(p->roster->host.cookie, p->slot);
+        host->left(host->cookie, p->slot);
 }
 
 void roster_peer(struct roster *r, const struct message_peer *m)
@@ -72,6 +82,7 @@ void roster_peer(struct roster *r, const struct message_peer *m)
     struct place *p = &r->places[m->slot];
     leave(p);
     p->incarnation = m->incarnation;
+    p->guest = m->edition != r->host.edition;
     p->link = link_new(r->host.loop, socket, &handlers, p);
 }
 
@@ -79,22 +90,32 @@ static void on_hello(struct link *l, const struct message *m, void *cookie)
 {
     struct place *p = cookie;
     const struct message_hello *hello = &m->hello;
-    if (p->joined || hello->version != MESSAGES_VERSION || hello->slot != p->slot ||
+    if (p->greeted || hello->version != MESSAGES_VERSION || hello->slot != p->slot ||
         hello->incarnation != p->incarnation) {
         log_at(LOG_ERROR, "a worker's greeting is not what was announced", LOG_INT("slot", p->slot),
                LOG_INT("version", hello->version));
         leave(p);
         return;
     }
-    p->joined = true;
-    p->roster->host.joined(p->roster->host.cookie, p->slot, p->incarnation, hello->generation);
+    p->greeted = true;
+    if (joined(p))
+        p->roster->host.joined(p->roster->host.cookie, p->slot, p->incarnation, hello->generation);
 }
 
 static void on_prepared(struct link *l, const struct message *m, void *cookie)
 {
     struct place *p = cookie;
-    if (p->joined)
+    if (joined(p))
         p->roster->host.prepared(p->roster->host.cookie, p->slot, &m->prepared);
+}
+
+static void on_kv(struct link *l, const struct message *m, void *cookie)
+{
+    struct place *p = cookie;
+    if (p->greeted && p->roster->host.kv(p->roster->host.cookie, p->slot, &m->kv))
+        return;
+    log_at(LOG_ERROR, "a worker's call makes no sense: it loses its link", LOG_INT("slot", p->slot));
+    leave(p);
 }
 
 static void on_ended(struct link *l, const char *why, void *cookie)
@@ -107,7 +128,7 @@ static void on_ended(struct link *l, const char *why, void *cookie)
 void roster_send_all(struct roster *r, const struct message *m)
 {
     for (uint32_t i = 0; i < r->host.places; i++) {
-        if (!r->places[i].joined)
+        if (!joined(&r->places[i]))
             continue;
         struct message copy = *m;
         if (m->type == MESSAGE_prepare) {
@@ -124,7 +145,7 @@ void roster_send_all(struct roster *r, const struct message *m)
 void roster_send(struct roster *r, uint32_t slot, const struct message *m)
 {
     struct message unwanted = *m;
-    if (slot < r->host.places && r->places[slot].joined)
+    if (slot < r->host.places && r->places[slot].greeted)
         link_send(r->places[slot].link, m);
     else
         messages_close(&unwanted);
@@ -134,6 +155,6 @@ size_t roster_count(const struct roster *r)
 {
     size_t count = 0;
     for (uint32_t i = 0; i < r->host.places; i++)
-        count += r->places[i].joined;
+        count += joined(&r->places[i]);
     return count;
 }

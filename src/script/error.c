@@ -29,15 +29,10 @@ static int problem_tostring(lua_State *L)
     return 1;
 }
 
-int script_error_problem(lua_State *L, int status, const char *format, ...)
+/* The words come from vsnprintf: lua_pushvfstring knows few of printf's formats. */
+static void push_problem(lua_State *L, int status, const char *words)
 {
-    va_list args;
-
     lua_createtable(L, 0, 2);
-    char words[WORDS_MAX]; /* not lua_pushvfstring: it knows few of printf's formats */
-    va_start(args, format);
-    vsnprintf(words, sizeof(words), format, args);
-    va_end(args);
     lua_pushstring(L, words);
     lua_setfield(L, -2, "detail");
     lua_pushinteger(L, status);
@@ -49,6 +44,28 @@ int script_error_problem(lua_State *L, int status, const char *format, ...)
         lua_setfield(L, -2, "__metatable");
     }
     lua_setmetatable(L, -2);
+}
+
+void script_error_push(lua_State *L, int status, const char *format, ...)
+{
+    char words[WORDS_MAX];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(words, sizeof(words), format, args);
+    va_end(args);
+    push_problem(L, status, words);
+}
+
+int script_error_problem(lua_State *L, int status, const char *format, ...)
+{
+    char words[WORDS_MAX];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(words, sizeof(words), format, args);
+    va_end(args);
+    push_problem(L, status, words);
     return lua_error(L);
 }
 

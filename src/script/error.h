@@ -20,6 +20,8 @@ struct script_error {
     bool interrupted;    /* its stretch ran for longer than max_run */
 };
 
+/* Pushes the problem {status, detail}: what script_error_problem raises. [-0,+1,m] */
+void script_error_push(lua_State *L, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Raises the problem {status, detail} from C. Never returns. */
 int script_error_problem(lua_State *L, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /*

@@ -17,6 +17,7 @@ struct progress;
 struct counters;
 struct pool;
 struct exec;
+struct calls;
 
 #define HOST_LABELS_MAX 3
 
@@ -32,6 +33,7 @@ struct script_host {
     struct pool *pool;         /* NULL: no files */
     const char *files;         /* the folder of req:save; NULL with pool */
     struct exec *exec;         /* NULL: no program may be started */
+    struct calls *calls;       /* what is asked of the keeper; NULL with loop */
     size_t memory;             /* ceiling of the state, bytes */
     dur_t max_run;             /* of a top level; 0: stretches are not interrupted (load/limit bounds a trial) */
     struct redact *redact;     /* learns the values of env; NULL: nothing is kept from the log */

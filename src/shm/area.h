@@ -50,6 +50,8 @@ struct area {
     _Atomic uint64_t log_lost;                /* lines that could not be written; added to by whoever reads the tapes */
     _Atomic uint32_t log_cut; /* the log's last line may have no end: the next one begins with it; the same one */
     struct tape tape;         /* the supervisor's lines */
+    _Atomic uint64_t
+        store; /* a number made of the path of the store that was open last: that one must be there; keeper */
     struct area_worker worker[AREA_SLOTS];
 };
 

@@ -92,22 +92,29 @@ static int try_start(struct supervisor *s, struct child *c, struct error *err)
     return 0;
 }
 
-/* A channel between the keeper and this worker, if both run, from one configuration. */
+/*
+ * A channel between the keeper and this worker, if both run. In an upgrade, and while old workers finish, they may be
+ * of two editions: a worker needs the store to its end.
+ */
 static void link_pair(struct supervisor *s, struct child *worker)
 {
     int ends[2];
 
-    if (s->keeper.pid == 0 || worker->pid == 0 || worker->edition == NULL || s->keeper.edition != worker->edition)
+    if (s->keeper.pid == 0 || s->keeper.edition == NULL || worker->pid == 0 || worker->doomed)
         return;
     if (channel_pair(ends) != 0) { /* without its keeper a worker is of no use: its next life may have one */
         child_kill(worker, "no descriptors left for its link to the keeper");
         return;
     }
-    child_send(&s->keeper, &(struct message){
-                               .type = MESSAGE_peer,
-                               .peer = {.slot = worker->slot, .incarnation = worker->incarnation, .socket = ends[0]}});
-    child_send(worker, &(struct message){.type = MESSAGE_peer,
-                                         .peer = {.incarnation = s->keeper.incarnation, .socket = ends[1]}});
+    child_send(&s->keeper, &(struct message){.type = MESSAGE_peer,
+                                             .peer = {.slot = worker->slot,
+                                                      .incarnation = worker->incarnation,
+                                                      .edition = worker->number,
+                                                      .socket = ends[0]}});
+    child_send(worker,
+               &(struct message){
+                   .type = MESSAGE_peer,
+                   .peer = {.incarnation = s->keeper.incarnation, .edition = s->keeper.number, .socket = ends[1]}});
 }
 
 /* Another life ended (or did not begin) before it was ready for anything. */

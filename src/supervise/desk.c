@@ -71,9 +71,16 @@ static bool on_snapshot(struct supervisor *s, struct child *c, const struct mess
     return true;
 }
 
+/* At the start there is nothing to go back to. */
 static bool on_objection(struct supervisor *s, struct child *c, const struct message *m)
 {
-    upgrade_object(s, c, m->objection.words);
+    if (s->state != SUPERVISOR_STARTING) {
+        upgrade_object(s, c, m->objection.words);
+        return true;
+    }
+    fprintf(stderr, "crescent: cannot start: %.*s\n", SLICE_ARG(m->objection.words));
+    s->state = SUPERVISOR_STOPPED;
+    s->exit_code = 1;
     return true;
 }
 

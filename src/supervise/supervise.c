@@ -115,7 +115,7 @@ static void check_start(struct supervisor *s)
     log_at(LOG_INFO, "serving", LOG_JSON("listen", buf_slice(&s->now->sockets.listen_urls)),
            LOG_JSON("admin", buf_slice(&s->now->sockets.admin_urls)),
            LOG_JSON("health", buf_slice(&s->now->sockets.health_urls)), LOG_STR("hooks", s->now->config.hooks),
-           LOG_INT("workers", s->now->config.workers),
+           LOG_STR("store", s->now->config.store), LOG_INT("workers", s->now->config.workers),
            LOG_INT("generation", atomic_load(area_generation_of(s->area, s->now->number))));
     notify_ready(&s->notify, "serving");
 }

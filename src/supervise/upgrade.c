@@ -214,7 +214,9 @@ static void wait_for(struct supervisor *s, const struct child *c, mono_t now)
 
 static void go_on_with_keeper(struct supervisor *s, mono_t now)
 {
-    if (child_free(&s->keeper)) {
+    if (s->upgrade.why.text[0] != '\0') {
+        go_back(s, s->upgrade.why.text);
+    } else if (child_free(&s->keeper)) {
         begin_new_keeper(s);
     } else if (s->keeper.edition == s->upgrade.next && s->keeper.ready) {
         s->upgrade.state = UPGRADE_WORKERS;
@@ -265,7 +267,7 @@ void upgrade_done(struct supervisor *s)
            LOG_INT("pid", getpid()), LOG_JSON("listen", buf_slice(&s->now->sockets.listen_urls)),
            LOG_JSON("admin", buf_slice(&s->now->sockets.admin_urls)),
            LOG_JSON("health", buf_slice(&s->now->sockets.health_urls)), LOG_STR("hooks", s->now->config.hooks),
-           LOG_INT("workers", s->now->config.workers),
+           LOG_STR("store", s->now->config.store), LOG_INT("workers", s->now->config.workers),
            LOG_FLOAT("ms", (double)mono_since(mono_now(), u->began).ns / 1e6));
 }
 

@@ -16,7 +16,7 @@ void upgrade_ask(struct supervisor *s);
 void upgrade_go_on(struct supervisor *s, mono_t now);
 /* In the new program, which has taken over: the upgrade is over. */
 void upgrade_done(struct supervisor *s);
-/* A keeper says that under it something would not be served that is now. */
+/* A keeper says that under it something would not be served that is now, or that its store cannot be opened. */
 void upgrade_object(struct supervisor *s, const struct child *keeper, struct slice words);
 /* A child has ended: perhaps the candidate. */
 void upgrade_reap(struct supervisor *s);

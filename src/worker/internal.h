@@ -8,6 +8,7 @@
 #include "exec/exec.h"
 #include "io/pool.h"
 #include "io/timeout.h"
+#include "ipc/calls.h"
 #include "ipc/heritage.h"
 #include "ipc/link.h"
 #include "ipc/records.h"
@@ -26,6 +27,7 @@ struct worker {
     struct loop *loop;
     struct exec *exec; /* NULL: the configuration allows no program */
     struct pool *pool;
+    struct calls *calls;
     struct script_host script_host; /* of the state, which keeps the pointer */
     struct state *state;
     struct load *load;

@@ -57,24 +57,36 @@ static void on_flip(struct link *l, const struct message *m, void *cookie)
     prepare_live(w->prepare);
 }
 
+static void on_kv_done(struct link *l, const struct message *m, void *cookie)
+{
+    struct worker *w = cookie;
+    if (!calls_answer(w->calls, m))
+        log_at(LOG_WARN, "the keeper answers what was not asked");
+}
+
 static void on_keeper_ended(struct link *l, const char *why, void *cookie)
 {
     struct worker *w = cookie;
     log_at(LOG_DEBUG, "the keeper has gone", LOG_STR("why", why));
+    calls_link(w->calls, NULL);
     link_free(&w->keeper);
 }
 
 static const struct link_handlers keeper_handlers = {
-    .on = {[MESSAGE_prepare] = on_prepare, [MESSAGE_flip] = on_flip},
+    .on = {[MESSAGE_prepare] = on_prepare, [MESSAGE_flip] = on_flip, [MESSAGE_kv_done] = on_kv_done},
     .ended = on_keeper_ended,
 };
 
-/* A new keeper: it is told what is held here before anything else. */
+/*
+ * A new keeper: it is told what is held here before anything else: what is live, then the calls that are in doubt. One
+ * of another edition (in an upgrade) sends no orders; it has the store.
+ */
 static void on_peer(struct link *l, const struct message *m, void *cookie)
 {
     struct worker *w = cookie;
     if (w->keeper != NULL)
-        link_drain(w->keeper); /* a prepare that the word may name already */
+        link_drain(w->keeper); /* a prepare that the word may name already; answers */
+    calls_link(w->calls, NULL);
     link_free(&w->keeper);
     uint64_t generation = prepare_new_keeper(w->prepare);
     w->keeper = link_new(w->loop, m->peer.socket, &keeper_handlers, w);
@@ -84,6 +96,7 @@ static void on_peer(struct link *l, const struct message *m, void *cookie)
                                                      .incarnation = w->heritage.incarnation,
                                                      .generation = generation}});
     prepare_confess(w->prepare);
+    calls_link(w->calls, w->keeper);
 }
 
 static const struct link_handlers supervisor_handlers = {

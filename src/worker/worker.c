@@ -76,6 +76,7 @@ static int make_state(struct worker *w, struct error *err)
         .pool = w->pool,
         .exec = w->exec,
         .files = w->config.files,
+        .calls = w->calls,
         .progress = &slot->progress,
         .counters = &slot->counters,
         .redact = w->redact,
@@ -156,6 +157,7 @@ static int start(struct worker *w, struct error *err)
     if (start_exec(w, err) != 0)
         return -1;
     w->pool = pool_new(w->loop);
+    w->calls = calls_new(w->loop, &w->area->worker[w->heritage.slot].counters);
     if (make_state(w, err) != 0 || take_scripts(w, err) != 0 || make_server(w, err) != 0)
         return -1;
     orders_open(w);

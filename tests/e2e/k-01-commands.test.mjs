@@ -126,16 +126,23 @@ test('flags beat the environment, which beats crescent.lua; .env and paths start
     const server = await start(t, { dir, hooks: path.join(dir, 'site/scripts'), workers: 0, args: ['--config', 'site/crescent.lua'], env: { CRESCENT_WORKERS: '1' } });
     assert.equal((await server.get('/a')).text, 'here');
     assert.equal(server.children('worker').length, 1);
-    const flag = await start(t, { dir, hooks: path.join(dir, 'site/scripts'), workers: 2, args: ['--config', 'site/crescent.lua'], env: { CRESCENT_WORKERS: '1', CRESCENT_LISTEN: '127.0.0.1:1' } });
+    const flag = await start(t, { dir, hooks: path.join(dir, 'site/scripts'), workers: 2, args: ['--config', 'site/crescent.lua', '--store', 'sqlite:other.db'], env: { CRESCENT_WORKERS: '1', CRESCENT_LISTEN: '127.0.0.1:1' } });
     assert.equal(flag.children('worker').length, 2);
     assert.equal((await request(`${flag.url}/a`)).text, 'here');
 });
 
-test('--store is accepted, and the log says that it is not used yet', async (t) => {
-    const server = await start(t, { hooks: { 'a.lua': hello }, args: ['--store', 'sqlite:x.db'] });
-    assert.equal((await server.get('/a')).text, 'hello');
-    assert.match(JSON.stringify(server.log), /store/);
-    assert.ok(!fs.existsSync(path.join(server.dir, 'x.db')));
+test('--store names the file, else it is crescent.db beside the configuration; the start says where it is; nobody else may read it', async (t) => {
+    for (const [args, name] of [[[], 'crescent.db'], [['--store', 'sqlite:x.db'], 'x.db']]) {
+        const server = await start(t, { hooks: { 'a.lua': hello }, args });
+        assert.equal((await server.get('/a')).text, 'hello');
+        const file = path.join(fs.realpathSync(server.dir), name);
+        assert.equal(server.records('serving')[0].store, `sqlite:${file}`);
+        assert.equal(fs.statSync(file).mode & 0o777, 0o600);
+        assert.equal(fs.statSync(`${file}-wal`).mode & 0o777, 0o600);
+        assert.deepEqual(fs.readdirSync(server.dir).filter((n) => n.includes('.db')).sort(), [name, `${name}-shm`, `${name}-wal`]);
+        await server.stop();
+        assert.deepEqual(fs.readdirSync(server.dir).filter((n) => n.includes('.db')), [name]);
+    }
 });
 
 test('the start names PUBLIC endpoints', async (t) => {

@@ -18,6 +18,8 @@ static void fill(struct config *c)
     c->hooks = need_strdup("/srv/hooks");
     c->files = need_strdup("/srv/files");
     c->env_file = need_strdup("/srv/.env");
+    c->store = need_strdup("sqlite:/srv/crescent.db");
+    c->store_given = true;
     c->admin_token = need_strdup("t\xc3\xb6ken\nwith line");
     c->limits.body = 5 << 20;
     c->require_verify = true;
@@ -52,6 +54,8 @@ static void test_text_form(void **state)
     assert_string_equal(back.listen[1].host, "::1");
     assert_string_equal(back.admin.text, "127.0.0.1:8081");
     assert_string_equal(back.files, "/srv/files");
+    assert_string_equal(back.store, "sqlite:/srv/crescent.db");
+    assert_true(back.store_given);
     assert_int_equal(back.tls_count, 2);
     assert_string_equal(back.tls[0].cert.path, "/srv/a.pem");
     assert_string_equal(back.tls[0].key.bytes, "key");

@@ -89,7 +89,7 @@ static void accept(const char *flags)
 
 static void test_defaults(void **state)
 {
-    char path[PATH_MAX + 16];
+    char path[PATH_MAX + 32];
     accept("");
     assert_string_equal(config.root, folder);
     snprintf(path, sizeof path, "%s/hooks", folder);
@@ -101,8 +101,52 @@ static void test_defaults(void **state)
     assert_string_equal(config.listen[0].text, "127.0.0.1:8080");
     assert_string_equal(config.admin.text, "127.0.0.1:8081");
     assert_int_equal(config.limits.max_run.ns, 250000000);
-    assert_null(config.store);
+    snprintf(path, sizeof path, "sqlite:%s/crescent.db", folder);
+    assert_string_equal(config.store, path);
+    assert_false(config.store_given);
     config_free(&config);
+}
+
+/* A store is named by a URL, and is beside the configuration wherever it was named. */
+static void test_store(void **state)
+{
+    char path[PATH_MAX + 32];
+    mkdir("other", 0700);
+    mkdir("other/hooks", 0700);
+    write_file("other/crescent.lua", "return { store = 'sqlite:data/./kept.db' }");
+    accept("--config other/crescent.lua");
+    snprintf(path, sizeof path, "sqlite:%s/other/data/kept.db", folder);
+    assert_string_equal(config.store, path);
+    assert_true(config.store_given);
+    config_free(&config);
+    setenv("CRESCENT_STORE", "sqlite:/srv/e.db", 1);
+    accept("--config other/crescent.lua");
+    assert_string_equal(config.store, "sqlite:/srv/e.db");
+    config_free(&config);
+    accept("--config other/crescent.lua --store sqlite:flag.db");
+    snprintf(path, sizeof path, "sqlite:%s/other/flag.db", folder);
+    assert_string_equal(config.store, path);
+    config_free(&config);
+    accept("--store sqlite:///srv//deep/x.db");
+    assert_string_equal(config.store, "sqlite:/srv/deep/x.db");
+    config_free(&config);
+    setenv("CRESCENT_STORE", "crescent.db", 1);
+    refuse("", CLI_FAILED,
+           "CRESCENT_STORE: expected sqlite:PATH, got \"crescent.db\" (did you mean sqlite:crescent.db?)");
+    unsetenv("CRESCENT_STORE");
+    write_file("other/crescent.lua", "return {\nstore = 'sqlite:' }");
+    refuse("--config other/crescent.lua", CLI_FAILED,
+           "other/crescent.lua:2: store: \"sqlite:\" names no file: sqlite:PATH");
+    unlink("other/crescent.lua");
+    refuse("--store postgres://db/x", CLI_USAGE, "--store: PostgreSQL is not in this version of crescent: sqlite:PATH");
+    refuse("--store mysql://u:secret@db/x", CLI_USAGE, "--store: expected sqlite:PATH, got \"mysql:...\"");
+    refuse("--store sqlite://x.db", CLI_USAGE,
+           "--store: \"sqlite://x.db\": a store in a file has no host: sqlite:PATH");
+    refuse("--store sqlite::memory:", CLI_USAGE,
+           "--store: \"sqlite::memory:\": a store must outlive the process: sqlite:PATH");
+    refuse("--store sqlite:x.db?mode=ro", CLI_USAGE,
+           "--store: \"sqlite:x.db?mode=ro\": no options are known behind the path");
+    refuse("--store sqlite:data/", CLI_USAGE, "--store: \"sqlite:data/\" names a folder: sqlite:PATH of a file");
 }
 
 static void test_precedence(void **state)
@@ -125,12 +169,11 @@ static void test_precedence(void **state)
     assert_string_equal(config.listen[1].text, "127.0.0.1:4");
     assert_int_equal(config.limits.uri, 5120);
     config_free(&config);
-    accept("--workers=4 --listen 127.0.0.1:5 --admin 127.0.0.1:6 --store sqlite:x");
+    accept("--workers=4 --listen 127.0.0.1:5 --admin 127.0.0.1:6");
     assert_int_equal(config.workers, 4);
     assert_int_equal(config.listen_count, 1);
     assert_int_equal(config.listen[0].port, 5);
     assert_int_equal(config.admin.port, 6);
-    assert_string_equal(config.store, "sqlite:x");
     config_free(&config);
     unsetenv("CRESCENT_WORKERS");
     unsetenv("CRESCENT_LISTEN");
@@ -310,12 +353,9 @@ static void test_file(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_defaults),
-                                       cmocka_unit_test(test_precedence),
-                                       cmocka_unit_test(test_addresses_become_numbers),
-                                       cmocka_unit_test(test_paths),
-                                       cmocka_unit_test(test_origins),
-                                       cmocka_unit_test(test_exec),
-                                       cmocka_unit_test(test_file)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_defaults), cmocka_unit_test(test_precedence),
+                                       cmocka_unit_test(test_store),    cmocka_unit_test(test_addresses_become_numbers),
+                                       cmocka_unit_test(test_paths),    cmocka_unit_test(test_origins),
+                                       cmocka_unit_test(test_exec),     cmocka_unit_test(test_file)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

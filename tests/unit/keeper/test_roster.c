@@ -16,7 +16,8 @@ struct seen {
     struct loop *loop;
     struct roster *roster;
     struct channel *worker; /* its end */
-    unsigned joined, left, prepared;
+    unsigned joined, left, prepared, asked, gone;
+    bool nonsense; /* what is asked makes none */
     uint32_t slot;
     uint64_t generation;
 };
@@ -41,21 +42,47 @@ static void on_prepared(void *cookie, uint32_t slot, const struct message_prepar
     s->slot = slot;
 }
 
-static void announce(struct seen *s, uint32_t slot, uint32_t incarnation)
+static bool on_kv(void *cookie, uint32_t slot, const struct message_kv *m)
+{
+    struct seen *s = cookie;
+    s->asked++;
+    s->slot = slot;
+    return !s->nonsense;
+}
+
+static void on_gone(void *cookie, uint32_t slot)
+{
+    ((struct seen *)cookie)->gone++;
+}
+
+static void announce_of(struct seen *s, uint32_t slot, uint32_t incarnation, uint32_t edition)
 {
     int ends[2];
     assert_int_equal(channel_pair(ends), 0);
     channel_free(&s->worker);
     s->worker = channel_new(ends[1]);
-    roster_peer(s->roster, &(struct message_peer){.slot = slot, .incarnation = incarnation, .socket = ends[0]});
+    roster_peer(s->roster, &(struct message_peer){
+                               .slot = slot, .incarnation = incarnation, .edition = edition, .socket = ends[0]});
+}
+
+static void announce(struct seen *s, uint32_t slot, uint32_t incarnation)
+{
+    announce_of(s, slot, incarnation, 3);
 }
 
 static void begin(struct seen *s)
 {
     *s = (struct seen){.loop = loop_new()};
     log_open(STDERR_FILENO, LOG_OFF, "test", false);
-    const struct roster_host host = {
-        .loop = s->loop, .places = 2, .joined = on_joined, .left = on_left, .prepared = on_prepared, .cookie = s};
+    const struct roster_host host = {.loop = s->loop,
+                                     .places = 2,
+                                     .edition = 3,
+                                     .joined = on_joined,
+                                     .left = on_left,
+                                     .prepared = on_prepared,
+                                     .kv = on_kv,
+                                     .gone = on_gone,
+                                     .cookie = s};
     s->roster = roster_new(&host);
     announce(s, 1, 5);
 }
@@ -160,6 +187,51 @@ static void each_worker_gets_a_descriptor_of_its_own(void **state)
     end(&s);
 }
 
+/* In an upgrade: it finishes what it has with this keeper's store; no reload concerns it. */
+static void a_worker_of_another_edition_is_a_guest(void **state)
+{
+    struct seen s;
+    struct message m;
+    begin(&s);
+    announce_of(&s, 1, 5, 2);
+    greet(&s, MESSAGES_VERSION, 1, 5);
+    say(&s, &(struct message){.type = MESSAGE_prepared, .prepared = {.generation = 1, .incarnation = 5}});
+    say(&s, &(struct message){.type = MESSAGE_kv, .kv = {.id_low = 1}});
+    assert_int_equal(s.joined, 0);
+    assert_int_equal(s.prepared, 0);
+    assert_int_equal(s.asked, 1);
+    assert_int_equal(roster_count(s.roster), 0);
+    roster_send_all(s.roster, &(struct message){.type = MESSAGE_flip, .flip = {1}});
+    roster_send(s.roster, 1, &(struct message){.type = MESSAGE_kv_done, .kv_done = {.id_low = 1}});
+    for (int i = 0; i < 5; i++)
+        loop_pass(s.loop, DUR_MS(2));
+    assert_int_equal(channel_wait(s.worker, &m), 1);
+    assert_int_equal(m.type, MESSAGE_kv_done);
+    channel_free(&s.worker);
+    loop_pass(s.loop, DUR_MS(20));
+    assert_int_equal(s.gone, 2); /* the one before it never greeted */
+    assert_int_equal(s.left, 0);
+    end(&s);
+}
+
+static void a_call_before_the_greeting_or_without_sense_ends_the_link(void **state)
+{
+    struct seen s;
+    begin(&s);
+    say(&s, &(struct message){.type = MESSAGE_kv, .kv = {.id_low = 1}});
+    assert_int_equal(s.asked, 0);
+    assert_int_equal(s.gone, 1);
+    announce(&s, 1, 6);
+    greet(&s, MESSAGES_VERSION, 1, 6);
+    s.nonsense = true;
+    say(&s, &(struct message){.type = MESSAGE_kv, .kv = {.id_low = 1}});
+    assert_int_equal(s.asked, 1);
+    assert_int_equal(s.left, 1);
+    assert_int_equal(s.gone, 2);
+    assert_int_equal(roster_count(s.roster), 0);
+    end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +240,8 @@ int main(void)
         cmocka_unit_test(before_its_greeting_nothing_is_heard),
         cmocka_unit_test(a_successor_takes_the_place),
         cmocka_unit_test(each_worker_gets_a_descriptor_of_its_own),
+        cmocka_unit_test(a_worker_of_another_edition_is_a_guest),
+        cmocka_unit_test(a_call_before_the_greeting_or_without_sense_ends_the_link),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,57 @@
+/*
+ * calls.h: what a worker asks of the keeper: each call has an id, is kept until it is answered, and is asked again of
+ * the next keeper under the same id, in the same order, where the answer was lost with the keeper. The keeper keeps the
+ * answers of what changes something, so a repeat changes nothing twice.
+ *
+ * At most CALLS_WINDOW calls (of CALLS_WINDOW_BYTES, or one; of them CALLS_WINDOW_READS whose answer may be large) are
+ * with the keeper at a time, which bounds its memory; the others wait here. What waits is bounded as well: further
+ * calls are refused.
+ *
+ * Owns: the calls. Runs in: the worker's loop. Fails: a call without an answer within CALLS_PATIENCE is given up: not
+ * done, if it never reached a keeper; else it is not known.
+ */
+#ifndef CRESCENT_IPC_CALLS_H
+#define CRESCENT_IPC_CALLS_H
+
+#include "ipc/link.h"
+
+#define CALLS_PATIENCE DUR_S(5)
+#define CALLS_WINDOW 256u
+#define CALLS_WINDOW_BYTES (4u << 20)
+#define CALLS_WINDOW_READS 32u
+#define CALLS_MOST 4096u
+#define CALLS_MOST_BYTES (16u << 20)
+
+struct calls;
+struct call;
+struct counters;
+
+enum calls_end { CALLS_ANSWERED, CALLS_NOT_DONE, CALLS_UNKNOWN };
+
+/* answer: borrowed, with all its texts; NULL unless ANSWERED. */
+typedef void calls_told_fn(void *cookie, enum calls_end end, const struct message *answer);
+
+/* counters: NULL or this process's own. */
+struct calls *calls_new(struct loop *loop, struct counters *counters);
+/* Nobody is told; nobody may forget a call afterwards. Leaves NULL. */
+void calls_free(struct calls **c);
+/*
+ * A keeper's link (it has been greeted already): what is in doubt goes out first, in the order in which it was asked.
+ * NULL: it has gone. The link stays the caller's, and must be taken back (NULL, or another) before it is freed.
+ */
+void calls_link(struct calls *c, struct link *l);
+/*
+ * Asks: m begins with id_high and id_low, which are filled in; its texts are copied. large: the answer may be. told:
+ * once, from the loop, never inside this call; not after calls_forget. NULL: too much waits already, the call was not
+ * made.
+ */
+struct call *calls_ask(struct calls *c, struct message *m, bool large, calls_told_fn *told, void *cookie);
+/* Whoever asked has gone: what was not sent is not; what was sent stands, and its answer is dropped. Leaves NULL; NULL
+ * is fine. */
+void calls_forget(struct calls *c, struct call **call);
+/* The keeper's answer. False: it answers nothing that was asked. */
+bool calls_answer(struct calls *c, const struct message *answer);
+/* How many are kept, forgotten ones whose answer is on its way included. */
+size_t calls_count(const struct calls *c);
+
+#endif

@@ -1,0 +1,346 @@
+/*
+ * test_calls.c: a call is answered once, in order; asked again of the next keeper under the same id; given up in words;
+ * never more with a keeper, or waiting, than is allowed.
+ */
+#include "base/panic.h"
+#include "ipc/calls.h"
+#include "ipc/kv.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+struct asker {
+    struct call *call;
+    int told;
+    enum calls_end end;
+    double number;
+    bool ask_again; /* when told */
+};
+
+static struct loop *loop;
+static struct calls *calls;
+static struct link *mine;      /* the worker's end */
+static struct channel *keeper; /* the other */
+static struct asker askers[6000];
+static size_t asked;
+
+static void on_answer(struct link *l, const struct message *m, void *cookie)
+{
+    assert_true(calls_answer(calls, m));
+}
+
+static void on_end(struct link *l, const char *why, void *cookie)
+{
+    calls_link(calls, NULL);
+    link_free(&mine);
+}
+
+static const struct link_handlers handlers = {.on = {[MESSAGE_kv_done] = on_answer}, .ended = on_end};
+
+static void passes(void)
+{
+    for (int i = 0; i < 6; i++)
+        loop_pass(loop, DUR_MS(1));
+}
+
+static void new_keeper(void)
+{
+    int ends[2];
+    calls_link(calls, NULL);
+    link_free(&mine);
+    channel_free(&keeper);
+    assert_int_equal(channel_pair(ends), 0);
+    mine = link_new(loop, ends[0], &handlers, NULL);
+    keeper = channel_new(ends[1]);
+    calls_link(calls, mine);
+}
+
+static void told(void *cookie, enum calls_end end, const struct message *answer);
+
+static struct asker *ask(const char *key, size_t value_len, bool large)
+{
+    static char bytes[2 << 20];
+    struct asker *a = &askers[asked++];
+    struct message m = {.type = MESSAGE_kv,
+                        .kv = {.what = large ? KV_GET : KV_SET, .key = slice_of(key), .value = {bytes, value_len}}};
+    *a = (struct asker){0};
+    a->call = calls_ask(calls, &m, large, told, a);
+    return a;
+}
+
+static void told(void *cookie, enum calls_end end, const struct message *answer)
+{
+    struct asker *a = cookie;
+    a->told++;
+    a->end = end;
+    a->call = NULL;
+    assert_true((end == CALLS_ANSWERED) == (answer != NULL));
+    if (answer != NULL)
+        memcpy(&a->number, &answer->kv_done.number, sizeof(a->number));
+    if (a->ask_again)
+        ask("again", 0, false);
+}
+
+/* What the keeper has heard: the next message, or the test fails. Texts are borrowed. */
+static struct message_kv hear(void)
+{
+    struct message m;
+    for (int i = 0; i < 2000 && channel_next(keeper, &m) == 0; i++) {
+        loop_pass(loop, DUR_MS(1));
+        channel_read(keeper);
+    }
+    assert_int_equal(m.type, MESSAGE_kv);
+    return m.kv;
+}
+
+static size_t heard_now(void)
+{
+    struct message m;
+    size_t count = 0;
+    for (int i = 0; i < 50; i++) {
+        loop_pass(loop, DUR_MS(0));
+        channel_read(keeper);
+        while (channel_next(keeper, &m) > 0)
+            count++;
+    }
+    return count;
+}
+
+static void reply(const struct message_kv *to, double number)
+{
+    struct message m = {.type = MESSAGE_kv_done, .kv_done = {.id_high = to->id_high, .id_low = to->id_low}};
+    memcpy(&m.kv_done.number, &number, sizeof(number));
+    channel_send(keeper, &m);
+}
+
+static int begin(void **state)
+{
+    loop = loop_new();
+    calls = calls_new(loop, NULL);
+    asked = 0;
+    return 0;
+}
+
+static int end(void **state)
+{
+    calls_link(calls, NULL);
+    link_free(&mine);
+    channel_free(&keeper);
+    calls_free(&calls);
+    passes();
+    loop_free(&loop);
+    return 0;
+}
+
+static void an_answer_is_told_once_on_the_loop(void **state)
+{
+    new_keeper();
+    struct asker *a = ask("a", 0, false), *b = ask("b", 0, true);
+    struct message_kv first = hear();
+    assert_true(slice_equal(first.key, SLICE("a")));
+    reply(&first, 1);
+    struct message_kv second = hear();
+    assert_true(first.id_high != second.id_high || first.id_low != second.id_low);
+    reply(&second, 2);
+    passes();
+    assert_int_equal(a->told, 1);
+    assert_int_equal(a->end, CALLS_ANSWERED);
+    assert_true(a->number == 1 && b->number == 2);
+    assert_int_equal(calls_count(calls), 0);
+    assert_false(
+        calls_answer(calls, &(struct message){.type = MESSAGE_kv_done, .kv_done = {.id_high = first.id_high}}));
+}
+
+static void whoever_is_told_may_ask(void **state)
+{
+    new_keeper();
+    struct asker *a = ask("a", 0, false);
+    a->ask_again = true;
+    struct message_kv m = hear();
+    reply(&m, 0);
+    m = hear();
+    assert_true(slice_equal(m.key, SLICE("again")));
+}
+
+/* The promise to scripts: in the order sent, under the same id, also across keepers; nothing is lost and nothing comes
+ * twice. */
+static void the_next_keeper_is_asked_again_in_order(void **state)
+{
+    char key[16];
+    uint64_t ids[10];
+    new_keeper();
+    for (int i = 0; i < 8; i++) {
+        snprintf(key, sizeof(key), "k%d", i);
+        ask(key, 0, false);
+    }
+    for (int i = 0; i < 8; i++) {
+        struct message_kv m = hear();
+        ids[i] = m.id_low;
+        if (i < 3)
+            reply(&m, i);
+    }
+    passes();
+    assert_int_equal(askers[2].told, 1);
+    channel_free(&keeper); /* its end, with five in doubt */
+    passes();
+    assert_null(mine);
+    ask("k8", 0, false); /* while it is away */
+    new_keeper();
+    ask("k9", 0, false);
+    for (int i = 3; i < 10; i++) {
+        struct message_kv m = hear();
+        snprintf(key, sizeof(key), "k%d", i);
+        assert_true(slice_equal(m.key, slice_of(key)));
+        if (i < 8)
+            assert_int_equal(m.id_low, ids[i]);
+        reply(&m, i);
+    }
+    passes();
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(askers[i].told, 1);
+        assert_true(askers[i].number == i);
+    }
+    assert_int_equal(heard_now(), 0);
+}
+
+static void forgotten_calls_are_not_asked_again(void **state)
+{
+    struct asker *unsent = ask("unsent", 0, false);
+    calls_forget(calls, &unsent->call);
+    assert_null(unsent->call);
+    assert_int_equal(calls_count(calls), 0);
+    new_keeper();
+    struct asker *a = ask("a", 0, false), *b = ask("b", 0, false);
+    struct message_kv first = hear(), second = hear();
+    calls_forget(calls, &a->call);
+    reply(&first, 1); /* dropped */
+    passes();
+    assert_int_equal(a->told, 0);
+    assert_int_equal(calls_count(calls), 1);
+    calls_forget(calls, &b->call);
+    new_keeper();
+    assert_int_equal(heard_now(), 0);
+    assert_int_equal(calls_count(calls), 0);
+    assert_int_equal(second.what, KV_SET);
+}
+
+static void one_that_is_over_can_be_forgotten_before_it_is_told(void **state)
+{
+    new_keeper();
+    struct asker *a = ask("a", 0, false);
+    struct message_kv m = hear();
+    calls_answer(calls,
+                 &(struct message){.type = MESSAGE_kv_done, .kv_done = {.id_high = m.id_high, .id_low = m.id_low}});
+    calls_forget(calls, &a->call);
+    passes();
+    assert_int_equal(a->told, 0);
+}
+
+static void until_told(const struct asker *a)
+{
+    mono_t limit = mono_add(mono_now(), DUR_S(60));
+    while (a->told == 0 && mono_before(mono_now(), limit))
+        loop_pass(loop, DUR_MS(100));
+    assert_int_equal(a->told, 1);
+}
+
+/* Without a keeper nothing was done; with one that does not answer that is not known. */
+static void patience_ends(void **state)
+{
+    mono_t began = mono_now();
+    struct asker *never = ask("never", 0, false);
+    until_told(never);
+    assert_int_equal(never->end, CALLS_NOT_DONE);
+    assert_true(mono_since(mono_now(), began).ns >= CALLS_PATIENCE.ns);
+    new_keeper();
+    struct asker *a = ask("a", 0, false);
+    struct message_kv m = hear();
+    until_told(a);
+    assert_int_equal(a->end, CALLS_UNKNOWN);
+    struct asker *b = ask("b", 0, false);
+    reply(&m, 1); /* too late, and nobody's */
+    m = hear();
+    reply(&m, 2);
+    passes();
+    assert_int_equal(a->told, 1);
+    assert_int_equal(b->told, 1);
+    assert_true(b->number == 2);
+    assert_int_equal(calls_count(calls), 0);
+}
+
+static void no_more_than_the_window_is_with_the_keeper(void **state)
+{
+    new_keeper();
+    for (unsigned i = 0; i < CALLS_WINDOW + 10; i++)
+        ask("s", 0, false);
+    struct message_kv m = hear();
+    assert_int_equal(heard_now(), CALLS_WINDOW - 1);
+    reply(&m, 0);
+    assert_int_equal(heard_now(), 1);
+}
+
+static void large_answers_have_a_window_of_their_own(void **state)
+{
+    new_keeper();
+    for (unsigned i = 0; i < CALLS_WINDOW_READS + 5; i++)
+        ask("r", 0, true);
+    ask("behind", 0, false); /* the order is the promise */
+    struct message_kv m = hear();
+    assert_int_equal(heard_now(), CALLS_WINDOW_READS - 1);
+    reply(&m, 0);
+    assert_int_equal(heard_now(), 1);
+}
+
+static void bytes_are_bounded_but_one_goes_always(void **state)
+{
+    new_keeper();
+    for (int i = 0; i < 5; i++)
+        ask("s", 1 << 20, false);
+    struct message_kv m = hear();
+    size_t first = 1 + heard_now();
+    assert_int_equal(first, 3); /* each is a little more than a MiB */
+    reply(&m, 0);
+    assert_int_equal(heard_now(), 1);
+}
+
+static void what_waits_is_bounded(void **state)
+{
+    struct asker *a = NULL;
+    for (unsigned i = 0; i < CALLS_MOST; i++)
+        a = ask("s", 0, false);
+    assert_non_null(a->call);
+    assert_null(ask("s", 0, false)->call);
+    assert_int_equal(calls_count(calls), CALLS_MOST);
+    calls_forget(calls, &a->call);
+    assert_non_null(ask("s", 0, false)->call);
+}
+
+static void bytes_that_wait_are_bounded(void **state)
+{
+    unsigned count = 0;
+    while (ask("s", 1 << 20, false)->call != NULL)
+        count++;
+    assert_int_equal(count, 15);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(an_answer_is_told_once_on_the_loop, begin, end),
+        cmocka_unit_test_setup_teardown(whoever_is_told_may_ask, begin, end),
+        cmocka_unit_test_setup_teardown(the_next_keeper_is_asked_again_in_order, begin, end),
+        cmocka_unit_test_setup_teardown(forgotten_calls_are_not_asked_again, begin, end),
+        cmocka_unit_test_setup_teardown(one_that_is_over_can_be_forgotten_before_it_is_told, begin, end),
+        cmocka_unit_test_setup_teardown(patience_ends, begin, end),
+        cmocka_unit_test_setup_teardown(no_more_than_the_window_is_with_the_keeper, begin, end),
+        cmocka_unit_test_setup_teardown(large_answers_have_a_window_of_their_own, begin, end),
+        cmocka_unit_test_setup_teardown(bytes_are_bounded_but_one_goes_always, begin, end),
+        cmocka_unit_test_setup_teardown(what_waits_is_bounded, begin, end),
+        cmocka_unit_test_setup_teardown(bytes_that_wait_are_bounded, begin, end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
