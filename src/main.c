@@ -36,6 +36,7 @@ const struct command cli_commands[] = {
     {"serve", cmd_serve, "serve the scripts of a folder"},
     {"check", cmd_check, "compile and validate every script"},
     {"routes", cmd_routes, "print the routing table, with each route's policies"},
+    {"unquarantine", cmd_unquarantine, "let requests through again to an endpoint in quarantine"},
     {"version", cmd_version, "print the version"},
     {"help", cmd_help, "print help, of one command or of all"},
     {"keeper", run_keeper, NULL},
@@ -48,7 +49,7 @@ const struct command cli_commands[] = {
 
 /* Of the design, and not built yet. */
 static const char *const later[] = {"new",    "send", "events",       "dead",      "pause",
-                                    "resume", "test", "unquarantine", "handshake", "connect"};
+                                    "resume", "test", "handshake", "connect"};
 
 static int no_command(const char *name)
 {

@@ -2,6 +2,7 @@
  * admin.c: see admin.h. Order: Host → route → method → token → answer.
  */
 #include "admin/admin.h"
+#include "admin/api.h"
 #include "admin/metrics.h"
 #include "base/log.h"
 #include "base/panic.h"
@@ -55,9 +56,11 @@ struct admin_handler {
 
 struct route {
     struct slice path;
-    bool health; /* for the health listener, too */
-    bool token;  /* wants it, where one is configured */
-    void (*answer)(struct admin *a, struct http_response *r, struct buf *body);
+    struct slice rest; /* where this is not empty: the path's end, and a name stands between the two */
+    bool health;       /* for the health listener, too */
+    bool token;        /* wants it, where one is configured */
+    bool post;         /* an order: POST; else a question: GET, HEAD */
+    void (*answer)(struct admin *a, struct slice name, struct http_response *r, struct buf *body);
 };
 
 static int on_request(h2o_handler_t *self, h2o_req_t *req);
@@ -246,12 +249,12 @@ static void text_answer(struct http_response *r, int status, struct slice body)
     http_response_add(r, SLICE("content-type"), SLICE("text/plain; charset=utf-8"), NULL);
 }
 
-static void answer_health(struct admin *a, struct http_response *r, struct buf *body)
+static void answer_health(struct admin *a, struct slice name, struct http_response *r, struct buf *body)
 {
     text_answer(r, 200, SLICE("ok\n"));
 }
 
-static void answer_ready(struct admin *a, struct http_response *r, struct buf *body)
+static void answer_ready(struct admin *a, struct slice name, struct http_response *r, struct buf *body)
 {
     if (a->draining)
         text_answer(r, 503, SLICE("draining\n"));
@@ -263,7 +266,7 @@ static void answer_ready(struct admin *a, struct http_response *r, struct buf *b
         text_answer(r, 200, SLICE("ok\n"));
 }
 
-static void answer_metrics(struct admin *a, struct http_response *r, struct buf *body)
+static void answer_metrics(struct admin *a, struct slice name, struct http_response *r, struct buf *body)
 {
     admin_metrics_write(a->host.area, a->host.reload, a->host.tls_ends, body);
     r->status = 200;
@@ -271,18 +274,75 @@ static void answer_metrics(struct admin *a, struct http_response *r, struct buf 
     http_response_add(r, SLICE("content-type"), SLICE("text/plain; version=0.0.4; charset=utf-8"), NULL);
 }
 
+static struct api api_of(const struct admin *a)
+{
+    return (struct api){.area = a->host.area, .reload = a->host.reload};
+}
+
+static void answer_quarantine(struct admin *a, struct slice name, struct http_response *r, struct buf *body)
+{
+    const struct api api = api_of(a);
+    api_quarantine(&api, name, r, body);
+}
+
+static void answer_unquarantine(struct admin *a, struct slice name, struct http_response *r, struct buf *body)
+{
+    const struct api api = api_of(a);
+    api_unquarantine(&api, name, r, body);
+}
+
 static const struct route routes[] = {
-    {SLICE("/healthz"), true, false, answer_health},
-    {SLICE("/readyz"), true, false, answer_ready},
-    {SLICE("/metrics"), false, true, answer_metrics},
+    {.path = SLICE("/healthz"), .health = true, .answer = answer_health},
+    {.path = SLICE("/readyz"), .health = true, .answer = answer_ready},
+    {.path = SLICE("/metrics"), .token = true, .answer = answer_metrics},
+    {.path = SLICE("/api/v1/quarantine"), .token = true, .answer = answer_quarantine},
+    {.path = SLICE("/api/v1/scripts/"),
+     .rest = SLICE("/unquarantine"),
+     .token = true,
+     .post = true,
+     .answer = answer_unquarantine},
 };
 
-static const struct route *find_route(const struct face *f, struct slice path)
+/* name_out: what stands between path and rest: one or more bytes. */
+static bool route_is(const struct route *route, struct slice path, struct slice *name_out)
+{
+    *name_out = SLICE_NONE;
+    if (route->rest.len == 0)
+        return slice_equal(route->path, path);
+    if (path.len <= route->path.len + route->rest.len || !slice_starts(path, route->path) ||
+        !slice_ends(path, route->rest))
+        return false;
+    *name_out = (struct slice){path.at + route->path.len, path.len - route->path.len - route->rest.len};
+    return true;
+}
+
+static const struct route *find_route(const struct face *f, struct slice path, struct slice *name_out)
 {
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
-        if (slice_equal(routes[i].path, path))
+        if (route_is(&routes[i], path, name_out))
             return routes[i].health || !f->health ? &routes[i] : NULL;
     return NULL;
+}
+
+/* A web page of anywhere may have its visitor's browser post here. Browsers then say where they come from. */
+static bool origin_allowed(h2o_req_t *req)
+{
+    ssize_t at = h2o_find_header_by_str(&req->headers, H2O_STRLIT("origin"), SIZE_MAX);
+    if (at == -1)
+        return true;
+    struct slice origin = {req->headers.entries[at].value.base, req->headers.entries[at].value.len};
+    size_t end = slice_find(origin, '/'); /* of "http://host:port" */
+    return end != SIZE_MAX && origin.len > end + 2 &&
+           slice_equal_nocase(slice_from(origin, end + 2),
+                              (struct slice){req->input.authority.base, req->input.authority.len});
+}
+
+static bool method_is(const struct route *route, h2o_req_t *req)
+{
+    if (route->post)
+        return h2o_memis(req->method.base, req->method.len, H2O_STRLIT("POST"));
+    return h2o_memis(req->method.base, req->method.len, H2O_STRLIT("GET")) ||
+           h2o_memis(req->method.base, req->method.len, H2O_STRLIT("HEAD"));
 }
 
 static void refuse(struct http_response *r, int status, const char *detail, struct buf *body)
@@ -294,21 +354,23 @@ static void refuse(struct http_response *r, int status, const char *detail, stru
 static void answer(const struct face *f, h2o_req_t *req, struct http_response *r, struct buf *body)
 {
     struct admin *a = f->admin;
-    const struct route *route = find_route(f, (struct slice){req->path_normalized.base, req->path_normalized.len});
-    bool reads = h2o_memis(req->method.base, req->method.len, H2O_STRLIT("GET")) ||
-                 h2o_memis(req->method.base, req->method.len, H2O_STRLIT("HEAD"));
+    struct slice name;
+    const struct route *route =
+        find_route(f, (struct slice){req->path_normalized.base, req->path_normalized.len}, &name);
     if (!host_allowed(f, req)) {
         refuse(r, 403, "the Host header names neither this listener, localhost nor an address", body);
     } else if (route == NULL) {
         refuse(r, 404, NULL, body);
-    } else if (!reads) {
+    } else if (!method_is(route, req)) {
         refuse(r, 405, NULL, body);
-        http_response_add(r, SLICE("allow"), SLICE("GET, HEAD"), NULL);
+        http_response_add(r, SLICE("allow"), route->post ? SLICE("POST") : SLICE("GET, HEAD"), NULL);
+    } else if (route->post && !origin_allowed(req)) {
+        refuse(r, 403, "the Origin header names another site", body);
     } else if (route->token && !token_good(a, req)) {
         refuse(r, 401, "this needs the admin token", body);
         http_response_add(r, SLICE("www-authenticate"), SLICE("Bearer realm=\"crescent\""), NULL);
     } else {
-        route->answer(a, r, body);
+        route->answer(a, name, r, body);
     }
     http_response_add(r, SLICE("cache-control"), SLICE("no-store"), NULL);
 }

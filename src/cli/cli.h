@@ -18,6 +18,7 @@ extern const struct command cli_commands[];
 int cmd_serve(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_routes(int argc, char **argv);
+int cmd_unquarantine(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_help(int argc, char **argv);
 int cmd_config(int argc, char **argv); /* hidden: the config child */

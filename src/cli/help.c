@@ -12,15 +12,20 @@ static const char *arguments_of(const char *command)
 {
     if (strcmp(command, "help") == 0)
         return " [COMMAND]";
+    if (strcmp(command, "unquarantine") == 0)
+        return " ENDPOINT [FLAGS]";
     return strcmp(command, "version") == 0 ? "" : " [HOOKS] [FLAGS]";
 }
 
 static void print_commands(void)
 {
     printf("crescent: a webhook router scripted in Lua\n\n");
-    for (const struct command *c = cli_commands; c->name != NULL; c++)
+    for (const struct command *c = cli_commands; c->name != NULL; c++) {
+        char call[40];
+        snprintf(call, sizeof call, "%s%s", c->name, arguments_of(c->name));
         if (c->help != NULL)
-            printf("  crescent %-8s%-18s %s\n", c->name, arguments_of(c->name), c->help);
+            printf("  crescent %-30s %s\n", call, c->help);
+    }
     printf("\n'crescent help COMMAND' lists the flags of a command.\n");
 }
 
@@ -42,6 +47,10 @@ static void print_command(const struct command *c)
     if (strcmp(arguments_of(c->name), " [HOOKS] [FLAGS]") == 0)
         printf("\nHOOKS is the folder of scripts (default ./hooks). Flags beat the environment (CRESCENT_WORKERS=2),\n"
                "which beats crescent.lua.\n");
+    if (strcmp(c->name, "unquarantine") == 0)
+        printf("\nENDPOINT is a script's path without .lua (billing/stripe). Where the server has an admin token, it "
+               "is taken\n"
+               "from the environment: CRESCENT_TOKEN.\n");
 }
 
 int cmd_help(int argc, char **argv)

@@ -18,6 +18,8 @@ const struct options_flag options_flags[] = {
     {"--tls-key", "FILE", "serve", "its private key, PEM", MEMBER(tls_key)},
     {"--workers", "N", "serve", "worker processes (default: one per core)", MEMBER(workers)},
     {"--admin", "ADDR", "serve", "address of the admin listener, or off (default 127.0.0.1:8081)", MEMBER(admin)},
+    {"--admin", "ADDR", "unquarantine", "the server's admin listener (CRESCENT_ADMIN; default 127.0.0.1:8081)",
+     MEMBER(admin)},
     {"--dev", NULL, "serve",
      "for developing: one worker, errors with their traceback in the answer, every request in the log, as text",
      MEMBER(dev)},
@@ -26,8 +28,8 @@ const struct options_flag options_flags[] = {
     {"--config", "FILE", "serve check routes", "configuration (default: ./crescent.lua, where it is there)",
      MEMBER(config)},
     {"--no-secrets", NULL, "check", "a verifier whose secret is not there is no error", MEMBER(no_secrets)},
-    {"--json", NULL, "check routes", "print JSON", MEMBER(json)},
-    {"--help", NULL, "serve check routes version help", "print this", MEMBER(help)},
+    {"--json", NULL, "check routes unquarantine", "print JSON", MEMBER(json)},
+    {"--help", NULL, "serve check routes unquarantine version help", "print this", MEMBER(help)},
     {NULL, NULL, NULL, NULL, 0},
 };
 enum { FLAG_COUNT = sizeof options_flags / sizeof *options_flags - 1 };

@@ -13,7 +13,7 @@
 
 struct options {
     bool help, json, no_secrets, dev;
-    const char *hooks; /* the bare argument; the others: --flag; NULL: not given */
+    const char *hooks; /* the bare argument (of unquarantine: the endpoint); the others: --flag; NULL: not given */
     const char *config, *workers, *admin, *store, *tls_cert, *tls_key;
     const char *listen[OPTIONS_LISTEN_MAX];
     size_t listen_count;

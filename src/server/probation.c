@@ -21,7 +21,8 @@ static bool verify_runs_lua(const struct exchange *ex)
 static enum step_result refuse(struct exchange *ex, dur_t wait)
 {
     char seconds[24];
-    int len = snprintf(seconds, sizeof(seconds), "%lld", (long long)(wait.ns / 1000000000 + 1));
+    long long up = (wait.ns + 999999999) / 1000000000;
+    int len = snprintf(seconds, sizeof(seconds), "%lld", up > 0 ? up : 1);
     CHECK(http_response_add(exchange_response(ex), SLICE("retry-after"), (struct slice){seconds, (size_t)len}, NULL) ==
           0);
     exchange_refuse(ex, REASON_quarantined, "this endpoint's script is in quarantine");

@@ -112,6 +112,38 @@ static void figures_only_for_the_token(void **state)
     assert_int_equal(status_of(GET("/metrics", LOCAL "Authorization: bearer s3cret\r\n")), 200);
 }
 
+#define POST(path, headers) "POST " path " HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n" headers "\r\n"
+#define ORDER "/api/v1/scripts/a/unquarantine"
+
+static void orders_are_for_the_token_and_no_other_site(void **state)
+{
+    assert_int_equal(status_of(POST(ORDER, LOCAL TOKEN)), 200);
+    assert_int_equal(status_of(POST(ORDER, LOCAL)), 401);
+    assert_int_equal(status_of(GET(ORDER, LOCAL TOKEN)), 405);
+    assert_non_null(strstr(ask(GET(ORDER, LOCAL TOKEN)), "allow: POST"));
+    assert_int_equal(status_of(POST("/api/v1/quarantine", LOCAL TOKEN)), 405);
+    assert_int_equal(status_of(GET("/api/v1/quarantine", LOCAL)), 401);
+    assert_int_equal(status_of(POST(ORDER, LOCAL TOKEN "Origin: http://localhost:8081\r\n")), 200);
+    assert_int_equal(status_of(POST(ORDER, LOCAL TOKEN "Origin: http://localhost:8082\r\n")), 403);
+    assert_int_equal(status_of(POST(ORDER, LOCAL TOKEN "Origin: http://localhost\r\n")), 403);
+    assert_int_equal(status_of(POST(ORDER, LOCAL TOKEN "Origin: null\r\n")), 403);
+    assert_int_equal(status_of(POST(ORDER, LOCAL TOKEN "Origin: localhost:8081\r\n")), 403);
+    assert_int_equal(status_of(POST(ORDER, LOCAL TOKEN "Origin:\r\n")), 403);
+    assert_int_equal(status_of(POST(ORDER, "Host: evil.example\r\n" TOKEN)), 403);
+}
+
+static void an_order_names_a_script(void **state)
+{
+    assert_non_null(strstr(ask(POST(ORDER, LOCAL TOKEN)), "{\"endpoint\":\"a\",\"was_quarantined\":false}"));
+    assert_int_equal(status_of(POST("/api/v1/scripts//unquarantine", LOCAL TOKEN)), 404);
+    assert_int_equal(status_of(POST("/api/v1/scripts/unquarantine", LOCAL TOKEN)), 404);
+    assert_int_equal(status_of(POST("/api/v1/scripts/a", LOCAL TOKEN)), 404);
+    assert_int_equal(status_of(POST("/api/v1/scripts/b/unquarantine", LOCAL TOKEN)), 404);
+    assert_int_equal(status_of(POST("/api/v1/scripts/%61/unquarantine", LOCAL TOKEN)), 200);
+    assert_int_equal(status_of(POST("/api/v1/scripts/%00/unquarantine", LOCAL TOKEN)), 404);
+    assert_non_null(strstr(ask(GET("/api/v1/quarantine", LOCAL TOKEN)), "{\"quarantined\":[]}"));
+}
+
 static void ready_is_live_and_serving_and_not_draining(void **state)
 {
     assert_int_equal(status_of(GET("/readyz", LOCAL)), 503);
@@ -148,6 +180,8 @@ int main(void)
         cmocka_unit_test(its_paths_and_no_other),
         cmocka_unit_test(a_foreign_name_is_refused),
         cmocka_unit_test(figures_only_for_the_token),
+        cmocka_unit_test(orders_are_for_the_token_and_no_other_site),
+        cmocka_unit_test(an_order_names_a_script),
         cmocka_unit_test(ready_is_live_and_serving_and_not_draining),
         cmocka_unit_test(figures_are_sums_over_all_processes),
     };

@@ -100,6 +100,7 @@ static void test_defaults(void **state)
     assert_null(e->verify);
     assert_int_equal(e->max_body, 1 << 20);
     assert_int_equal(e->timeout.ns, 10000000000);
+    assert_int_equal(e->max_run.ns, 250000000);
     assert_int_equal(e->version, 7);
     assert_non_null(endpoint_handler_for(e, "PATCH", 5));
     endpoint_release(&e);
@@ -119,7 +120,7 @@ static void test_fields(void **state)
     struct endpoint *e = accept(b, "a.lua",
                                 "return { handle = function() end, methods = { 'GET', 'OPTIONS' },\n"
                                 "path = { '/x/:id', '/y/*rest' }, host = 'Hooks.Example.com', max_body = '2MiB',\n"
-                                "timeout = 2.5, on_disconnect = 'cancel', description = 'words',\n"
+                                "timeout = 2.5, max_run = '40ms', on_disconnect = 'cancel', description = 'words',\n"
                                 "event_type = '/type', events = { 'a', 'b.*' }, verify = 'none' }");
     assert_string_equal(e->allow, "GET, OPTIONS, HEAD");
     assert_true(e->options);
@@ -128,6 +129,7 @@ static void test_fields(void **state)
     assert_string_equal(e->routes[1].host, "hooks.example.com");
     assert_int_equal(e->max_body, 2 << 20);
     assert_int_equal(e->timeout.ns, 2500000000);
+    assert_int_equal(e->max_run.ns, 40000000);
     assert_int_equal(e->on_disconnect, DISCONNECT_CANCEL);
     assert_string_equal(e->event_type, "/type");
     assert_int_equal(e->event_count, 2);

@@ -169,6 +169,7 @@ static void the_name_is_bounded_and_clean(void **unused)
     progress_read(&p, &v);
     assert_true(v.inside && v.preparing);
     assert_int_equal(v.version, 3);
+    assert_int_equal(v.max_run.ns, DUR_MS(250).ns);
     assert_int_equal(v.sequence, 5);
 }
 

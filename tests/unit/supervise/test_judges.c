@@ -58,6 +58,16 @@ static void deaths_further_apart_than_the_window_never_wait(void **unused)
     CHECK_LIVES({0, 900, 0}, {4000, 4900, 0}, {8000, 8900, 0}, {12000, 12900, 0}, {16000, 16900, 0});
 }
 
+static void a_stretch_gets_what_it_says_within_bounds_and_a_second(void **unused)
+{
+    assert_int_equal(watchdog_limit(DUR_MS(250)).ns, DUR_MS(1250).ns);
+    assert_int_equal(watchdog_limit((dur_t){0}).ns, DUR_S(1).ns);
+    assert_int_equal(watchdog_limit(DUR_S(10)).ns, DUR_S(11).ns);
+    assert_int_equal(watchdog_limit((dur_t){DUR_S(10).ns + 1}).ns, DUR_S(11).ns);
+    assert_int_equal(watchdog_limit((dur_t){INT64_MAX}).ns, DUR_S(11).ns); /* its slot may hold anything */
+    assert_int_equal(watchdog_limit((dur_t){INT64_MIN}).ns, DUR_S(11).ns);
+}
+
 static void only_the_same_stretch_past_its_cpu_time_is_over(void **unused)
 {
     struct watchdog_stretch w = {0};
@@ -153,6 +163,7 @@ int main(void)
         cmocka_unit_test(three_deaths_in_ten_seconds_wait_for_nothing_then_delays_double_to_ten_seconds),
         cmocka_unit_test(a_good_run_of_a_second_forgives),
         cmocka_unit_test(deaths_further_apart_than_the_window_never_wait),
+        cmocka_unit_test(a_stretch_gets_what_it_says_within_bounds_and_a_second),
         cmocka_unit_test(only_the_same_stretch_past_its_cpu_time_is_over),
         cmocka_unit_test(a_queue_is_stuck_after_fifty_milliseconds_and_free_when_the_counter_moves),
         cmocka_unit_test(a_pong_is_asked_each_second_and_owed_until_the_limit),

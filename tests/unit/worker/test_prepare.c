@@ -76,6 +76,7 @@ static int begin(void **state)
                                           .progress = &w->area->worker[0].progress,
                                           .redact = w->redact,
                                           .memory = 64 << 20,
+                                          .max_run = DUR_MS(40),
                                           .sandbox = true,
                                           .jit = true};
     w->state = state_new(&w->script_host, no_globals, &err);
@@ -309,6 +310,32 @@ static void what_a_dead_keeper_began_counts_no_more(void **state)
     assert_null(generation_find(prepare_live(w->prepare), "b"));
 }
 
+/* The trial had found them good: what they do here is another matter. */
+static void a_script_that_does_not_end_here_is_told_and_served_as_before(void **state)
+{
+    struct world *w = *state;
+    const struct text live[] = {{"a", GOOD, 1}, {"b", GOOD, 2}, {"c", GOOD, 3}};
+    const struct text next[] = {
+        {"a", "local x = 1\nwhile true do x = x + 1 end", 4},
+        {"b", "local f = function() while true do end end\nreturn pcall(f) or function() end", 5},
+        {"c", GOOD, 6}};
+    struct error err;
+    word(w, 1);
+    assert_int_equal(prepare_inherited(w->prepare, 1, snapshot_of(1, live, 3), &err), 0);
+    struct endpoint *c = generation_find(prepare_live(w->prepare), "c");
+    prepare_begin(w->prepare, 2, snapshot_of(2, next, 3));
+    pass(w);
+    assert_int_equal(w->told_generation, 2);
+    const char words[] = "hooks/a.lua:2: ran for longer than max_run (40ms)";
+    assert_non_null(memmem(w->told_words, sizeof(w->told_words), words, strlen(words)));
+    assert_non_null(memmem(w->told_words, sizeof(w->told_words), "hooks/b.lua:", 12));
+    word(w, 2);
+    assert_int_equal(generation_find(prepare_live(w->prepare), "a")->version, 1);
+    assert_int_equal(generation_find(prepare_live(w->prepare), "b")->version, 2);
+    assert_int_equal(generation_find(prepare_live(w->prepare), "c")->version, 6);
+    assert_ptr_not_equal(generation_find(prepare_live(w->prepare), "c"), c);
+}
+
 #define PROMISE(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void)
@@ -319,6 +346,7 @@ int main(void)
         PROMISE(what_did_not_change_is_kept),
         PROMISE(what_is_owed_is_prepared_before_the_request),
         PROMISE(a_script_that_raises_here_is_told_and_served_as_before),
+        PROMISE(a_script_that_does_not_end_here_is_told_and_served_as_before),
         PROMISE(what_env_gave_is_not_told_with_an_error),
         PROMISE(what_is_broken_in_the_inheritance_is_told_to_the_keeper_that_comes),
         PROMISE(a_script_that_never_loaded_takes_no_route_away),
