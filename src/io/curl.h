@@ -32,7 +32,7 @@ void io_curl_opened(struct io_curl *c, int fd);
 void io_curl_add(struct io_curl *c, CURL *easy);
 /* Takes a transfer out before its end; `done` is not called for it. Not from within a callback of libcurl's. */
 void io_curl_remove(struct io_curl *c, CURL *easy);
-/* A transfer that was paused goes on. As io_curl_add. */
-void io_curl_resume(struct io_curl *c, CURL *easy);
+/* A transfer that was paused goes on. What fails then (its coding is corrupt, say) does not end it. As io_curl_add. */
+CURLcode io_curl_resume(struct io_curl *c, CURL *easy);
 
 #endif

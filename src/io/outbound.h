@@ -11,11 +11,12 @@
 #include "base/slice.h"
 #include "io/loop.h"
 
-#define OUTBOUND_CONCURRENCY 128     /* requests to one host at once, of one worker */
-#define OUTBOUND_HOSTS_MAX 1024      /* remembered */
-#define OUTBOUND_FAILURES 10         /* in a row: the circuit opens */
-#define OUTBOUND_OPEN_LEAST DUR_S(2) /* for so long the first time */
-#define OUTBOUND_OPEN_MOST DUR_S(60) /* doubled with every probe that fails, up to this */
+#define OUTBOUND_CONCURRENCY 128      /* requests to one host at once, of one worker */
+#define OUTBOUND_CONCURRENCY_MAX 1024 /* that anyone may ask for */
+#define OUTBOUND_HOSTS_MAX 1024       /* remembered */
+#define OUTBOUND_FAILURES 10          /* in a row: the circuit opens */
+#define OUTBOUND_OPEN_LEAST DUR_S(2)  /* for so long the first time */
+#define OUTBOUND_OPEN_MOST DUR_S(60)  /* doubled with every probe that fails, up to this */
 
 struct outbound;
 struct outbound_host;
