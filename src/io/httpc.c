@@ -124,6 +124,7 @@ static void rest(struct httpc_call *call)
     c->call_count--;
     if (call->events.data == NULL)
         c->memory -= call->data.len;
+    c->memory -= call->body.len;
     httpc_handle_rest(call);
     trim(&call->body);
     trim(&call->text);
@@ -299,7 +300,7 @@ static void begin_hop(struct httpc_call *call)
 {
     unsigned bound = call->request.concurrency;
     call->asked = 0;
-    call->head_size = call->dropped = 0;
+    call->head_size = call->dropped = call->received = 0;
     call->head_done = call->following = call->paused = false;
     call->stop = HTTPC_STOP_NONE;
     call->refused = NULL;
@@ -405,6 +406,8 @@ struct httpc_call *httpc_start(struct httpc *c, const struct httpc_request *r, c
         fail(call, HTTPC_BAD_URL, fault);
     else if (c->call_count > CALLS_MAX)
         fail(call, HTTPC_BUSY, "too many requests of this worker are under way");
+    else if (c->memory > c->host.memory)
+        fail(call, HTTPC_BUSY, "no memory for the request");
     else
         begin_hop(call);
     return call;

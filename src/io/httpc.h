@@ -68,7 +68,7 @@ struct httpc_request {
     dur_t timeout;         /* all of it, waiting for its turn and redirects included; streamed: until the header */
     dur_t connect_timeout; /* of name, connection and handshake */
     dur_t idle;            /* streamed: the longest gap between two pieces, while they are wanted */
-    size_t max_body;       /* of a collected reply, unpacked; 0: none may come */
+    size_t max_body;       /* of the reply, unpacked; SIZE_MAX: no bound */
     size_t max_header;     /* 0: HTTPC_HEADER_ROOM */
     unsigned redirects;    /* so many are followed; 0: a 3xx is the reply. GET after 303, and 301, 302 of a POST */
     unsigned concurrency;  /* requests to this host at once; 0: OUTBOUND_CONCURRENCY */

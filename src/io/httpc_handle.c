@@ -54,7 +54,7 @@ static bool on_head(struct httpc_call *call)
         return false; /* it says why by itself */
     if (call->events.data != NULL && !call->following)
         httpc_tell(call);
-    if (call->events.data == NULL && !call->following && !replies_without_body(call) &&
+    if (!call->following && !replies_without_body(call) &&
         slice_to_u64(httpc_header(reply->head, SLICE("content-length")), UINT64_MAX, &length) &&
         length > call->request.max_body)
         return stop(call, HTTPC_STOP_BODY) != 0;
@@ -106,11 +106,14 @@ static size_t on_body(char *at, size_t size, size_t count, void *cookie)
     }
     if (call->events.data == NULL)
         return collect(call, at, len);
+    if (len > call->request.max_body - call->received)
+        return stop(call, HTTPC_STOP_BODY);
     if (call->held || call->data.len + len > HTTPC_PIECE) {
         call->paused = true;
         httpc_tell(call);
         return CURL_WRITEFUNC_PAUSE;
     }
+    call->received += len;
     buf_add(&call->data, at, len);
     httpc_tell(call);
     return len;

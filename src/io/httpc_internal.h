@@ -73,6 +73,7 @@ struct httpc_call {
     unsigned asked;   /* how often libcurl was about to send it */
     size_t head_size; /* of all header lines, interim ones and trailers included */
     size_t dropped;   /* of a redirect's body */
+    size_t received;  /* of a streamed one */
     enum httpc_stop stop;
     const char *refused; /* why an address was */
     char refused_ip[48];

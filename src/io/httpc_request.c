@@ -137,6 +137,7 @@ void httpc_request_take(struct httpc_call *call, const struct httpc_request *r)
     if (r->body.at != NULL && !r->body_stays) {
         buf_clear(&call->body);
         buf_add_slice(&call->body, r->body);
+        call->client->memory += r->body.len;
         call->request.body = (struct slice){buf_text(&call->body), r->body.len};
     }
 }

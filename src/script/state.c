@@ -219,7 +219,7 @@ size_t state_labels(const struct state *s, struct host_labels *labels)
 
 bool state_trace(const struct state *s, char text_out[HOST_TRACE])
 {
-    return s->current != NULL && s->host->trace != NULL && s->host->trace(s->current->cookie, text_out);
+    return s->current != NULL && s->host->trace != NULL && s->host->trace(s->current->labels, text_out);
 }
 
 void state_set_pointer(struct state *s, const void *key, void *pointer, void (*release)(void *))
