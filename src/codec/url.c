@@ -65,6 +65,15 @@ static bool is_host(struct slice host)
     return host.len > 0 && host.len <= 255 && host.at[0] != '.';
 }
 
+/* RFC 3986 3.2.1: nothing that another reader could take for the end of the authority. */
+static bool is_user(struct slice user)
+{
+    for (size_t i = 0; i < user.len; i++)
+        if (!is_letter_or_digit((unsigned char)user.at[i]) && strchr("-._~!$&'()*+,;=:%", user.at[i]) == NULL)
+            return false;
+    return true;
+}
+
 static const char *parse_authority(struct slice text, struct url *u)
 {
     size_t at = text.len, colon = SIZE_MAX;
@@ -73,6 +82,8 @@ static const char *parse_authority(struct slice text, struct url *u)
     if (at > 0)
         u->user = (struct slice){text.at, at - 1};
     text = slice_from(text, at);
+    if (!is_user(u->user))
+        return "its user or password is not percent-encoded";
     for (size_t i = text.len; i > 0 && text.at[i - 1] != ']'; i--)
         if (text.at[i - 1] == ':')
             colon = i - 1;

@@ -450,7 +450,8 @@ void sockets_admin(const struct sockets *s, struct buf *out)
         struct sockaddr_storage at = {.ss_family = AF_UNSPEC};
         socklen_t len = sizeof(at);
 
-        if (s->keeper[i].listener != HERITAGE_ADMIN || getsockname(s->keeper[i].fd, (struct sockaddr *)&at, &len) != 0 ||
+        if (s->keeper[i].listener != HERITAGE_ADMIN ||
+            getsockname(s->keeper[i].fd, (struct sockaddr *)&at, &len) != 0 ||
             (at.ss_family != AF_INET && at.ss_family != AF_INET6))
             continue;
         if (out->len > 0)
