@@ -81,8 +81,8 @@ static void walk_sorted(const struct walk *w, void (*each)(const struct walk *w,
 static void each_value(const struct walk *w, struct slice name, void (*one)(const struct walk *w, struct slice name))
 {
     lua_State *L = w->L;
-    size_t count = lua_objlen(L, -1);
-    if (!lua_istable(L, -1) || count == 0) {
+    size_t count = lua_istable(L, -1) ? lua_objlen(L, -1) : 0;
+    if (count == 0) {
         one(w, name);
         return;
     }

@@ -332,8 +332,8 @@ static void read_expect(struct table_reader *t, struct bind_http_plan *p)
     lua_State *L = t->L;
     if (!push(t, "expect"))
         return;
-    size_t count = lua_objlen(L, -1);
-    if (lua_istable(L, -1) && count > 0) {
+    size_t count = lua_istable(L, -1) ? lua_objlen(L, -1) : 0; /* of a number it would make text */
+    if (count > 0) {
         for (size_t i = 1; i <= count; i++) {
             lua_rawgeti(L, -1, (int)i);
             read_range(t, p);
@@ -380,7 +380,8 @@ static void read_options(lua_State *L, int index, struct bind_http_plan *p, cons
     table_begin(&t, L, index, p->what, whole ? names : names + OF_REQUEST, false);
     if (whole) {
         read_method(&t, p);
-        push(&t, "url");
+        if (!push(&t, "url"))
+            lua_pushnil(L);
         take_url(L, lua_gettop(L), p);
     }
     add_query(&t, p);

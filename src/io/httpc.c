@@ -126,6 +126,7 @@ static void rest(struct httpc_call *call)
         c->memory -= call->data.len;
     c->memory -= call->body.len;
     httpc_handle_rest(call);
+    httpc_unpack_free(call);
     trim(&call->body);
     trim(&call->text);
     trim(&call->head);
@@ -208,10 +209,16 @@ static bool hand_over_data(struct httpc_call *call)
             unpause(call);
             continue;
         }
-        bool more = call->events.data(call, buf_slice(&call->data), call->cookie);
+        struct slice piece = slice_from(buf_slice(&call->data), call->handed);
+        piece.len = piece.len < HTTPC_PIECE ? piece.len : HTTPC_PIECE;
+        bool more = call->events.data(call, piece, call->cookie);
         if (c->current != call)
             return false;
-        buf_clear(&call->data);
+        call->handed += piece.len;
+        if (call->handed == call->data.len) {
+            buf_clear(&call->data);
+            call->handed = 0;
+        }
         call->held = !more;
         arm_idle(call);
     }
@@ -267,6 +274,8 @@ static void on_done(void *cookie, CURL *easy, CURLcode code)
     struct httpc_call *call = NULL;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&call);
     CHECK(call->magic == HTTPC_MAGIC && call->state == HTTPC_RUNNING);
+    if (code == CURLE_OK && !call->following)
+        httpc_unpack_end(call);
     httpc_outcome_of(call, code);
     over(call);
 }
@@ -302,6 +311,7 @@ static void begin_hop(struct httpc_call *call)
     call->asked = 0;
     call->head_size = call->dropped = call->received = 0;
     call->head_done = call->following = call->paused = false;
+    httpc_unpack_free(call);
     call->stop = HTTPC_STOP_NONE;
     call->refused = NULL;
     call->reply.status = 0;
@@ -394,6 +404,7 @@ struct httpc_call *httpc_start(struct httpc *c, const struct httpc_request *r, c
     call->events = *events;
     call->cookie = cookie;
     call->reply = (struct httpc_reply){.words = ""};
+    call->handed = 0;
     call->foreign = call->told = call->held = false;
     call->turn = (struct outbound_wait){0};
     httpc_request_take(call, r);

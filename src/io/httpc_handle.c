@@ -84,16 +84,18 @@ static size_t on_header(char *at, size_t size, size_t count, void *cookie)
     return len;
 }
 
-static size_t collect(struct httpc_call *call, const char *at, size_t len)
+static bool take(struct httpc_call *call, struct slice bytes)
 {
     struct httpc *c = call->client;
-    if (len > call->request.max_body - call->data.len)
-        return stop(call, HTTPC_STOP_BODY);
-    if (len > c->host.memory || c->memory > c->host.memory - len)
-        return stop(call, HTTPC_STOP_MEMORY);
-    buf_add(&call->data, at, len);
-    c->memory += len;
-    return len;
+    if (bytes.len > call->request.max_body - call->received)
+        return stop(call, HTTPC_STOP_BODY) != 0;
+    call->received += bytes.len;
+    if (call->events.data == NULL && (bytes.len > c->host.memory || c->memory > c->host.memory - bytes.len))
+        return stop(call, HTTPC_STOP_MEMORY) != 0;
+    buf_add_slice(&call->data, bytes);
+    if (call->events.data == NULL)
+        c->memory += bytes.len;
+    return true;
 }
 
 static size_t on_body(char *at, size_t size, size_t count, void *cookie)
@@ -104,19 +106,14 @@ static size_t on_body(char *at, size_t size, size_t count, void *cookie)
         call->dropped += len;
         return call->dropped <= DROPPED_MAX ? len : stop(call, HTTPC_STOP_ENOUGH);
     }
-    if (call->events.data == NULL)
-        return collect(call, at, len);
-    if (len > call->request.max_body - call->received)
-        return stop(call, HTTPC_STOP_BODY);
-    if (call->held || call->data.len + len > HTTPC_PIECE) {
-        call->paused = true;
+    if (call->events.data != NULL) {
         httpc_tell(call);
-        return CURL_WRITEFUNC_PAUSE;
+        if (call->held || call->data.len + len > HTTPC_PIECE) {
+            call->paused = true;
+            return CURL_WRITEFUNC_PAUSE;
+        }
     }
-    call->received += len;
-    buf_add(&call->data, at, len);
-    httpc_tell(call);
-    return len;
+    return httpc_unpack(call, (struct slice){at, len}, take) ? len : 0;
 }
 
 /* After the name was looked up, for every connection: here a host's address is judged. */
@@ -282,10 +279,6 @@ void httpc_handle_set(struct httpc_call *call)
     curl_easy_setopt(e, CURLOPT_HTTPHEADER, httpc_request_lines(call));
     set_how(call);
     set_tls(call, slice_starts(buf_slice(&call->url), SLICE("https:")));
-    if (r->decompress != call->handle.encoding) {
-        call->handle.encoding = r->decompress;
-        curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, r->decompress ? "" : NULL);
-    }
     if (connect_ms != call->handle.connect_ms) {
         call->handle.connect_ms = connect_ms;
         curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, connect_ms);

@@ -29,6 +29,7 @@ enum httpc_stop { /* why one of our callbacks has stopped libcurl */
                   HTTPC_STOP_BODY,   /* the reply is too large */
                   HTTPC_STOP_MEMORY, /* all replies together are */
                   HTTPC_STOP_ENOUGH, /* of a redirect's body */
+                  HTTPC_STOP_CODING, /* its coding is corrupt, or none that was asked for: said already */
                   HTTPC_STOP_TWICE   /* it would be sent again */
 };
 
@@ -38,8 +39,8 @@ struct httpc_line { /* one header field to be sent; a curl_slist first, so that 
     bool of_body;     /* not without the body */
 };
 
-struct httpc_handle { /* what libcurl's handle was told beyond the basics: told again only where it differs */
-    bool tls, encoding, special; /* special: reset it whole */
+struct httpc_handle {  /* what libcurl's handle was told beyond the basics: told again only where it differs */
+    bool tls, special; /* special: reset it whole */
     enum httpc_how how;
     long connect_ms;
 };
@@ -80,10 +81,13 @@ struct httpc_call {
     char detail[CURL_ERROR_SIZE]; /* libcurl's words */
 
     /* The reply. */
-    struct buf head, data; /* data: collected, or the piece that is not handed over yet */
-    bool told;             /* streamed: the header was */
-    bool held;             /* the consumer wants no more for now */
-    bool paused;           /* libcurl is */
+    struct buf head, data;  /* data: collected, or what is not handed over yet */
+    size_t handed;          /* of data: this much is */
+    struct inflate *unpack; /* NULL: it is not packed */
+    bool unpacked;          /* to its end */
+    bool told;              /* streamed: the header was */
+    bool held;              /* the consumer wants no more for now */
+    bool paused;            /* libcurl is */
     struct timeout deadline;
     struct error words;
 };
@@ -109,6 +113,13 @@ void httpc_handle_open(struct httpc_call *call);
 void httpc_handle_set(struct httpc_call *call);
 /* Forgets what was borrowed, and what is not of the basics. */
 void httpc_handle_rest(struct httpc_call *call);
+
+/* --- httpc_unpack.c: a reply's coding */
+/* Hands the bytes of the body to `take`, unpacked where they are packed. False: stopped, and why is said. */
+bool httpc_unpack(struct httpc_call *call, struct slice bytes, bool (*take)(struct httpc_call *, struct slice));
+/* The body is over: -1 where it ended too early, with the outcome set. */
+int httpc_unpack_end(struct httpc_call *call);
+void httpc_unpack_free(struct httpc_call *call);
 
 /* --- httpc_request.c: what is sent */
 /* Takes copies of all that the call needs. */
