@@ -120,6 +120,8 @@ void httpc_outcome_of(struct httpc_call *call, CURLcode code)
     note_sent(call);
     if (call->reply.code != HTTPC_OK) /* said already */
         return;
+    if (code == CURLE_OK && !call->head_done) /* for libcurl a header that just ends is one */
+        httpc_outcome_set(call, HTTPC_CLOSED, "its header ended too early");
     if (code == CURLE_OK || call->stop == HTTPC_STOP_ENOUGH)
         return;
     if (of_stop(call))

@@ -26,9 +26,9 @@ test('nobody there, no such name', async (t) => {
 
 test('slow in every way: what is waited for is said', async (t) => {
     const server = await serve(t);
-    const silent = await bare(t, () => {});
-    const dripHead = await bare(t, (s) => { s.write(head); const timer = setInterval(() => s.write('a: b\r\n'), 50); s.on('close', () => clearInterval(timer)); });
-    const dripBody = await bare(t, (s) => { s.write(`${head}content-length: 100000\r\n\r\n`); const timer = setInterval(() => s.write('x'), 50); s.on('close', () => clearInterval(timer)); });
+    const silent = await bare(t, (s) => s.resume());
+    const dripHead = await bare(t, (s) => { s.resume().write(head); const timer = setInterval(() => s.write('a: b\r\n'), 50); s.on('close', () => clearInterval(timer)); });
+    const dripBody = await bare(t, (s) => { s.resume().write(`${head}content-length: 100000\r\n\r\n`); const timer = setInterval(() => s.write('x'), 50); s.on('close', () => clearInterval(timer)); });
     for (const [up, words] of [[silent, /waiting for a reply/], [dripHead, /waiting for a reply/], [dripBody, /waiting for the rest of the reply/]]) {
         const begun = Date.now();
         const reply = await lua(server, `return http.get("${up.url}", { timeout = "300ms" })`);
@@ -135,12 +135,11 @@ test('a connection that is reset: before, within, between', async (t) => {
 test('HTTP/2: streams that are reset, goodbyes, a host that dies', async (t) => {
     const dir = folder(t);
     const ca = await authority(dir);
-    let deaths = 0;
     const up = await secure(t, await ca.issue('up', { names: ['localhost'] }), (req, res) => {
         if (req.url === '/reset') return req.stream.close(2), true;
         if (req.url === '/half') return res.write('half'), setTimeout(() => req.stream.close(2), 30), true;
         if (req.url === '/bye') return req.stream.session.goaway(), res.end('bye'), true;
-        if (req.url === '/die' && deaths++ === 0) return req.stream.session.destroy(), true;
+        if (req.url === '/die') return req.stream.session.destroy(), true;
     }, { http2: true });
     const server = await serve(t);
     const ask = (what) => lua(server, `return http.get("${up.url}${what}", { ca = "${ca.cert}" })`);
@@ -148,9 +147,10 @@ test('HTTP/2: streams that are reset, goodbyes, a host that dies', async (t) => 
     assert.equal((await ask('/reset')).code, 'closed');
     assert.equal((await ask('/half')).code, 'closed');
     for (let i = 0; i < 3; i++) assert.equal((await ask('/bye')).body, 'bye');
-    const died = await ask('/die'); // what may be repeated is
-    assert.equal(died.status, 200, JSON.stringify(died));
-    assert.equal((await ask('/')).status, 200);
+    for (let i = 0; i < 2; i++) { // whether it was taken in is not known
+        assert.equal((await ask('/die')).code, 'closed');
+        assert.equal((await ask('/')).status, 200);
+    }
 });
 
 test('a host that is killed and comes back under load: errors in words, then replies; nothing is left', async (t) => {
