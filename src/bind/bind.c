@@ -25,8 +25,7 @@ static const struct {
 } globals[] = {
     {"json", bind_json_open}, {"crypto", bind_crypto_open},   {"verify", bind_verify_open}, {"reply", bind_reply_open},
     {"log", bind_log_open},   {"print", bind_log_open_print}, {"sleep", bind_sleep_open},   {"parallel", parallel_open},
-    {"time", bind_time_open}, {"uuid", bind_time_open_uuid},  {"exec", bind_exec_open},
-    {"http", bind_http_open},
+    {"time", bind_time_open}, {"uuid", bind_time_open_uuid},  {"exec", bind_exec_open},     {"http", bind_http_open},
 };
 
 /* What the contract has and this version does not: to mention one raises, so that nothing is taken for granted. */
