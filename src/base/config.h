@@ -44,7 +44,7 @@ struct config {
     char **exec;   /* this list, as written */
     size_t exec_count;
     uint32_t workers;
-    bool require_verify, sandbox, dev;
+    bool require_verify, http_private, sandbox, dev;
     bool store_given; /* not the default */
     dur_t drain;
     enum log_level log_level;

@@ -5,6 +5,7 @@
 #include "bind/bind.h"
 #include "bind/bind_crypto.h"
 #include "bind/bind_exec.h"
+#include "bind/bind_http.h"
 #include "bind/bind_json.h"
 #include "bind/bind_kv.h"
 #include "bind/bind_log.h"
@@ -26,10 +27,11 @@ static const struct {
     {"json", bind_json_open}, {"crypto", bind_crypto_open},   {"verify", bind_verify_open}, {"reply", bind_reply_open},
     {"log", bind_log_open},   {"print", bind_log_open_print}, {"sleep", bind_sleep_open},   {"parallel", parallel_open},
     {"time", bind_time_open}, {"uuid", bind_time_open_uuid},  {"exec", bind_exec_open},     {"kv", bind_kv_open},
+    {"http", bind_http_open},
 };
 
 /* What the contract has and this version does not: to mention one raises, so that nothing is taken for granted. */
-static const char *const later[] = {"http", "emit", "sql", "mail", "retry", "drop"};
+static const char *const later[] = {"emit", "sql", "mail", "retry", "drop"};
 
 /* A global that is not there. nil for the rest: script/sandbox has the words for those. */
 static int refuse_later(lua_State *L)
@@ -43,6 +45,7 @@ static int refuse_later(lua_State *L)
 
 void bind_open(lua_State *L)
 {
+    bind_req_register(L); /* first: a reply's headers are as a request's */
     for (size_t i = 0; i < sizeof(globals) / sizeof(globals[0]); i++) {
         globals[i].open(L);
         lua_setfield(L, -2, globals[i].name);
@@ -51,5 +54,4 @@ void bind_open(lua_State *L)
     lua_pushcfunction(L, refuse_later);
     lua_setfield(L, -2, "__index");
     lua_setmetatable(L, -2);
-    bind_req_register(L);
 }

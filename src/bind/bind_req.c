@@ -123,6 +123,12 @@ bool bind_req_bytes(void *object, struct slice *bytes_out)
 
 /* --- fields --- */
 
+void bind_req_headers(lua_State *L)
+{
+    push_registered(L, &headers_meta);
+    lua_setmetatable(L, -2);
+}
+
 static void push_headers(lua_State *L, const struct http_request *http)
 {
     lua_createtable(L, 0, (int)http->header_count);
@@ -131,8 +137,7 @@ static void push_headers(lua_State *L, const struct http_request *http)
         push_slice(L, http->headers[i].value);
         lua_rawset(L, -3);
     }
-    push_registered(L, &headers_meta);
-    lua_setmetatable(L, -2);
+    bind_req_headers(L);
 }
 
 /* A header asked for as it is usually spelled: the table has lower-case names. */

@@ -31,6 +31,8 @@ void bind_req_register(lua_State *L);
 void bind_req_push(lua_State *L, struct bind_req *r);
 /* The request has ended: the script's object becomes an error. Raises nothing, runs nothing of the script. */
 void bind_req_end(struct bind_req *r);
+/* The table at the top of the stack, of lower-case names, gives a header whatever its spelling. [-0,+0,m] */
+void bind_req_headers(lua_State *L);
 /* The request behind argument `index`, or a Lua error. */
 struct bind_req *bind_req_check(lua_State *L, int index);
 /* The request behind the userdata of a req, which its caller keeps alive; NULL: it has ended. */

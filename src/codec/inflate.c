@@ -3,6 +3,7 @@
  */
 #include "codec/inflate.h"
 #include "base/panic.h"
+#include <stdbool.h>
 #include <stdlib.h>
 #include <zlib.h>
 
@@ -12,6 +13,7 @@ struct inflate {
     size_t len;        /* of all that is packed */
     enum inflate_format format;
     unsigned members;
+    bool ended; /* a text has: what comes now is another, or does not belong there */
 };
 
 /* RFC 1950 2.2: what begins like a zlib header is one; a bare deflate text cannot (its first block's type would be 0).
@@ -34,6 +36,13 @@ struct inflate *inflate_open(enum inflate_format format, struct slice packed)
     int bits = format == INFLATE_GZIP ? MAX_WBITS + 16 : has_zlib_header(packed) ? MAX_WBITS : -MAX_WBITS;
     NEED(inflateInit2(&z->z, bits) == Z_OK);
     return z;
+}
+
+void inflate_feed(struct inflate *z, struct slice more)
+{
+    CHECK(z->z.avail_in == 0 && z->rest.len == 0);
+    z->rest = more;
+    z->len += more.len;
 }
 
 size_t inflate_offset(const struct inflate *z)
@@ -72,7 +81,7 @@ enum inflate_code inflate_read(struct inflate *z, char *room, size_t size, size_
     CHECK(size > 0 && size < UINT32_MAX);
     z->z.next_out = (Bytef *)room;
     z->z.avail_out = (uInt)size;
-    enum inflate_code code = INFLATE_MORE;
+    enum inflate_code code = z->ended ? next_member(z) : INFLATE_MORE;
     while (code == INFLATE_MORE && z->z.avail_out > 0) {
         feed(z);
         int result = inflate(&z->z, Z_NO_FLUSH);
@@ -84,6 +93,7 @@ enum inflate_code inflate_read(struct inflate *z, char *room, size_t size, size_
         else if (result != Z_OK)
             code = INFLATE_CORRUPT;
     }
+    z->ended = code == INFLATE_DONE;
     *len_out = size - z->z.avail_out;
     return code;
 }

@@ -26,7 +26,13 @@ struct inflate;
 
 /* Begins to unpack `packed`, which is borrowed until inflate_close. Memory by NEED; never NULL. */
 struct inflate *inflate_open(enum inflate_format format, struct slice packed);
-/* Unpacks into room; *len_out: how many bytes it was. After anything but INFLATE_MORE it is not called again. */
+/*
+ * Gives the next piece of what is packed, when the one before is used up: after INFLATE_TRUNCATED, which then says that
+ * more is needed, or INFLATE_DONE. Borrowed until it is used up.
+ */
+void inflate_feed(struct inflate *z, struct slice more);
+/* Unpacks into room; *len_out: how many bytes it was. After anything but INFLATE_MORE it is not called again, but for
+ * what has been fed. */
 enum inflate_code inflate_read(struct inflate *z, char *room, size_t size, size_t *len_out);
 /* How many bytes have been taken of what was packed: the place of a fault. */
 size_t inflate_offset(const struct inflate *z);

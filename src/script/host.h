@@ -18,8 +18,10 @@ struct counters;
 struct pool;
 struct exec;
 struct calls;
+struct httpc;
 
 #define HOST_LABELS_MAX 3
+#define HOST_TRACE 55 /* the length of a traceparent */
 
 struct host_labels { /* whose a log line is */
     char request[36], trace[32];
@@ -34,11 +36,15 @@ struct script_host {
     const char *files;         /* the folder of req:save; NULL with pool */
     struct exec *exec;         /* NULL: no program may be started */
     struct calls *calls;       /* what is asked of the keeper; NULL with loop */
+    struct httpc *http;        /* NULL: no requests go out */
+    bool http_private;         /* false: none to private addresses */
     size_t memory;             /* ceiling of the state, bytes */
     dur_t max_run;             /* of a top level; 0: stretches are not interrupted (load/limit bounds a trial) */
     struct redact *redact;     /* learns the values of env; NULL: nothing is kept from the log */
     /* Fills the labels for the task with this cookie; how many fields. NULL: none. */
     size_t (*labels)(void *cookie, struct host_labels *labels);
+    /* The W3C trace that the task with this cookie belongs to, as its callees are told; false: none was named. */
+    bool (*trace)(void *cookie, char text_out[HOST_TRACE]);
     bool sandbox; /* false: Lua's own libraries whole */
     bool jit;     /* false while loading: then a stuck top level can be interrupted anywhere */
 };

@@ -217,6 +217,11 @@ size_t state_labels(const struct state *s, struct host_labels *labels)
     return s->current != NULL && s->host->labels != NULL ? s->host->labels(s->current->labels, labels) : 0;
 }
 
+bool state_trace(const struct state *s, char text_out[HOST_TRACE])
+{
+    return s->current != NULL && s->host->trace != NULL && s->host->trace(s->current->labels, text_out);
+}
+
 void state_set_pointer(struct state *s, const void *key, void *pointer, void (*release)(void *))
 {
     size_t i = 0;

@@ -26,6 +26,8 @@ bool state_loading(const struct state *s);
 const char *state_script(const struct state *s);
 /* Whose the lines are that the running task logs: how many fields. */
 size_t state_labels(const struct state *s, struct host_labels *labels);
+/* The traceparent for whom the running task calls; false: its request named none. */
+bool state_trace(const struct state *s, char text_out[HOST_TRACE]);
 /* A slot per module for a C pointer, e.g. JSON parser memory: key is the address of a static. */
 void state_set_pointer(struct state *s, const void *key, void *pointer, void (*release)(void *));
 void *state_pointer(const struct state *s, const void *key);

@@ -28,6 +28,7 @@ static struct task *take_idle(struct state *s)
     }
     t = need_zero(1, sizeof(*t));
     t->state = s;
+    list_init(&t->belongings);
     t->co = lua_newthread(s->L);
     t->anchor = luaL_ref(s->L, LUA_REGISTRYINDEX);
     return t;
@@ -85,6 +86,11 @@ static void give_back(struct task *t, bool returned)
     t->magic = 0;
     s->task_count--;
     luaL_unref(s->L, LUA_REGISTRYINDEX, t->left);
+    while (!list_empty(&t->belongings)) {
+        struct task_belonging *b = CONTAINER_OF(t->belongings.next, struct task_belonging, link);
+        list_remove(&b->link);
+        b->ended(b, returned);
+    }
     if (!returned || s->idle_count >= IDLE_MAX) {
         discard(t);
         tidy(s);
@@ -231,6 +237,21 @@ void task_cancel(struct task **t)
     *t = NULL;
     task_drop_wait(it);
     give_back(it, false);
+}
+
+void task_belongs(struct task *t, struct task_belonging *b, void (*ended)(struct task_belonging *b, bool returned))
+{
+    CHECK(t->magic == TASK_MAGIC);
+    task_belongs_not(b);
+    b->ended = ended;
+    list_init(&b->link);
+    list_add(&t->belongings, &b->link);
+}
+
+void task_belongs_not(struct task_belonging *b)
+{
+    if (b->ended != NULL)
+        list_remove(&b->link);
 }
 
 struct task *task_current(const struct state *s)

@@ -6,6 +6,7 @@
 #ifndef CRESCENT_SCRIPT_TASK_H
 #define CRESCENT_SCRIPT_TASK_H
 
+#include "base/list.h"
 #include "script/state.h"
 
 struct task;
@@ -43,6 +44,17 @@ int task_leave(lua_State *L, const char *name);
 /* Ends a suspended task: its await is cancelled, nothing of the script runs any more, done is not called. Leaves NULL.
  */
 void task_cancel(struct task **t);
+/*
+ * Something that belongs to a task without being waited for: `ended` is called once at the task's end, `returned`: it
+ * came to its end by itself; else it failed or was cancelled. It must not touch Lua.
+ */
+struct task_belonging { /* born as {0}; lives in the thing */
+    struct list link;
+    void (*ended)(struct task_belonging *b, bool returned);
+};
+void task_belongs(struct task *t, struct task_belonging *b, void (*ended)(struct task_belonging *b, bool returned));
+/* It belongs to none any more, which is fine too. */
+void task_belongs_not(struct task_belonging *b);
 /* The one that runs now, or NULL. */
 struct task *task_current(const struct state *s);
 /* How many are suspended or running in this state. */

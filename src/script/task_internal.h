@@ -25,7 +25,8 @@ struct task {
     unsigned depth;      /* how many there are above it */
     void *labels;        /* the cookie that its log lines are labelled by: the outermost task's */
     int left;            /* registry reference of what task_leave was given; LUA_NOREF: it has not been called */
-    struct task *next;   /* in the pool */
+    struct list belongings;
+    struct task *next; /* in the pool */
 };
 
 /* Goes on with a suspended task: `count` values for its wait are at the top of its coroutine's stack. */

@@ -77,6 +77,15 @@ size_t access_labels(void *cookie, struct host_labels *labels)
     return 3;
 }
 
+bool access_trace(void *cookie, char text_out[HOST_TRACE])
+{
+    const struct exchange *ex = cookie;
+    CHECK(ex->magic == EXCHANGE_MAGIC);
+    if (ex->trace.carried)
+        trace_text(&ex->trace, text_out);
+    return ex->trace.carried;
+}
+
 /* To the log, and to the page that follows; of a stream that is broken off, none does. What scripts say may hold what
  * they know. */
 static void tell_error(struct exchange *ex, struct slice words)

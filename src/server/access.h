@@ -21,6 +21,8 @@ void access_refused(struct exchange *ex, enum reason reason);
 void access_ended(struct exchange *ex);
 /* Whose lines those of a task are: script_host.labels; the cookie is the exchange. */
 size_t access_labels(void *cookie, struct host_labels *labels);
+/* Its trace, as its callees are told: script_host.trace. */
+bool access_trace(void *cookie, char text_out[HOST_TRACE]);
 /* Its script raised, or returned what is no answer. */
 void access_script_error(struct exchange *ex, const struct script_error *e);
 void access_bad_reply(struct exchange *ex, const char *words);

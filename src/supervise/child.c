@@ -54,6 +54,10 @@ static int spawn(struct supervisor *s, struct child *c, int channel_end, struct 
 {
     struct edition *e = c->edition;
     struct snapshot_held live = edition_snapshot(e, s->area, is_worker(c));
+    struct buf admin = {0};
+
+    if (is_worker(c))
+        sockets_admin(&e->sockets, &admin);
     struct heritage h = {.kind = c->kind,
                          .slot = c->slot,
                          .member = c->member,
@@ -66,13 +70,16 @@ static int spawn(struct supervisor *s, struct child *c, int channel_end, struct 
                          .snapshot = live.fd,
                          .wake = s->logbook.wake,
                          .extra = HERITAGE_NO_FD,
+                         .admin = admin.len > 0 ? (char *)buf_text(&admin) : NULL,
                          .sockets = is_worker(c) ? e->sockets.worker : e->sockets.keeper,
                          .socket_count = is_worker(c) ? e->sockets.worker_count : e->sockets.keeper_count};
     char label[12];
     struct spawn what = {.heritage = &h, .label = is_worker(c) ? label : NULL, .binary = e->binary, .words = -1};
 
     snprintf(label, sizeof(label), "%u", c->member);
-    return spawn_child(&what, &c->pid, err);
+    int done = spawn_child(&what, &c->pid, err);
+    buf_free(&admin);
+    return done;
 }
 
 static int try_start(struct supervisor *s, struct child *c, struct error *err)

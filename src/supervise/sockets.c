@@ -444,6 +444,22 @@ void sockets_close(struct sockets *s, const struct sockets *keep)
     *s = (struct sockets){0};
 }
 
+void sockets_admin(const struct sockets *s, struct buf *out)
+{
+    for (size_t i = 0; i < s->keeper_count; i++) {
+        struct sockaddr_storage at = {.ss_family = AF_UNSPEC};
+        socklen_t len = sizeof(at);
+
+        if (s->keeper[i].listener != HERITAGE_ADMIN ||
+            getsockname(s->keeper[i].fd, (struct sockaddr *)&at, &len) != 0 ||
+            (at.ss_family != AF_INET && at.ss_family != AF_INET6))
+            continue;
+        if (out->len > 0)
+            buf_add_char(out, ' ');
+        sockets_address(&at, len, out);
+    }
+}
+
 bool sockets_waiting(const struct sockets *s, uint32_t worker, uint32_t workers)
 {
     for (size_t i = 0; i < s->worker_count; i++) {

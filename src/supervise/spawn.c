@@ -46,6 +46,7 @@ static int plan_heritage(struct plan *p, const struct heritage *h, struct error 
     struct buf text = {0};
 
     child.parent = p->parent;
+    child.admin = h->admin != NULL ? need_strdup(h->admin) : NULL;
     p->from = need_zero(h->socket_count + 6, sizeof(*p->from));
     child.sockets = need_zero(h->socket_count + 1, sizeof(*child.sockets));
     for (size_t i = 0; i < h->socket_count; i++)

@@ -6,6 +6,7 @@
 
 #include "base/config.h"
 #include "exec/exec.h"
+#include "io/httpc.h"
 #include "io/pool.h"
 #include "io/timeout.h"
 #include "ipc/calls.h"
@@ -28,6 +29,8 @@ struct worker {
     struct exec *exec; /* NULL: the configuration allows no program */
     struct pool *pool;
     struct calls *calls;
+    struct address_rules addresses; /* that no script may reach */
+    struct httpc *http;
     struct script_host script_host; /* of the state, which keeps the pointer */
     struct state *state;
     struct load *load;

@@ -75,12 +75,15 @@ static int make_state(struct worker *w, struct error *err)
         .loop = w->loop,
         .pool = w->pool,
         .exec = w->exec,
+        .http = w->http,
+        .http_private = w->config.http_private,
         .files = w->config.files,
         .calls = w->calls,
         .progress = &slot->progress,
         .counters = &slot->counters,
         .redact = w->redact,
         .labels = access_labels,
+        .trace = access_trace,
         .memory = w->config.limits.lua_memory,
         .max_run = w->config.limits.max_run,
         .sandbox = w->config.sandbox,
@@ -103,6 +106,16 @@ static int make_state(struct worker *w, struct error *err)
         .cookie = w,
     };
     w->prepare = prepare_new(&prepare);
+    return 0;
+}
+
+static int make_http(struct worker *w, struct error *err)
+{
+    if (address_rules_read(slice_of(w->heritage.admin), &w->addresses, err) != 0)
+        return -1;
+    const struct httpc_host host = {
+        .loop = w->loop, .rules = &w->addresses, .root = w->config.root, .memory = w->config.limits.lua_memory};
+    w->http = httpc_new(&host);
     return 0;
 }
 
@@ -158,7 +171,7 @@ static int start(struct worker *w, struct error *err)
         return -1;
     w->pool = pool_new(w->loop);
     w->calls = calls_new(w->loop, &w->area->worker[w->heritage.slot].counters);
-    if (make_state(w, err) != 0 || take_scripts(w, err) != 0 || make_server(w, err) != 0)
+    if (make_http(w, err) != 0 || make_state(w, err) != 0 || take_scripts(w, err) != 0 || make_server(w, err) != 0)
         return -1;
     orders_open(w);
     if (prepare_live(w->prepare) != NULL)

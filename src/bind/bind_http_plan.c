@@ -1,0 +1,452 @@
+/*
+ * bind_http_plan.c: the options of an outgoing request, one reader each, in the order in which they matter. See
+ * bind_http_plan.h.
+ */
+#include "bind/bind_http_plan.h"
+#include "base/panic.h"
+#include "bind/bind_http_body.h"
+#include "bind/bind_json.h"
+#include "script/error.h"
+#include "script/table.h"
+#include <lauxlib.h>
+#include <limits.h>
+#include <stdlib.h>
+
+#define TIMEOUT_MAX DUR_S(3600)
+#define MAX_BODY_MOST ((size_t)1 << 30)
+#define REDIRECTS_MAX 50
+#define REDIRECTS_UNSAID UINT_MAX
+#define KEPT ((size_t)64 << 10)
+
+static const char slot; /* its address is the state's slot */
+
+static const char *const names[] = {
+    "method",          "url",      "headers",    "query",       "json",    "form", "multipart", "body", "timeout",
+    "connect_timeout", "max_body", "redirects",  "expect",      "private", "ca",   "cert",      "key",  "sign",
+    "retry",           "stream",   "decompress", "concurrency", NULL};
+#define OF_REQUEST 2 /* so many at the front are http.request's alone */
+
+static void release(void *pointer)
+{
+    struct bind_http_plan *p = pointer;
+    buf_free(&p->url);
+    buf_free(&p->text);
+    buf_free(&p->body);
+    bind_http_sign_free(&p->sign);
+    free(p);
+}
+
+void bind_http_plan_open(lua_State *L)
+{
+    state_set_pointer(state_of(L), &slot, need_zero(1, sizeof(struct bind_http_plan)), release);
+}
+
+static void trim(struct buf *b)
+{
+    if (b->room > KEPT)
+        buf_free(b);
+    buf_clear(b);
+}
+
+/* Pushes the option; false, with nothing pushed, where there is none. */
+static bool push(struct table_reader *t, const char *name)
+{
+    lua_pushstring(t->L, name);
+    lua_rawget(t->L, t->index);
+    if (!lua_isnil(t->L, -1))
+        return true;
+    lua_pop(t->L, 1);
+    return false;
+}
+
+static bool is_token(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.at[i] <= ' ' || s.at[i] >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", s.at[i]) != NULL)
+            return false;
+    return s.len > 0;
+}
+
+/* --- method and url ---------------------------------------------------------------------------------------------- */
+
+static bool is_one_of(struct slice s, const char *const *list)
+{
+    for (; *list != NULL; list++)
+        if (slice_equal_nocase(s, slice_of(*list)))
+            return true;
+    return false;
+}
+
+static void read_method(struct table_reader *t, struct bind_http_plan *p)
+{
+    static const char *const usual[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", NULL};
+    static const char *const others[] = {"CONNECT", "TRACE", NULL};
+    struct slice given = SLICE("GET");
+    table_string(t, "method", &given);
+    if (!is_token(given) || given.len > 32 || is_one_of(given, others))
+        table_fault(t, "method", "expected a method such as \"POST\", got \"%.*s\"",
+                    given.len > 40 ? 40 : (int)given.len, given.at);
+    p->request.method = given;
+    for (size_t i = 0; usual[i] != NULL; i++) /* "post" is meant so, and would not be understood */
+        if (slice_equal_nocase(given, slice_of(usual[i])))
+            p->request.method = slice_of(usual[i]);
+}
+
+static void take_url(lua_State *L, int index, struct bind_http_plan *p)
+{
+    if (lua_type(L, index) != LUA_TSTRING)
+        script_error_words(L, "%s: expected a URL, got %s", p->what,
+                           lua_isnone(L, index) || lua_isnil(L, index) ? "nothing" : luaL_typename(L, index));
+    p->request.url.at = lua_tolstring(L, index, &p->request.url.len);
+}
+
+static void add_query(struct table_reader *t, struct bind_http_plan *p)
+{
+    if (!push(t, "query"))
+        return;
+    struct slice url = p->request.url;
+    size_t fragment = slice_find(url, '#');
+    if (fragment < url.len)
+        url.len = fragment;
+    bool first = slice_find(url, '?') == SIZE_MAX;
+    buf_add_slice(&p->url, url);
+    if (first)
+        buf_add_char(&p->url, '?');
+    size_t before = p->url.len;
+    bind_http_body_pairs(t->L, p->what, "query", &p->url);
+    if (first && p->url.len == before)
+        p->url.len--;
+    p->request.url = buf_slice(&p->url);
+    lua_pop(t->L, 1);
+}
+
+/* --- headers ----------------------------------------------------------------------------------------------------- */
+
+static bool has_header(const struct bind_http_plan *p, struct slice name)
+{
+    for (size_t i = 0; i < p->request.header_count; i++)
+        if (slice_equal_nocase(p->headers[i].name, name))
+            return true;
+    return false;
+}
+
+static void add_header(struct bind_http_plan *p, struct slice name, struct slice value)
+{
+    CHECK(p->request.header_count < HTTPC_HEADERS_MAX);
+    p->headers[p->request.header_count++] = (struct httpc_header){name, value};
+}
+
+/* The value at the top of the stack, which stays there: what the plan borrows must not be collected. */
+static void read_header(struct table_reader *t, struct bind_http_plan *p, struct slice name)
+{
+    lua_State *L = t->L;
+    if (lua_type(L, -1) != LUA_TSTRING && lua_type(L, -1) != LUA_TNUMBER)
+        table_fault(t, "headers", "'%.*s': expected a string, got %s", SLICE_ARG(name), luaL_typename(L, -1));
+    struct slice value = slice_trim(table_text(L, -1));
+    for (size_t i = 0; i < value.len; i++)
+        if (((unsigned char)value.at[i] < ' ' && value.at[i] != '\t') || value.at[i] == 0x7f)
+            table_fault(t, "headers", "'%.*s' holds a control character", SLICE_ARG(name));
+    if (p->request.header_count >= HTTPC_HEADERS_MAX - 8) /* room for our own */
+        table_fault(t, "headers", "more than %d", HTTPC_HEADERS_MAX - 8);
+    luaL_checkstack(L, 8, "headers");
+    add_header(p, name, value);
+}
+
+static void check_name(struct table_reader *t, struct slice name)
+{
+    /* RFC 9110 7.6.1, and what the body and the connection decide. */
+    static const char *const ours[] = {"content-length",
+                                       "transfer-encoding",
+                                       "connection",
+                                       "keep-alive",
+                                       "proxy-connection",
+                                       "te",
+                                       "trailer",
+                                       "upgrade",
+                                       "expect",
+                                       "http2-settings",
+                                       NULL};
+    if (!is_token(name))
+        table_fault(t, "headers", "'%.*s' is no name of a header", name.len > 80 ? 80 : (int)name.len, name.at);
+    if (is_one_of(name, ours))
+        table_fault(t, "headers", "'%.*s' is set by the client itself", SLICE_ARG(name));
+}
+
+static void read_headers(struct table_reader *t, struct bind_http_plan *p)
+{
+    lua_State *L = t->L;
+    if (!push(t, "headers"))
+        return;
+    int table = lua_gettop(L);
+    if (!lua_istable(L, table))
+        table_fault(t, "headers", "expected a table, got %s", luaL_typename(L, table));
+    for (lua_pushnil(L); lua_next(L, table) != 0;) {
+        /* key, value: the key moves up, the value stays below it */
+        struct slice name;
+        if (lua_type(L, -2) != LUA_TSTRING)
+            table_fault(t, "headers", "expected names as keys, got a %s", luaL_typename(L, -2));
+        name.at = lua_tolstring(L, -2, &name.len);
+        check_name(t, name);
+        if (lua_istable(L, -1)) {
+            int list = lua_gettop(L);
+            for (size_t i = 1, count = lua_objlen(L, list); i <= count; i++) {
+                lua_rawgeti(L, list, (int)i);
+                read_header(t, p, name);
+            }
+            lua_pushvalue(L, list - 1);
+        } else {
+            read_header(t, p, name);
+            lua_insert(L, -2);
+        }
+    }
+}
+
+/* --- bodies ------------------------------------------------------------------------------------------------------ */
+
+static void take_encoded(struct bind_http_plan *p, struct slice type)
+{
+    p->request.body = (struct slice){p->body.len > 0 ? p->body.at : "", p->body.len};
+    if (!has_header(p, SLICE("content-type")))
+        add_header(p, SLICE("content-type"), type);
+}
+
+static void read_body(struct table_reader *t, struct bind_http_plan *p)
+{
+    static const char *const kinds[] = {"body", "json", "form", "multipart"};
+    lua_State *L = t->L;
+    const char *found = NULL;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (!push(t, kinds[i]))
+            continue;
+        if (found != NULL)
+            table_fault(t, kinds[i], "there is '%s' as well: a request has one body", found);
+        found = kinds[i];
+    }
+    if (found == NULL)
+        return;
+    p->body.limit = BIND_JSON_TEXT_MAX;
+    switch (found[0]) {
+    case 'b':
+        if (lua_type(L, -1) != LUA_TSTRING)
+            table_fault(t, "body", "expected a string, got %s", luaL_typename(L, -1));
+        p->request.body.at = lua_tolstring(L, -1, &p->request.body.len);
+        return;
+    case 'j':
+        bind_json_encode(L, lua_gettop(L), &p->body);
+        take_encoded(p, SLICE("application/json"));
+        break;
+    case 'f':
+        bind_http_body_pairs(L, p->what, "form", &p->body);
+        take_encoded(p, SLICE("application/x-www-form-urlencoded"));
+        break;
+    default:
+        bind_http_body_multipart(L, p->what, &p->body, p->multipart_type);
+        take_encoded(p, slice_of(p->multipart_type));
+    }
+    if (p->body.overflow)
+        table_fault(t, found, "the body is larger than 64MiB");
+}
+
+/* --- limits ------------------------------------------------------------------------------------------------------ */
+
+static void read_time(struct table_reader *t, const char *name, dur_t *into)
+{
+    dur_t given;
+    if (!table_duration(t, name, &given))
+        return;
+    if (given.ns <= 0 || given.ns > TIMEOUT_MAX.ns)
+        table_fault(t, name, "expected more than nothing, and at most 1h");
+    *into = given;
+}
+
+static void read_limits(struct table_reader *t, struct bind_http_plan *p)
+{
+    struct httpc_request *r = &p->request;
+    long long number;
+    size_t size;
+    read_time(t, "timeout", &r->timeout);
+    read_time(t, "connect_timeout", &r->connect_timeout);
+    if (table_size(t, "max_body", &size)) {
+        if (size > MAX_BODY_MOST)
+            table_fault(t, "max_body", "expected at most 1GiB");
+        r->max_body = size;
+        p->max_body_said = true;
+    }
+    if (table_integer(t, "redirects", 0, REDIRECTS_MAX, &number))
+        r->redirects = (unsigned)number;
+    if (table_integer(t, "concurrency", 1, OUTBOUND_CONCURRENCY_MAX, &number))
+        r->concurrency = (unsigned)number;
+    table_bool(t, "decompress", &r->decompress);
+    table_bool(t, "stream", &p->stream);
+}
+
+static void read_private(struct table_reader *t, struct bind_http_plan *p, const struct script_host *host)
+{
+    bool allowed;
+    if (!table_bool(t, "private", &allowed))
+        return;
+    if (allowed && !host->http_private)
+        table_fault(t, "private", "the setting http_private forbids it");
+    p->request.public_only = !allowed;
+}
+
+static void read_tls(struct table_reader *t, struct bind_http_plan *p)
+{
+    struct httpc_request *r = &p->request;
+    const struct {
+        const char *name;
+        struct slice *into;
+    } texts[] = {{"ca", &r->ca}, {"cert", &r->cert}, {"key", &r->key}};
+    for (size_t i = 0; i < 3; i++)
+        if (table_string(t, texts[i].name, texts[i].into) &&
+            (texts[i].into->len == 0 || memchr(texts[i].into->at, '\0', texts[i].into->len) != NULL))
+            table_fault(t, texts[i].name, "expected PEM text, or the path of a file");
+    if ((r->cert.len > 0) != (r->key.len > 0))
+        table_fault(t, r->cert.len > 0 ? "cert" : "key", "cert and key go together");
+}
+
+/* --- expect and retry -------------------------------------------------------------------------------------------- */
+
+/* "2xx", or a number, at the top of the stack. */
+static void read_range(struct table_reader *t, struct bind_http_plan *p)
+{
+    lua_State *L = t->L;
+    struct bind_http_range range = {0, 0};
+    if (lua_type(L, -1) == LUA_TNUMBER) {
+        range.least = range.most = (int)lua_tonumber(L, -1);
+    } else if (lua_type(L, -1) == LUA_TSTRING) {
+        struct slice text;
+        text.at = lua_tolstring(L, -1, &text.len);
+        if (text.len == 3 && slice_equal(slice_from(text, 1), SLICE("xx")) && text.at[0] >= '1' && text.at[0] <= '5')
+            range = (struct bind_http_range){100 * (text.at[0] - '0'), 100 * (text.at[0] - '0') + 99};
+    }
+    if (range.least < 100 || range.most > 599)
+        table_fault(t, "expect", "expected \"2xx\", a status such as 200, or a list of these");
+    if (p->expect_count == BIND_HTTP_EXPECT_MAX)
+        table_fault(t, "expect", "more than %d", BIND_HTTP_EXPECT_MAX);
+    p->expect[p->expect_count++] = range;
+}
+
+static void read_expect(struct table_reader *t, struct bind_http_plan *p)
+{
+    lua_State *L = t->L;
+    if (!push(t, "expect"))
+        return;
+    size_t count = lua_istable(L, -1) ? lua_objlen(L, -1) : 0; /* of a number it would make text */
+    if (count > 0) {
+        for (size_t i = 1; i <= count; i++) {
+            lua_rawgeti(L, -1, (int)i);
+            read_range(t, p);
+            lua_pop(L, 1);
+        }
+    } else {
+        read_range(t, p);
+    }
+    lua_pop(L, 1);
+}
+
+bool bind_http_plan_expects(const struct bind_http_range *expect, size_t count, int status)
+{
+    for (size_t i = 0; i < count; i++)
+        if (status >= expect[i].least && status <= expect[i].most)
+            return true;
+    return count == 0;
+}
+
+/* --- all of it --------------------------------------------------------------------------------------------------- */
+
+static void reset(struct bind_http_plan *p, const char *what, const struct script_host *host)
+{
+    trim(&p->url);
+    trim(&p->body);
+    trim(&p->text);
+    p->max_body_said = false;
+    p->what = what;
+    p->expect_count = 0;
+    p->retry = (struct bind_http_retry){.attempts = 1};
+    bind_http_sign_free(&p->sign);
+    p->stream = false;
+    p->request = (struct httpc_request){.timeout = BIND_HTTP_TIMEOUT,
+                                        .connect_timeout = BIND_HTTP_CONNECT_TIMEOUT,
+                                        .max_body = BIND_HTTP_MAX_BODY,
+                                        .public_only = !host->http_private,
+                                        .decompress = true,
+                                        .multiplex = true};
+}
+
+static void read_options(lua_State *L, int index, struct bind_http_plan *p, const struct script_host *host, bool whole)
+{
+    struct table_reader t;
+    table_begin(&t, L, index, p->what, whole ? names : names + OF_REQUEST, false);
+    if (whole) {
+        read_method(&t, p);
+        if (!push(&t, "url"))
+            lua_pushnil(L);
+        take_url(L, lua_gettop(L), p);
+    }
+    add_query(&t, p);
+    read_headers(&t, p);
+    read_body(&t, p);
+    read_limits(&t, p);
+    read_private(&t, p, host);
+    read_tls(&t, p);
+    read_expect(&t, p);
+    if (push(&t, "retry"))
+        bind_http_retry_read(L, p->what, &p->retry);
+    if (push(&t, "sign"))
+        bind_http_sign_read(L, p->what, &p->sign);
+}
+
+static bool is_idempotent(struct slice method)
+{
+    static const char *const known[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", NULL}; /* RFC 9110 9.2.2 */
+    return is_one_of(method, known);
+}
+
+static void finish(lua_State *L, struct bind_http_plan *p, bool redirects_given)
+{
+    struct httpc_request *r = &p->request;
+    bool get = slice_equal(r->method, SLICE("GET")), head = slice_equal(r->method, SLICE("HEAD"));
+    if (head && r->body.at != NULL)
+        script_error_words(L, "%s: a HEAD request has no body", p->what);
+    if (r->body.at == NULL && (slice_equal(r->method, SLICE("POST")) || slice_equal(r->method, SLICE("PUT")) ||
+                               slice_equal(r->method, SLICE("PATCH"))))
+        r->body = SLICE(""); /* of length 0, and said so (RFC 9110 8.6) */
+    if (!redirects_given && (get || head))
+        r->redirects = BIND_HTTP_REDIRECTS;
+    r->repeatable = is_idempotent(r->method) || p->retry.idempotent;
+    r->headers = p->headers;
+    if (state_trace(state_of(L), p->trace))
+        r->traceparent = (struct slice){p->trace, sizeof(p->trace)};
+    if (p->stream) {
+        r->multiplex = false; /* see httpc.h */
+        r->idle = r->timeout;
+        if (!p->max_body_said)
+            r->max_body = SIZE_MAX;
+    }
+}
+
+struct bind_http_plan *bind_http_plan_read(lua_State *L, const char *what, const char *method)
+{
+    const struct script_host *host = state_host(state_of(L));
+    struct bind_http_plan *p = state_pointer(state_of(L), &slot);
+    CHECK(p != NULL);
+    reset(p, what, host);
+    if (lua_gettop(L) > (method != NULL ? 2 : 1))
+        script_error_words(L, "%s: expected %s, got %d values", what,
+                           method != NULL ? "a URL and options" : "one table", lua_gettop(L));
+    p->request.redirects = REDIRECTS_UNSAID;
+    if (method == NULL) {
+        read_options(L, 1, p, host, true);
+    } else {
+        p->request.method = slice_of(method);
+        take_url(L, 1, p);
+        if (!lua_isnoneornil(L, 2))
+            read_options(L, 2, p, host, false);
+    }
+    bool redirects_given = p->request.redirects != REDIRECTS_UNSAID;
+    if (!redirects_given)
+        p->request.redirects = 0;
+    finish(L, p, redirects_given);
+    return p;
+}

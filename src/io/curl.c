@@ -1,0 +1,235 @@
+/*
+ * curl.c: see curl.h. A socket of a kept connection stays in the epoll set while nobody asks for it: the next request
+ * finds it there, and two system calls a request are saved. What such a socket has to say meanwhile (its end) takes it
+ * out. Sockets that libcurl makes and closes by itself (its resolver's) leave the set as soon as it says so.
+ */
+#include "io/curl.h"
+#include "base/panic.h"
+#include "io/timeout.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define READY_MAX 64
+#define ROUNDS_MAX 4        /* of collecting and starting in one go; others have a turn then */
+#define CONNECTIONS_MAX 512 /* kept, at rest included */
+
+struct place {             /* of a descriptor */
+    unsigned char watched; /* LOOP_READ, LOOP_WRITE: in the epoll set, for these */
+    unsigned char wanted;  /* what libcurl asks for */
+    bool ours;             /* its close is told */
+};
+
+struct io_curl {
+    struct io_curl_host host;
+    struct loop *loop;
+    CURLM *multi;
+    int set; /* epoll */
+    struct loop_watch watch;
+    struct timeout timer;
+    struct loop_later later;
+    bool turning;         /* within a turn: what is due is done by it */
+    bool due;             /* libcurl's timer is 0 */
+    struct place *places; /* by descriptor */
+    size_t place_count;
+};
+
+static struct place *place_of(struct io_curl *c, int fd)
+{
+    size_t at = (size_t)fd;
+    if (at >= c->place_count) {
+        size_t count = at + 64;
+        c->places = need_realloc(c->places, count * sizeof(struct place));
+        memset(c->places + c->place_count, 0, (count - c->place_count) * sizeof(struct place));
+        c->place_count = count;
+    }
+    return &c->places[at];
+}
+
+static void watch_fd(struct io_curl *c, int fd, struct place *p, unsigned events)
+{
+    struct epoll_event e = {.data.fd = fd};
+    if (p->watched == events)
+        return;
+    e.events = (events & LOOP_READ ? (uint32_t)EPOLLIN : 0) | (events & LOOP_WRITE ? (uint32_t)EPOLLOUT : 0);
+    int how = events == 0 ? EPOLL_CTL_DEL : p->watched == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+    NEED(epoll_ctl(c->set, how, fd, &e) == 0);
+    p->watched = (unsigned char)events;
+}
+
+/* --- libcurl asks ------------------------------------------------------------------------------------------------ */
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *cookie, void *unused)
+{
+    struct io_curl *c = cookie;
+    struct place *p = place_of(c, fd);
+    unsigned wanted = what == CURL_POLL_REMOVE ? 0
+                                               : (what & CURL_POLL_IN ? (unsigned)LOOP_READ : 0) |
+                                                     (what & CURL_POLL_OUT ? (unsigned)LOOP_WRITE : 0);
+    p->wanted = (unsigned char)wanted;
+    if (wanted != 0 || !p->ours)
+        watch_fd(c, fd, p, wanted);
+    return 0;
+}
+
+static int on_close(void *cookie, curl_socket_t fd)
+{
+    *place_of(cookie, fd) = (struct place){0}; /* the kernel takes it out of the set */
+    close(fd);
+    return 0;
+}
+
+static void turn(struct io_curl *c);
+
+static void on_time(struct timeout *t)
+{
+    struct io_curl *c = CONTAINER_OF(t, struct io_curl, timer);
+    c->due = true;
+    turn(c);
+}
+
+static int on_timer(CURLM *multi, long ms, void *cookie)
+{
+    struct io_curl *c = cookie;
+    c->due = ms == 0;
+    if (ms > 0)
+        timeout_set(c->loop, &c->timer, mono_add(loop_now(c->loop), DUR_MS(ms)), on_time);
+    else
+        timeout_clear(&c->timer);
+    if (ms == 0 && !c->turning)
+        loop_later(c->loop, &c->later);
+    return 0;
+}
+
+/* --- the loop ---------------------------------------------------------------------------------------------------- */
+
+static void act(struct io_curl *c, int fd, int bits)
+{
+    int running;
+    CHECK(curl_multi_socket_action(c->multi, fd, bits, &running) == CURLM_OK);
+}
+
+static void collect(struct io_curl *c)
+{
+    CURLMsg *m;
+    int left;
+    while ((m = curl_multi_info_read(c->multi, &left)) != NULL) {
+        CURL *easy = m->easy_handle;
+        CURLcode code = m->data.result;
+        CHECK(m->msg == CURLMSG_DONE);
+        CHECK(curl_multi_remove_handle(c->multi, easy) == CURLM_OK); /* frees m */
+        c->host.done(c->host.cookie, easy, code);
+    }
+    c->host.after(c->host.cookie);
+}
+
+/* What is due, and what comes of it: who was answered asks the next at once. */
+static void turn(struct io_curl *c)
+{
+    c->turning = true;
+    for (int round = 0; round < ROUNDS_MAX; round++) {
+        if (c->due) {
+            c->due = false;
+            act(c, CURL_SOCKET_TIMEOUT, 0);
+        }
+        collect(c);
+        if (!c->due)
+            break;
+    }
+    c->turning = false;
+    if (c->due)
+        loop_later(c->loop, &c->later);
+}
+
+static void on_later(struct loop_later *later)
+{
+    turn(CONTAINER_OF(later, struct io_curl, later));
+}
+
+static void on_ready(struct loop_watch *w, unsigned events)
+{
+    struct io_curl *c = CONTAINER_OF(w, struct io_curl, watch);
+    struct epoll_event ready[READY_MAX];
+    int count = epoll_wait(c->set, ready, READY_MAX, 0);
+    CHECK(count >= 0 || errno == EINTR);
+    c->turning = true;
+    for (int i = 0; i < count; i++) {
+        int fd = ready[i].data.fd;
+        struct place *p = place_of(c, fd);
+        uint32_t bits = ready[i].events;
+        if (p->wanted == 0) { /* at rest: libcurl finds out when it takes the connection up again */
+            if (p->watched != 0)
+                watch_fd(c, fd, p, 0);
+            continue;
+        }
+        act(c, fd,
+            (bits & (EPOLLIN | EPOLLHUP | EPOLLERR) ? CURL_CSELECT_IN : 0) | (bits & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
+                (bits & EPOLLERR ? CURL_CSELECT_ERR : 0));
+    }
+    turn(c);
+}
+
+/* --- its life ---------------------------------------------------------------------------------------------------- */
+
+struct io_curl *io_curl_new(struct loop *l, const struct io_curl_host *host)
+{
+    struct io_curl *c = need_zero(1, sizeof(*c));
+    c->host = *host;
+    c->loop = l;
+    NEED(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
+    c->multi = curl_multi_init();
+    c->set = epoll_create1(EPOLL_CLOEXEC);
+    NEED(c->multi != NULL && c->set != -1);
+    loop_later_init(&c->later, on_later);
+    loop_watch(l, &c->watch, c->set, LOOP_READ, on_ready);
+    curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
+    curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
+    curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_MAX);
+    return c;
+}
+
+void io_curl_free(struct io_curl **cp)
+{
+    struct io_curl *c = *cp;
+    if (c == NULL)
+        return;
+    c->turning = true; /* the connections' ends put nothing off */
+    CHECK(curl_multi_cleanup(c->multi) == CURLM_OK);
+    timeout_clear(&c->timer);
+    loop_later_cancel(&c->later);
+    loop_unwatch(&c->watch);
+    close(c->set);
+    free(c->places);
+    free(c);
+    *cp = NULL;
+}
+
+void io_curl_prepare(struct io_curl *c, CURL *easy)
+{
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, c);
+}
+
+void io_curl_opened(struct io_curl *c, int fd)
+{
+    *place_of(c, fd) = (struct place){.ours = true};
+}
+
+void io_curl_add(struct io_curl *c, CURL *easy)
+{
+    CHECK(curl_multi_add_handle(c->multi, easy) == CURLM_OK);
+}
+
+void io_curl_remove(struct io_curl *c, CURL *easy)
+{
+    CHECK(curl_multi_remove_handle(c->multi, easy) == CURLM_OK);
+}
+
+CURLcode io_curl_resume(struct io_curl *c, CURL *easy)
+{
+    return curl_easy_pause(easy, CURLPAUSE_CONT);
+}

@@ -1,0 +1,454 @@
+/*
+ * httpc.c: the way of a call: its turn at the host, libcurl, what came of it; then the next hop, or the end. See
+ * httpc.h. What libcurl's callbacks found is told in `deliver`, from the loop, when libcurl has returned; whoever is
+ * told may end the call there, and start others.
+ */
+#include "io/httpc.h"
+#include "base/panic.h"
+#include "io/httpc_internal.h"
+#include <stdlib.h>
+
+#define CALLS_MAX 4096 /* under way */
+#define IDLE_MAX 256   /* handles kept */
+#define KEPT (HTTPC_PIECE + 1024)
+
+static void on_done(void *cookie, CURL *easy, CURLcode code);
+static void on_after(void *cookie);
+static void deliver(struct httpc *c);
+
+static void on_later(struct loop_later *later)
+{
+    deliver(CONTAINER_OF(later, struct httpc, later));
+}
+
+struct httpc *httpc_new(const struct httpc_host *host)
+{
+    struct httpc *c = need_zero(1, sizeof(*c));
+    const struct io_curl_host curl = {.done = on_done, .after = on_after, .cookie = c};
+    c->host = *host;
+    list_init(&c->calls);
+    list_init(&c->idle);
+    list_init(&c->ready);
+    loop_later_init(&c->later, on_later);
+    c->curl = io_curl_new(host->loop, &curl);
+    c->outbound = outbound_new(host->loop);
+    return c;
+}
+
+static void discard(struct httpc_call *call)
+{
+    curl_easy_cleanup(call->easy);
+    buf_free(&call->text);
+    buf_free(&call->body);
+    buf_free(&call->url);
+    buf_free(&call->origin);
+    buf_free(&call->next);
+    buf_free(&call->head);
+    buf_free(&call->data);
+    free(call->lines);
+    free(call);
+}
+
+void httpc_free(struct httpc **cp)
+{
+    struct httpc *c = *cp;
+    if (c == NULL)
+        return;
+    CHECK(c->call_count == 0 && c->memory == 0 && list_empty(&c->ready));
+    while (!list_empty(&c->idle)) {
+        struct httpc_call *call = CONTAINER_OF(c->idle.next, struct httpc_call, link);
+        list_remove(&call->link);
+        discard(call);
+    }
+    loop_later_cancel(&c->later);
+    outbound_free(&c->outbound);
+    io_curl_free(&c->curl);
+    free(c);
+    *cp = NULL;
+}
+
+struct outbound *httpc_outbound(struct httpc *c)
+{
+    return c->outbound;
+}
+
+size_t httpc_calls(const struct httpc *c)
+{
+    return c->call_count;
+}
+
+size_t httpc_idle(const struct httpc *c)
+{
+    return c->idle_count;
+}
+
+/* --- the pool ---------------------------------------------------------------------------------------------------- */
+
+static struct httpc_call *take_idle(struct httpc *c)
+{
+    struct httpc_call *call;
+    if (!list_empty(&c->idle)) {
+        call = CONTAINER_OF(c->idle.prev, struct httpc_call, link); /* used last: warm */
+        list_remove(&call->link);
+        c->idle_count--;
+    } else {
+        call = need_zero(1, sizeof(*call));
+        call->client = c;
+        list_init(&call->link);
+        list_init(&call->ready);
+        httpc_handle_open(call);
+    }
+    call->magic = HTTPC_MAGIC;
+    list_add(&c->calls, &call->link);
+    c->call_count++;
+    return call;
+}
+
+static void trim(struct buf *b)
+{
+    if (b->room > KEPT)
+        buf_free(b);
+    else
+        buf_clear(b);
+}
+
+static void rest(struct httpc_call *call)
+{
+    struct httpc *c = call->client;
+    CHECK(call->magic == HTTPC_MAGIC && call->state != HTTPC_RUNNING);
+    call->magic = 0;
+    call->state = HTTPC_IDLE;
+    timeout_clear(&call->deadline);
+    list_remove(&call->ready);
+    list_remove(&call->link);
+    c->call_count--;
+    if (call->events.data == NULL)
+        c->memory -= call->data.len;
+    c->memory -= call->body.len;
+    httpc_handle_rest(call);
+    httpc_unpack_free(call);
+    trim(&call->body);
+    trim(&call->text);
+    trim(&call->head);
+    trim(&call->data);
+    free(call->credentials);
+    call->credentials = NULL;
+    if (c->idle_count >= IDLE_MAX) {
+        discard(call);
+        return;
+    }
+    list_add(&c->idle, &call->link);
+    c->idle_count++;
+}
+
+/* --- telling ----------------------------------------------------------------------------------------------------- */
+
+void httpc_tell(struct httpc_call *call)
+{
+    if (list_empty(&call->ready))
+        list_add(&call->client->ready, &call->ready);
+}
+
+/* News that did not come from libcurl. */
+static void tell_later(struct httpc_call *call)
+{
+    httpc_tell(call);
+    loop_later(call->client->host.loop, &call->client->later);
+}
+
+static void end(struct httpc_call *call)
+{
+    struct httpc *c = call->client;
+    call->reply.url = buf_slice(&call->url);
+    call->reply.origin = buf_slice(&call->origin);
+    call->reply.body = call->events.data == NULL ? buf_slice(&call->data) : SLICE_NONE;
+    c->current = call;
+    call->events.end(call, call->cookie);
+    CHECK(c->current == call); /* cancelled by its own end */
+    c->current = NULL;
+    rest(call);
+}
+
+static bool is_streamed(const struct httpc_call *call)
+{
+    return call->events.data != NULL;
+}
+
+static void arm_idle(struct httpc_call *call);
+
+/* False: the consumer has ended the call. */
+static bool hand_over_header(struct httpc_call *call)
+{
+    struct httpc *c = call->client;
+    call->told = true;
+    call->reply.url = buf_slice(&call->url);
+    call->reply.origin = buf_slice(&call->origin);
+    arm_idle(call);
+    if (call->events.headers != NULL)
+        call->events.headers(call, call->cookie);
+    return c->current == call;
+}
+
+/* What libcurl held back; it may bring the next piece at once. */
+static void unpause(struct httpc_call *call)
+{
+    struct httpc *c = call->client;
+    call->paused = false;
+    CURLcode code = io_curl_resume(c->curl, call->easy);
+    if (code == CURLE_OK)
+        return;
+    io_curl_remove(c->curl, call->easy);
+    on_done(c, call->easy, code);
+}
+
+static bool hand_over_data(struct httpc_call *call)
+{
+    struct httpc *c = call->client;
+    while (!call->held && (call->data.len > 0 || (call->paused && call->state == HTTPC_RUNNING))) {
+        if (call->data.len == 0) {
+            unpause(call);
+            continue;
+        }
+        struct slice piece = slice_from(buf_slice(&call->data), call->handed);
+        piece.len = piece.len < HTTPC_PIECE ? piece.len : HTTPC_PIECE;
+        bool more = call->events.data(call, piece, call->cookie);
+        if (c->current != call)
+            return false;
+        call->handed += piece.len;
+        if (call->handed == call->data.len) {
+            buf_clear(&call->data);
+            call->handed = 0;
+        }
+        call->held = !more;
+        arm_idle(call);
+    }
+    return true;
+}
+
+static void next_hop(struct httpc_call *call);
+
+static void deliver_one(struct httpc_call *call)
+{
+    struct httpc *c = call->client;
+    c->current = call;
+    if (is_streamed(call) && call->head_done && !call->following) {
+        if (!call->told && call->reply.code == HTTPC_OK && !hand_over_header(call))
+            return;
+        if (!hand_over_data(call))
+            return;
+    }
+    c->current = NULL;
+    if (call->state != HTTPC_OVER || (is_streamed(call) && call->data.len > 0))
+        return;
+    if (call->following && call->reply.code == HTTPC_OK)
+        next_hop(call);
+    else
+        end(call);
+}
+
+static void deliver(struct httpc *c)
+{
+    while (!list_empty(&c->ready)) {
+        struct httpc_call *call = CONTAINER_OF(c->ready.next, struct httpc_call, ready);
+        list_remove(&call->ready);
+        deliver_one(call);
+    }
+}
+
+static void on_after(void *cookie)
+{
+    deliver(cookie);
+}
+
+/* --- one hop ----------------------------------------------------------------------------------------------------- */
+
+static void over(struct httpc_call *call)
+{
+    call->state = HTTPC_OVER;
+    outbound_leave(call->client->outbound, &call->turn, httpc_outcome_judge(call->reply.code));
+    httpc_tell(call);
+}
+
+static void on_done(void *cookie, CURL *easy, CURLcode code)
+{
+    struct httpc_call *call = NULL;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&call);
+    CHECK(call->magic == HTTPC_MAGIC && call->state == HTTPC_RUNNING);
+    if (code == CURLE_OK && !call->following)
+        httpc_unpack_end(call);
+    httpc_outcome_of(call, code);
+    over(call);
+}
+
+static void fail(struct httpc_call *call, enum httpc_code code, const char *words)
+{
+    httpc_outcome_set(call, code, words);
+    call->state = HTTPC_OVER;
+    tell_later(call);
+}
+
+static void run(struct httpc_call *call)
+{
+    call->state = HTTPC_RUNNING;
+    httpc_handle_set(call);
+    io_curl_add(call->client->curl, call->easy);
+}
+
+static void on_turn(struct outbound_wait *wait)
+{
+    struct httpc_call *call = CONTAINER_OF(wait, struct httpc_call, turn);
+    CHECK(call->magic == HTTPC_MAGIC && call->state == HTTPC_WAITING);
+    if (wait->open)
+        fail(call, HTTPC_CIRCUIT_OPEN, NULL);
+    else
+        run(call);
+}
+
+/* call.url and .origin are set. */
+static void begin_hop(struct httpc_call *call)
+{
+    unsigned bound = call->request.concurrency;
+    call->asked = 0;
+    call->head_size = call->dropped = call->received = 0;
+    call->head_done = call->following = call->paused = false;
+    httpc_unpack_free(call);
+    call->stop = HTTPC_STOP_NONE;
+    call->refused = NULL;
+    call->reply.status = 0;
+    call->reply.head = SLICE_NONE;
+    buf_clear(&call->head);
+    call->state = HTTPC_WAITING;
+    bound = bound == 0 ? OUTBOUND_CONCURRENCY : bound > OUTBOUND_CONCURRENCY_MAX ? OUTBOUND_CONCURRENCY_MAX : bound;
+    switch (outbound_enter(call->client->outbound, buf_slice(&call->origin), bound, &call->turn, on_turn)) {
+    case OUTBOUND_GO:
+        run(call);
+        break;
+    case OUTBOUND_WAIT:
+        break;
+    case OUTBOUND_OPEN:
+        fail(call, HTTPC_CIRCUIT_OPEN, NULL);
+        break;
+    case OUTBOUND_FULL:
+        fail(call, HTTPC_BUSY, "too many different hosts");
+    }
+}
+
+static void next_hop(struct httpc_call *call)
+{
+    httpc_redirect_take(call);
+    begin_hop(call);
+}
+
+/* --- deadlines --------------------------------------------------------------------------------------------------- */
+
+/* Out of wherever it is, without an end of its own. */
+static void leave(struct httpc_call *call, enum outbound_outcome outcome)
+{
+    if (call->state == HTTPC_RUNNING)
+        io_curl_remove(call->client->curl, call->easy);
+    outbound_leave(call->client->outbound, &call->turn, outcome);
+    call->state = HTTPC_OVER;
+}
+
+static void expire(struct httpc_call *call, bool idle)
+{
+    /* Who waited for a turn knows nothing of the host. */
+    enum outbound_outcome outcome = call->state == HTTPC_RUNNING ? OUTBOUND_FAILED : OUTBOUND_UNKNOWN;
+    httpc_outcome_timeout(call, idle);
+    leave(call, outcome);
+    if (is_streamed(call))
+        buf_clear(&call->data);
+    list_remove(&call->ready);
+    end(call);
+}
+
+static void on_deadline(struct timeout *t)
+{
+    expire(CONTAINER_OF(t, struct httpc_call, deadline), false);
+}
+
+static void on_idle(struct timeout *t)
+{
+    expire(CONTAINER_OF(t, struct httpc_call, deadline), true);
+}
+
+/* Streamed, from the header on: silence counts while more is wanted. */
+static void arm_idle(struct httpc_call *call)
+{
+    struct loop *l = call->client->host.loop;
+    if (call->held || call->request.idle.ns == 0 || call->state != HTTPC_RUNNING)
+        timeout_clear(&call->deadline);
+    else
+        timeout_set(l, &call->deadline, mono_add(loop_now(l), call->request.idle), on_idle);
+}
+
+/* --- the call ---------------------------------------------------------------------------------------------------- */
+
+static const char *set_url(struct httpc_call *call)
+{
+    struct url u;
+    const char *fault = url_parse(call->request.url, &u);
+    buf_clear(&call->url);
+    buf_clear(&call->origin);
+    if (fault != NULL)
+        return fault;
+    url_write(&u, &call->url);
+    url_origin(&u, &call->origin);
+    return NULL;
+}
+
+struct httpc_call *httpc_start(struct httpc *c, const struct httpc_request *r, const struct httpc_events *events,
+                               void *cookie)
+{
+    struct httpc_call *call = take_idle(c);
+    call->events = *events;
+    call->cookie = cookie;
+    call->reply = (struct httpc_reply){.words = ""};
+    call->handed = 0;
+    call->foreign = call->told = call->held = false;
+    call->turn = (struct outbound_wait){0};
+    httpc_request_take(call, r);
+    call->request.url = r->url;
+    const char *fault = set_url(call);
+    call->request.url = SLICE_NONE;
+    if (r->timeout.ns > 0)
+        timeout_set(c->host.loop, &call->deadline, mono_add(mono_now(), r->timeout), on_deadline);
+    if (fault != NULL)
+        fail(call, HTTPC_BAD_URL, fault);
+    else if (c->call_count > CALLS_MAX)
+        fail(call, HTTPC_BUSY, "too many requests of this worker are under way");
+    else if (c->memory > c->host.memory)
+        fail(call, HTTPC_BUSY, "no memory for the request");
+    else
+        begin_hop(call);
+    return call;
+}
+
+void httpc_cancel(struct httpc_call **cp)
+{
+    struct httpc_call *call = *cp;
+    if (call == NULL)
+        return;
+    *cp = NULL;
+    CHECK(call->magic == HTTPC_MAGIC);
+    if (call->client->current == call)
+        call->client->current = NULL;
+    leave(call, OUTBOUND_UNKNOWN);
+    rest(call);
+}
+
+void httpc_resume(struct httpc_call *call)
+{
+    CHECK(call->magic == HTTPC_MAGIC && is_streamed(call));
+    if (!call->held)
+        return;
+    call->held = false;
+    arm_idle(call);
+    tell_later(call);
+}
+
+const struct httpc_reply *httpc_reply(const struct httpc_call *call)
+{
+    CHECK(call->magic == HTTPC_MAGIC);
+    return &call->reply;
+}

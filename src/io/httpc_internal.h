@@ -1,0 +1,147 @@
+/*
+ * httpc_internal.h: what the files of the HTTP client share: a call, and the client that it belongs to.
+ */
+#ifndef CRESCENT_IO_HTTPC_INTERNAL_H
+#define CRESCENT_IO_HTTPC_INTERNAL_H
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "codec/url.h"
+#include "io/curl.h"
+#include "io/httpc.h"
+#include "io/timeout.h"
+
+#define HTTPC_MAGIC 0x68747063u
+#define HTTPC_PIECE ((size_t)64 << 10) /* of a streamed body, held at most */
+
+enum httpc_state {
+    HTTPC_IDLE,    /* in the pool */
+    HTTPC_WAITING, /* for its turn at the host */
+    HTTPC_RUNNING, /* libcurl has it */
+    HTTPC_OVER     /* this hop has ended */
+};
+
+enum httpc_how { HTTPC_GET, HTTPC_HEAD, HTTPC_PLAIN, HTTPC_BODY }; /* what libcurl is told of the method */
+
+enum httpc_stop { /* why one of our callbacks has stopped libcurl */
+                  HTTPC_STOP_NONE,
+                  HTTPC_STOP_HEADER, /* its header is too large */
+                  HTTPC_STOP_BODY,   /* the reply is too large */
+                  HTTPC_STOP_MEMORY, /* all replies together are */
+                  HTTPC_STOP_ENOUGH, /* of a redirect's body */
+                  HTTPC_STOP_CODING, /* its coding is corrupt, or none that was asked for: said already */
+                  HTTPC_STOP_TWICE   /* it would be sent again */
+};
+
+struct httpc_line { /* one header field to be sent; a curl_slist first, so that libcurl reads the list as its own */
+    struct curl_slist list;
+    bool origin_only; /* credentials and the like: not to another origin */
+    bool of_body;     /* not without the body */
+};
+
+struct httpc_handle {  /* what libcurl's handle was told beyond the basics: told again only where it differs */
+    bool tls, special; /* special: reset it whole */
+    enum httpc_how how;
+    long connect_ms;
+};
+
+struct httpc_call {
+    unsigned magic;
+    struct httpc *client;
+    CURL *easy;
+    struct httpc_handle handle;
+    struct list link;  /* in client.idle or .calls */
+    struct list ready; /* in client.ready: there is news to tell */
+    struct httpc_events events;
+    void *cookie;
+    struct httpc_reply reply;
+
+    /* The request. Slices of it point into text. */
+    struct httpc_request request;
+    struct buf text; /* all texts, allocated in one */
+    struct httpc_line *lines;
+    size_t line_count, line_room;
+    struct buf body;   /* a copy of the request's */
+    char *credentials; /* the line of those that stood in the URL, or NULL */
+
+    /* This hop. */
+    enum httpc_state state;
+    struct buf url, origin, next; /* next: where a redirect leads */
+    struct outbound_wait turn;
+    bool foreign;     /* not the first origin: no credentials */
+    bool head_done;   /* the header is there */
+    bool following;   /* it is a redirect, and is followed */
+    unsigned asked;   /* how often libcurl was about to send it */
+    size_t head_size; /* of all header lines, interim ones and trailers included */
+    size_t dropped;   /* of a redirect's body */
+    size_t received;  /* of a streamed one */
+    enum httpc_stop stop;
+    const char *refused; /* why an address was */
+    char refused_ip[48];
+    char detail[CURL_ERROR_SIZE]; /* libcurl's words */
+
+    /* The reply. */
+    struct buf head, data;  /* data: collected, or what is not handed over yet */
+    size_t handed;          /* of data: this much is */
+    struct inflate *unpack; /* NULL: it is not packed */
+    bool unpacked;          /* to its end */
+    bool told;              /* streamed: the header was */
+    bool held;              /* the consumer wants no more for now */
+    bool paused;            /* libcurl is */
+    struct timeout deadline;
+    struct error words;
+};
+
+struct httpc {
+    struct httpc_host host;
+    struct io_curl *curl;
+    struct outbound *outbound;
+    struct list calls, idle, ready;
+    size_t call_count, idle_count;
+    size_t memory;              /* of collected replies */
+    struct httpc_call *current; /* whose events are told now; NULL where it was ended meanwhile */
+    struct loop_later later;
+};
+
+/* --- httpc.c */
+/* There is news to tell of it. */
+void httpc_tell(struct httpc_call *call);
+
+/* --- httpc_handle.c: libcurl's options and callbacks */
+void httpc_handle_open(struct httpc_call *call);
+/* Tells the handle this hop. */
+void httpc_handle_set(struct httpc_call *call);
+/* Forgets what was borrowed, and what is not of the basics. */
+void httpc_handle_rest(struct httpc_call *call);
+
+/* --- httpc_unpack.c: a reply's coding */
+/* Hands the bytes of the body to `take`, unpacked where they are packed. False: stopped, and why is said. */
+bool httpc_unpack(struct httpc_call *call, struct slice bytes, bool (*take)(struct httpc_call *, struct slice));
+/* The body is over: -1 where it ended too early, with the outcome set. */
+int httpc_unpack_end(struct httpc_call *call);
+void httpc_unpack_free(struct httpc_call *call);
+
+/* --- httpc_request.c: what is sent */
+/* Takes copies of all that the call needs. */
+void httpc_request_take(struct httpc_call *call, const struct httpc_request *r);
+/* The lines for this hop, or NULL where there are none. */
+struct curl_slist *httpc_request_lines(struct httpc_call *call);
+bool httpc_request_has_body(const struct httpc_call *call);
+
+/* --- httpc_redirect.c */
+/* The header is there: is it a redirect that is followed? Then call.next is where it leads. -1: it leads nowhere. */
+int httpc_redirect_look(struct httpc_call *call);
+/* The request becomes the next one's: url, and method. */
+void httpc_redirect_take(struct httpc_call *call);
+
+/* --- httpc_outcome.c: codes and words */
+/* Sets the reply's code and words from what libcurl says. */
+void httpc_outcome_of(struct httpc_call *call, CURLcode code);
+/* The same for what is ours: words behind the origin and the code's meaning, or NULL. */
+void httpc_outcome_set(struct httpc_call *call, enum httpc_code code, const char *words);
+/* The deadline has passed, in whatever state. */
+void httpc_outcome_timeout(struct httpc_call *call, bool idle);
+/* What it means for the host. */
+enum outbound_outcome httpc_outcome_judge(enum httpc_code code);
+
+#endif

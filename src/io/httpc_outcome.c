@@ -1,0 +1,181 @@
+/*
+ * httpc_outcome.c: from libcurl's many codes to the few that scripts see, with words: where, what, and libcurl's own
+ * detail. A URL's path and query may be secrets, so only its origin is ever named. See httpc_internal.h.
+ */
+#include "base/duration.h"
+#include "io/httpc_internal.h"
+#include <errno.h>
+#include <stdio.h>
+
+static const struct {
+    const char *name, *meaning;
+} codes[] = {
+#define HTTPC_CODE(name, text, meaning) {text, meaning},
+    HTTPC_CODES(HTTPC_CODE)
+#undef HTTPC_CODE
+};
+
+const char *httpc_code_name(enum httpc_code code)
+{
+    return codes[code].name;
+}
+
+void httpc_outcome_set(struct httpc_call *call, enum httpc_code code, const char *words)
+{
+    struct slice origin = buf_slice(&call->origin);
+    bool more = words != NULL && words[0] != '\0';
+    call->reply.code = code;
+    error_set(&call->words, "%.*s%s%s%s%s%s", SLICE_ARG(origin), origin.len > 0 ? ": " : "", codes[code].meaning,
+              more ? " (" : "", more ? words : "", more ? ")" : "");
+    call->reply.words = call->words.text;
+}
+
+static bool mentions(const struct httpc_call *call, const char *word)
+{
+    return strstr(call->detail, word) != NULL;
+}
+
+static enum httpc_code of_connect(struct httpc_call *call)
+{
+    long os = 0;
+    curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &os);
+    return os == ECONNREFUSED ? HTTPC_REFUSED : HTTPC_UNREACHABLE;
+}
+
+static enum httpc_code code_of(struct httpc_call *call, CURLcode code)
+{
+    switch (code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return HTTPC_DNS;
+    case CURLE_COULDNT_CONNECT:
+        return of_connect(call);
+    case CURLE_OPERATION_TIMEDOUT:
+        return HTTPC_TIMEOUT;
+    case CURLE_URL_MALFORMAT:
+        return HTTPC_BAD_URL;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_ENGINE_NOTFOUND:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_USE_SSL_FAILED:
+    case CURLE_SSL_ENGINE_INITFAILED:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CRL_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+    case CURLE_SSL_INVALIDCERTSTATUS:
+    case CURLE_SSL_CLIENTCERT:
+        return HTTPC_TLS;
+    case CURLE_UNSUPPORTED_PROTOCOL: /* of a reply that is no HTTP */
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_BAD_CONTENT_ENCODING:
+        return HTTPC_BAD_RESPONSE;
+    case CURLE_OUT_OF_MEMORY: /* a line of the header that is longer than libcurl takes */
+    case CURLE_FILESIZE_EXCEEDED:
+        return HTTPC_TOO_LARGE;
+    case CURLE_RECV_ERROR:
+        return mentions(call, "chunk") ? HTTPC_BAD_RESPONSE : mentions(call, "SSL") ? HTTPC_TLS : HTTPC_CLOSED;
+    default:
+        return HTTPC_CLOSED;
+    }
+}
+
+/* One of our callbacks has ended it. True where it says why. */
+static bool of_stop(struct httpc_call *call)
+{
+    char room[32];
+    struct error words;
+    size_t header = call->request.max_header > 0 ? call->request.max_header : HTTPC_HEADER_ROOM;
+    switch (call->stop) {
+    case HTTPC_STOP_HEADER:
+        error_set(&words, "more than %s of header", duration_size_text(header, room));
+        break;
+    case HTTPC_STOP_BODY:
+        error_set(&words, "more than %s", duration_size_text(call->request.max_body, room));
+        break;
+    case HTTPC_STOP_MEMORY:
+        httpc_outcome_set(call, HTTPC_BUSY, "no memory for the reply");
+        return true;
+    case HTTPC_STOP_TWICE:
+        httpc_outcome_set(call, HTTPC_CLOSED, "it may have been taken in; it was not sent again");
+        return true;
+    default:
+        return false;
+    }
+    httpc_outcome_set(call, HTTPC_TOO_LARGE, words.text);
+    return true;
+}
+
+static void note_sent(struct httpc_call *call)
+{
+    long bytes = 0;
+    curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &bytes);
+    call->reply.sent = call->reply.sent || bytes > 0;
+}
+
+void httpc_outcome_of(struct httpc_call *call, CURLcode code)
+{
+    struct error words;
+    note_sent(call);
+    if (call->reply.code != HTTPC_OK) /* said already */
+        return;
+    if (code == CURLE_OK && !call->head_done) /* for libcurl a header that just ends is one */
+        httpc_outcome_set(call, HTTPC_CLOSED, "its header ended too early");
+    if (code == CURLE_OK || call->stop == HTTPC_STOP_ENOUGH)
+        return;
+    if (of_stop(call))
+        return;
+    if (call->refused != NULL && (code == CURLE_COULDNT_CONNECT || code == CURLE_ABORTED_BY_CALLBACK)) {
+        error_set(&words, "%s: %s", call->refused_ip, call->refused);
+        httpc_outcome_set(call, HTTPC_ADDRESS_REFUSED, words.text);
+        return;
+    }
+    httpc_outcome_set(call, code_of(call, code), call->detail[0] != '\0' ? call->detail : curl_easy_strerror(code));
+}
+
+/* What it was waiting for. */
+static const char *phase(const struct httpc_call *call)
+{
+    curl_off_t looked_up = 0, connected = 0, ready = 0;
+    if (call->state == HTTPC_WAITING)
+        return "for its turn: as many requests as allowed are under way there";
+    curl_easy_getinfo(call->easy, CURLINFO_NAMELOOKUP_TIME_T, &looked_up);
+    curl_easy_getinfo(call->easy, CURLINFO_CONNECT_TIME_T, &connected);
+    curl_easy_getinfo(call->easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
+    if (call->head_done)
+        return "for the rest of the reply";
+    if (call->asked > 0 || ready > 0)
+        return "for a reply";
+    return connected > 0 ? "for the handshake" : looked_up > 0 ? "for a connection" : "for its address or a connection";
+}
+
+void httpc_outcome_timeout(struct httpc_call *call, bool idle)
+{
+    char room[32];
+    struct error words;
+    if (call->state == HTTPC_RUNNING)
+        note_sent(call);
+    error_set(&words, "%s were spent waiting %s",
+              duration_text(idle ? call->request.idle : call->request.timeout, room), phase(call));
+    httpc_outcome_set(call, HTTPC_TIMEOUT, words.text);
+}
+
+enum outbound_outcome httpc_outcome_judge(enum httpc_code code)
+{
+    switch (code) {
+    case HTTPC_OK:
+    case HTTPC_TOO_LARGE:
+    case HTTPC_REDIRECTS:
+        return OUTBOUND_GOOD;
+    case HTTPC_DNS:
+    case HTTPC_REFUSED:
+    case HTTPC_UNREACHABLE:
+    case HTTPC_TIMEOUT:
+    case HTTPC_CLOSED:
+    case HTTPC_BAD_RESPONSE:
+        return OUTBOUND_FAILED;
+    default: /* the fault may be on our side: what is trusted, say */
+        return OUTBOUND_UNKNOWN;
+    }
+}
