@@ -99,7 +99,7 @@ test('the file of another server at the same path is left alone', async (t) => {
     const dir = folder(t), socket = path.join(dir, 's');
     const first = await start(t, { hooks, dir, listen: ['unix:s'] });
     fs.renameSync(socket, path.join(dir, 'aside'));
-    const second = await start(t, { hooks, dir, listen: ['unix:s'] });
+    const second = await start(t, { hooks, dir, listen: ['unix:s'], args: ['--store', 'sqlite:second.db'] });
     await first.stop();
     assert.equal((await ask(socket)).text, 'hello unix: 0');
     await second.stop();

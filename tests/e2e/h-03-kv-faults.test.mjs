@@ -155,8 +155,8 @@ test('a folder that vanishes, and is there again', async (t) => {
     }
     const [n] = await ask(server, 'get', 'n'); // of the two that were answered 503 it was said that they may have been done
     assert.ok(n >= 2 && n <= 4, `${n}`);
+    await until(() => server.records('the store is back').length === 2, 'the last line');
     assert.equal(server.records('the store is away').length, 2);
-    assert.equal(server.records('the store is back').length, 2);
 });
 
 test('damage while the server runs is a 503 with the words in the log, and is over when the file is put right', async (t) => {
