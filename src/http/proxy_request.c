@@ -341,6 +341,7 @@ int proxy_request(const struct proxy_plan *plan, const struct proxy_upstream *to
         .concurrency = plan->concurrency,
         .connect_timeout = plan->connect_timeout,
         .idle = plan->idle,
+        .max_body = SIZE_MAX,
         .public_only = plan->public_only,
         .bare = true,
         .ca = plan->ca,
