@@ -289,12 +289,11 @@ static size_t times_by_here(const struct http_request *r)
 
 static int check(struct making *m, struct slice method)
 {
-    struct slice upgrade = http_request_header(m->from, SLICE("upgrade"));
     if (!is_token(method))
         return refuse(m, 400, "the request's method is malformed");
     if (slice_equal(method, SLICE("TRACE")) || slice_equal(method, SLICE("CONNECT")))
         return refuse(m, 501, "this method is not passed on");
-    if (slice_equal_nocase(upgrade, SLICE("websocket")))
+    if (http_request_header(m->from, SLICE("sec-websocket-key")).at != NULL) /* libh2o keeps Upgrade to itself */
         return refuse(m, 501, "WebSocket is not passed on");
     if (m->from->header_count + m->plan->request.count + 16 > HTTPC_HEADERS_MAX)
         return refuse(m, 431, "the request has too many header fields");

@@ -14,8 +14,7 @@ static size_t text_size(const struct httpc_request *r)
 {
     size_t size = r->method.len + r->ca.len + r->cert.len + r->key.len + 8 + sizeof("traceparent: ") +
                   r->traceparent.len + sizeof("content-type:") + sizeof("expect:") +
-                  sizeof("accept-encoding: gzip, deflate") + sizeof("user-agent:") +
-                  sizeof("accept:");
+                  sizeof("accept-encoding: gzip, deflate") + sizeof("user-agent:") + sizeof("accept:");
     for (size_t i = 0; i < r->header_count; i++)
         size += r->headers[i].name.len + r->headers[i].value.len + 3;
     return size;

@@ -1,7 +1,7 @@
 /*
  * answer_proxy.c: ask an upstream, and another one if it fails, then hand its reply on. See answer_proxy.h.
- * A reply whose length is said and small is answered when it is whole: until then it can still become a 502, or come
- * from elsewhere, and it goes out in one piece. Any other one begins with its header.
+ * A reply whose length is said and small waits for its first piece, which is mostly all of it: it goes out in one go,
+ * and one that ends before that can still become a 502, or come from elsewhere. Any other one begins with its header.
  */
 #include "server/answer_proxy.h"
 #include "base/panic.h"
@@ -203,6 +203,8 @@ static bool on_data(struct httpc_call *call, struct slice piece, void *cookie)
     struct answer_proxy *p = cookie;
     if (!p->streaming) {
         const struct httpc_reply *reply = httpc_reply(call);
+        if (reply->code != HTTPC_OK) /* it has failed already: nothing of it goes out */
+            return true;
         if ((long long)piece.len == small_length(reply)) {
             answer_whole(p, reply, piece);
             return false;

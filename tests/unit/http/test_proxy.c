@@ -323,7 +323,7 @@ static void what_http1_cannot_carry_goes_nowhere(void **state)
     request("TRACE", "/", "/", NULL);
     refused(501, "method");
     request("GET", "/", "/", NULL);
-    header("upgrade", "WebSocket");
+    header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
     refused(501, "WebSocket");
     request("GET", "/", "/", NULL);
     for (int i = 0; i < 4; i++)
