@@ -135,6 +135,8 @@ static int take_reply_body(lua_State *L, int reply, int kind, struct reading *r)
         return take_json(L, body, r);
     if (kind == REPLY_KIND_STREAM || kind == REPLY_KIND_SSE)
         return bind_reply_plan_read(L, reply, r->response, r->plan, r->err);
+    if (kind == REPLY_KIND_PROXY)
+        return bind_reply_proxy_read(L, reply, r->plan, r->err);
     r->plan->file = kind == REPLY_KIND_FILE;
     if (r->plan->file)
         return bind_reply_file_read(L, reply, r->response, r->err);
@@ -308,6 +310,7 @@ void bind_reply_register(lua_State *L)
     lua_pushlightuserdata(L, (void *)&reply_reader);
     lua_pushcfunction(L, read_protected);
     lua_rawset(L, LUA_REGISTRYINDEX);
+    bind_reply_proxy_register(L);
 }
 
 void bind_reply_push(lua_State *L, enum bind_reply_kind kind, int status)

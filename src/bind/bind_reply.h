@@ -10,10 +10,16 @@
 #include "http/response.h"
 #include <lua.h>
 
-/* What is to follow the response's headers: a stream (reply.stream, reply.sse), or a file (reply.file). */
+struct proxy_plan;
+
+/*
+ * What is to follow the response's headers: a stream (reply.stream, reply.sse), or a file (reply.file). Or an upstream
+ * answers (reply.proxy): then the response says nothing.
+ */
 struct bind_reply_plan {
-    int function; /* registry reference, its holder's to release; 0: nothing is, the response is the answer */
-    bool file;    /* the response's body is the path of what is to be sent */
+    int function; /* registry reference to it, or to what the proxy's plan lies in; its holder's to release; 0: none */
+    const struct proxy_plan *proxy; /* as long as that is held */
+    bool file;                      /* the response's body is the path of what is to be sent */
     bool sse;
     dur_t timeout;   /* of the whole stream; 0: none */
     dur_t heartbeat; /* 0: none */

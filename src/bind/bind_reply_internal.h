@@ -16,7 +16,8 @@ enum bind_reply_kind {
     REPLY_KIND_PROBLEM,
     REPLY_KIND_STREAM,
     REPLY_KIND_SSE,
-    REPLY_KIND_FILE
+    REPLY_KIND_FILE,
+    REPLY_KIND_PROXY
 };
 
 /* Positions in a reply's table. */
@@ -48,6 +49,10 @@ int bind_reply_sse(lua_State *L);
 /* reply.file(path [, opts]); and reads one into a response whose body is the path. 0, or -1 with words. */
 int bind_reply_file(lua_State *L);
 int bind_reply_file_read(lua_State *L, int index, struct http_response *r, struct error *err);
+/* reply.proxy(url [, opts]), and its metatable, once per state; and keeps the plan of one. 0, or -1 with words. */
+int bind_reply_proxy(lua_State *L);
+void bind_reply_proxy_register(lua_State *L);
+int bind_reply_proxy_read(lua_State *L, int index, struct bind_reply_plan *plan, struct error *err);
 /* Reads the stream or sse reply at `index`, whose response has its headers. 0, or -1 with words; may raise (memory). */
 int bind_reply_plan_read(lua_State *L, int index, struct http_response *r, struct bind_reply_plan *plan,
                          struct error *err);

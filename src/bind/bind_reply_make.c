@@ -1,6 +1,6 @@
 /*
- * bind_reply_make.c: the global reply: reply.json, text, html, bytes, redirect, problem, stream, sse, file; what later
- * versions have is refused by name. opts is a status or { status, headers, cookies, type }. Runs in: the state's
+ * bind_reply_make.c: the global reply: reply.json, text, html, bytes, redirect, problem, stream, sse, file, proxy; what
+ * later versions have is refused by name. opts is a status or { status, headers, cookies, type }. Runs in: the state's
  * thread. Fails: misuse raises, with the script's line.
  */
 #include "bind/bind_reply_internal.h"
@@ -134,19 +134,25 @@ static int reply_problem(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"json", reply_json},          {"text", reply_text},
-    {"html", reply_html},          {"bytes", reply_bytes},
-    {"redirect", reply_redirect},  {"problem", reply_problem},
-    {"stream", bind_reply_stream}, {"sse", bind_reply_sse},
-    {"file", bind_reply_file},     {NULL, NULL},
+    {"json", reply_json},
+    {"text", reply_text},
+    {"html", reply_html},
+    {"bytes", reply_bytes},
+    {"redirect", reply_redirect},
+    {"problem", reply_problem},
+    {"stream", bind_reply_stream},
+    {"sse", bind_reply_sse},
+    {"file", bind_reply_file},
+    {"proxy", bind_reply_proxy},
+    {NULL, NULL},
 };
 
 /* reply.<name> that is not there: later versions' by name, others with the nearest. */
 static int reply_missing(lua_State *L)
 {
     static const char *const names[] = {"json",    "text",   "html", "bytes", "redirect",
-                                        "problem", "stream", "sse",  "file"};
-    static const char *const later[] = {"skip", "proxy"};
+                                        "problem", "stream", "sse",  "file",  "proxy"};
+    static const char *const later[] = {"skip"};
     struct slice name;
     name.at = luaL_checklstring(L, 2, &name.len);
     for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)

@@ -126,4 +126,5 @@ void bind_reply_plan_drop(lua_State *L, struct bind_reply_plan *plan)
     if (plan->function != 0)
         luaL_unref(L, LUA_REGISTRYINDEX, plan->function);
     plan->function = 0;
+    plan->proxy = NULL;
 }

@@ -13,7 +13,7 @@
 
 struct st_h2o_req_t;
 
-#define HTTP_RESPONSE_HEADERS_MAX 64
+#define HTTP_RESPONSE_HEADERS_MAX 128
 
 struct http_response {
     int status;

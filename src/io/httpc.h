@@ -73,6 +73,7 @@ struct httpc_request {
     unsigned redirects;    /* so many are followed; 0: a 3xx is the reply. GET after 303, and 301, 302 of a POST */
     unsigned concurrency;  /* requests to this host at once; 0: OUTBOUND_CONCURRENCY */
     bool public_only;      /* private addresses are refused too */
+    bool bare;             /* nothing is added that may be left out: no user-agent, no accept */
     bool decompress;       /* asks for gzip and deflate, and unpacks: what ends too early is a failure */
     bool multiplex;  /* HTTP/2 where the host offers it by ALPN. Not for what may pause: one paused stream would hold
                         up the others of its connection */

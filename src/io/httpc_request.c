@@ -14,7 +14,7 @@ static size_t text_size(const struct httpc_request *r)
 {
     size_t size = r->method.len + r->ca.len + r->cert.len + r->key.len + 8 + sizeof("traceparent: ") +
                   r->traceparent.len + sizeof("content-type:") + sizeof("expect:") +
-                  sizeof("accept-encoding: gzip, deflate");
+                  sizeof("accept-encoding: gzip, deflate") + sizeof("user-agent:") + sizeof("accept:");
     for (size_t i = 0; i < r->header_count; i++)
         size += r->headers[i].name.len + r->headers[i].value.len + 3;
     return size;
@@ -119,6 +119,10 @@ void httpc_request_take(struct httpc_call *call, const struct httpc_request *r)
         add_fixed(call, "content-type:", true); /* libcurl would say that it is a form */
     if (r->decompress && !has_header(r, SLICE("accept-encoding")))
         add_fixed(call, "accept-encoding: gzip, deflate", false);
+    if (r->bare && !has_header(r, SLICE("user-agent")))
+        add_fixed(call, "user-agent:", false);
+    if (r->bare && !has_header(r, SLICE("accept")))
+        add_fixed(call, "accept:", false);
     if (r->body.len >= EXPECT_FROM)
         add_fixed(call, "expect:", true);
     if (r->traceparent.len > 0 && !has_header(r, SLICE("traceparent"))) {

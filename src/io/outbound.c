@@ -15,6 +15,8 @@ struct outbound_host {
     unsigned failures;   /* in a row */
     dur_t open_for;      /* 0: the circuit is closed */
     mono_t open_until;   /* then one may try */
+    mono_t opened;       /* the last time */
+    uint64_t asked;      /* the last time: a number of outbound.asked */
     bool probing;        /* one does */
     mono_t held_until;
 };
@@ -25,6 +27,7 @@ struct outbound {
     struct list hosts; /* the one used longest ago first */
     struct list told;  /* waits whose `go` is owed */
     struct loop_later later;
+    uint64_t asked; /* turns, ever */
 };
 
 static void tell(struct loop_later *later);
@@ -140,6 +143,7 @@ enum outbound_answer outbound_enter(struct outbound *o, struct slice origin, uns
     struct outbound_host *h = find_or_make(o, origin);
     if (h == NULL)
         return OUTBOUND_FULL;
+    h->asked = ++o->asked;
     bool half_open = h->open_for.ns > 0;
     if (half_open && (h->probing || mono_before(loop_now(o->loop), h->open_until)))
         return OUTBOUND_OPEN;
@@ -164,7 +168,8 @@ static void open_circuit(struct outbound *o, struct outbound_host *h, bool again
     h->open_for = again && h->open_for.ns > 0 ? (dur_t){2 * h->open_for.ns} : OUTBOUND_OPEN_LEAST;
     if (h->open_for.ns > OUTBOUND_OPEN_MOST.ns)
         h->open_for = OUTBOUND_OPEN_MOST;
-    h->open_until = mono_add(loop_now(o->loop), h->open_for);
+    h->opened = loop_now(o->loop);
+    h->open_until = mono_add(h->opened, h->open_for);
     while (!list_empty(&h->waiting)) {
         struct outbound_wait *w = CONTAINER_OF(h->waiting.next, struct outbound_wait, link);
         h->waits--;
@@ -223,6 +228,22 @@ mono_t outbound_open_until(const struct outbound *o, struct slice origin)
 {
     const struct outbound_host *h = find(o, origin);
     return h != NULL && h->open_for.ns > 0 ? h->open_until : (mono_t){0};
+}
+
+uint64_t outbound_last_asked(const struct outbound *o, struct slice origin)
+{
+    const struct outbound_host *h = find(o, origin);
+    return h != NULL ? h->asked : 0;
+}
+
+void outbound_hurry(struct outbound *o, struct slice origin)
+{
+    struct outbound_host *h = find(o, origin);
+    if (h == NULL || h->open_for.ns == 0)
+        return;
+    mono_t soon = mono_add(h->opened, OUTBOUND_OPEN_LEAST);
+    if (mono_before(soon, h->open_until))
+        h->open_until = soon;
 }
 
 void outbound_hold(struct outbound *o, struct slice origin, mono_t until)

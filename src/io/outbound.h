@@ -53,6 +53,14 @@ size_t outbound_load(const struct outbound *o, struct slice origin);
 bool outbound_is_open(const struct outbound *o, struct slice origin);
 /* When the circuit lets the next request try; a point that has passed where it is closed. */
 mono_t outbound_open_until(const struct outbound *o, struct slice origin);
+/* Grows with each request that asks for a turn: of two hosts, the one that was asked longer ago has the lower number.
+ */
+uint64_t outbound_last_asked(const struct outbound *o, struct slice origin);
+/*
+ * Whoever asks next has no other host to turn to: an open circuit lets one request try as soon as it has been open for
+ * OUTBOUND_OPEN_LEAST since its last failure, however often it has failed before.
+ */
+void outbound_hurry(struct outbound *o, struct slice origin);
 
 /* The host has asked (Retry-After) to be left alone until then; further requests that can wait should. */
 void outbound_hold(struct outbound *o, struct slice origin, mono_t until);

@@ -115,12 +115,12 @@ static struct slice at_most(struct slice s, size_t most)
 
 bool records_write_exchange(struct tape_writer *w, uint32_t process, const struct records_exchange *x)
 {
-    const struct slice texts[] = {at_most(x->path, EXCHANGE_PATH_MAX),        at_most(x->endpoint, EXCHANGE_TEXT_MAX),
-                                  at_most(x->method, EXCHANGE_TEXT_MAX),      at_most(x->host, EXCHANGE_TEXT_MAX),
-                                  at_most(x->ip, EXCHANGE_TEXT_MAX),          at_most(x->agent, EXCHANGE_TEXT_MAX),
-                                  at_most(x->reason, EXCHANGE_TEXT_MAX),      at_most(x->auth_by, EXCHANGE_TEXT_MAX),
-                                  at_most(x->auth_subject, EXCHANGE_TEXT_MAX)};
-    size_t room = 96;
+    const struct slice texts[] = {at_most(x->path, EXCHANGE_PATH_MAX),         at_most(x->endpoint, EXCHANGE_TEXT_MAX),
+                                  at_most(x->method, EXCHANGE_TEXT_MAX),       at_most(x->host, EXCHANGE_TEXT_MAX),
+                                  at_most(x->ip, EXCHANGE_TEXT_MAX),           at_most(x->agent, EXCHANGE_TEXT_MAX),
+                                  at_most(x->reason, EXCHANGE_TEXT_MAX),       at_most(x->auth_by, EXCHANGE_TEXT_MAX),
+                                  at_most(x->auth_subject, EXCHANGE_TEXT_MAX), at_most(x->upstream, EXCHANGE_TEXT_MAX)};
+    size_t room = 104;
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         room += text_room(texts[i]);
     char *start = tape_begin(w, room), *to = start;
@@ -134,6 +134,7 @@ bool records_write_exchange(struct tape_writer *w, uint32_t process, const struc
     to = put_u32(to, (uint32_t)x->version);
     to = put_u64(to, (uint64_t)x->at.ns);
     to = put_u64(to, (uint64_t)x->duration.ns);
+    to = put_u64(to, (uint64_t)x->upstream_time.ns);
     to = put_u64(to, x->bytes_in);
     to = put_u64(to, x->bytes_out);
     to = put(to, x->id.bytes, sizeof(x->id.bytes));
@@ -261,12 +262,13 @@ static int read_exchange(struct slice from, struct record *r)
     x->version = (int)take_u32(&from, &bad);
     x->at.ns = (int64_t)take_u64(&from, &bad);
     x->duration.ns = (int64_t)take_u64(&from, &bad);
+    x->upstream_time.ns = (int64_t)take_u64(&from, &bad);
     x->bytes_in = take_u64(&from, &bad);
     x->bytes_out = take_u64(&from, &bad);
     take(&from, x->id.bytes, sizeof(x->id.bytes), &bad);
     take(&from, x->trace, sizeof(x->trace), &bad);
-    struct slice *texts[] = {&x->path,  &x->endpoint, &x->method,  &x->host,        &x->ip,
-                             &x->agent, &x->reason,   &x->auth_by, &x->auth_subject};
+    struct slice *texts[] = {&x->path,  &x->endpoint, &x->method,  &x->host,         &x->ip,
+                             &x->agent, &x->reason,   &x->auth_by, &x->auth_subject, &x->upstream};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         *texts[i] = take_text(&from, &bad);
     return bad || end > RECORDS_GONE || from.len > 0 ? -1 : 0;

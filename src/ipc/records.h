@@ -33,7 +33,8 @@ struct records_exchange { /* texts: at == NULL: none */
     int status;  /* 0: none was sent */
     int version; /* 0x101, 0x200 */
     enum records_end end;
-    struct slice endpoint, method, path, host, ip, agent, reason, auth_by, auth_subject;
+    struct slice endpoint, method, path, host, ip, agent, reason, auth_by, auth_subject, upstream;
+    dur_t upstream_time; /* until its header; 0: there is none */
 };
 
 struct record {

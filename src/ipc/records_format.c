@@ -60,6 +60,9 @@ static void format_exchange(struct buf *out, enum log_form form, struct record *
     add(&line, f, LOG_FLOAT("duration_ms", (double)x->duration.ns / 1e6));
     add(&line, f, LOG_INT("bytes_in", x->bytes_in));
     add(&line, f, LOG_INT("bytes_out", x->bytes_out));
+    add(&line, f, LOG_SLICE("upstream", x->upstream));
+    if (x->upstream_time.ns > 0)
+        add(&line, f, LOG_FLOAT("upstream_ms", (double)x->upstream_time.ns / 1e6));
     add(&line, f, LOG_SLICE("endpoint", x->endpoint));
     add(&line, f, LOG_SLICE("ip", x->ip));
     add(&line, f, LOG_SLICE("host", x->host));

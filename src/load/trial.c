@@ -163,7 +163,10 @@ void trial_run(const struct snapshot *candidate, const struct config *config, bo
 {
     struct error err;
     struct redact *redact = redact_new();
-    struct script_host host = {.memory = config->limits.lua_memory, .sandbox = config->sandbox, .redact = redact};
+    struct script_host host = {.memory = config->limits.lua_memory,
+                               .sandbox = config->sandbox,
+                               .redact = redact,
+                               .http_private = config->http_private};
     struct trial t = {.candidate = candidate, .config = config, .redact = redact};
     t.state = state_new(&host, bind_open, &err);
     if (t.state == NULL) {

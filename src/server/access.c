@@ -9,6 +9,8 @@
 #include "server/dev_page.h"
 #include "server/exchange.h"
 
+#define UPSTREAMS_A_SECOND 10 /* lines about failed ones; the counters have them all */
+
 void access_begun(struct exchange *ex, int version)
 {
     counters_add(ex->server->counters, version >= 0x200 ? COUNTER_requests_http2 : COUNTER_requests_http1, 1);
@@ -125,6 +127,57 @@ void access_file_failed(struct exchange *ex, const char *words)
     name(ex, &n);
     log_at(LOG_ERROR, "file cannot be sent", n.script, n.request, n.trace_id,
            LOG_SLICE("error", redact_clean(ex->server->host.redact, slice_of(words), &clean)));
+    buf_free(&clean);
+}
+
+static enum counter failure_counter(enum httpc_code code)
+{
+    switch (code) {
+    case HTTPC_DNS:
+    case HTTPC_REFUSED:
+    case HTTPC_UNREACHABLE:
+        return COUNTER_upstream_unreachable;
+    case HTTPC_TLS:
+        return COUNTER_upstream_tls;
+    case HTTPC_TIMEOUT:
+        return COUNTER_upstream_timeouts;
+    case HTTPC_CIRCUIT_OPEN:
+        return COUNTER_upstream_left_out;
+    case HTTPC_CLOSED:
+    case HTTPC_BAD_RESPONSE:
+    case HTTPC_TOO_LARGE:
+        return COUNTER_upstream_bad;
+    default:
+        return COUNTER_upstream_refused;
+    }
+}
+
+static bool may_say(struct server *s)
+{
+    mono_t now = loop_now(s->host.loop);
+    if (mono_since(now, s->upstream_second).ns >= DUR_S(1).ns) {
+        s->upstream_second = now;
+        s->upstream_said = 0;
+    }
+    return s->upstream_said++ < UPSTREAMS_A_SECOND;
+}
+
+void access_upstream_failed(struct exchange *ex, struct slice upstream, enum httpc_code code, const char *words,
+                            bool last)
+{
+    struct server *s = ex->server;
+    struct buf clean = {0};
+    struct names n;
+    counters_add(s->counters, failure_counter(code), 1);
+    struct slice text = redact_clean(s->host.redact, slice_of(words), &clean);
+    if (last && ex->status == 0)
+        dev_page_note(s, text);
+    if (may_say(s)) {
+        name(ex, &n);
+        log_at(LOG_WARN, last ? "upstream failed" : "upstream failed, another attempt follows", n.script, n.request,
+               n.trace_id, LOG_SLICE("upstream", upstream), LOG_STR("code", httpc_code_name(code)),
+               LOG_SLICE("error", text));
+    }
     buf_free(&clean);
 }
 

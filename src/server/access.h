@@ -5,6 +5,7 @@
 #ifndef CRESCENT_SERVER_ACCESS_H
 #define CRESCENT_SERVER_ACCESS_H
 
+#include "io/httpc.h"
 #include "policy/policy.h"
 #include "script/error.h"
 #include "script/host.h"
@@ -28,6 +29,9 @@ void access_script_error(struct exchange *ex, const struct script_error *e);
 void access_bad_reply(struct exchange *ex, const char *words);
 /* The file of a reply.file, for the disk's reasons or ours. */
 void access_file_failed(struct exchange *ex, const char *words);
+/* The upstream of a reply.proxy; last: there is no other attempt. The log has at most ten a second of them. */
+void access_upstream_failed(struct exchange *ex, struct slice upstream, enum httpc_code code, const char *words,
+                            bool last);
 void access_timeout(struct exchange *ex);
 /* A streamed answer began; it ended, which is when it counts as an answer (broken off: as a 5xx), or as one gone. */
 enum access_stream_end { ACCESS_STREAM_COMPLETE, ACCESS_STREAM_GONE, ACCESS_STREAM_BROKEN };

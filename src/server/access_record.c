@@ -78,6 +78,8 @@ static void put_record(struct exchange *ex, enum records_end end, dur_t duration
         .ip = v->ip,
         .agent = redact_clean(redact, http_request_header(v, SLICE("user-agent")), &agent),
         .reason = ex->refused != REASON_none ? slice_of(policy_reason_name(ex->refused)) : SLICE_NONE,
+        .upstream = ex->upstream,
+        .upstream_time = ex->upstream_time,
         .auth_by = ex->auth.by,
         .auth_subject = redact_clean(redact, ex->auth.subject, &subject),
     };

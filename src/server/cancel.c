@@ -5,6 +5,7 @@
 #include "base/panic.h"
 #include "server/access.h"
 #include "server/answer_file.h"
+#include "server/answer_proxy.h"
 #include "server/exchange.h"
 
 bool cancel_wanted(const struct exchange *ex)
@@ -25,6 +26,7 @@ static void stop(struct exchange *ex)
     if (ex->task != NULL)
         task_cancel(&ex->task);
     answer_file_stop(ex);
+    answer_proxy_stop(ex);
 }
 
 static void deadline_passed(struct timeout *t)
@@ -41,8 +43,8 @@ static void deadline_passed(struct timeout *t)
 void cancel_arm(struct exchange *ex)
 {
     struct server *s = ex->server;
-    CHECK((ex->task != NULL || ex->file != NULL) && ex->status == 0);
-    if (!timeout_is_set(&ex->deadline))
+    CHECK((ex->task != NULL || ex->file != NULL || ex->proxy != NULL) && ex->status == 0);
+    if (ex->proxy == NULL && !timeout_is_set(&ex->deadline))
         timeout_set(s->host.loop, &ex->deadline, mono_add(ex->started, exchange_endpoint(ex)->timeout),
                     deadline_passed);
     list_remove(&ex->link);

@@ -9,7 +9,8 @@
 
 struct exchange;
 
-/* Its task is suspended now: sets the deadline, and makes the request outlive its client where the endpoint wants. */
+/* Its task is suspended now: sets the deadline (an upstream has its own), and makes the request outlive its client
+ * where the endpoint wants. */
 void cancel_arm(struct exchange *ex);
 /*
  * The client has left before the answer: either libh2o has disposed of the request (ex->req is NULL), or an HTTP/1

@@ -31,11 +31,12 @@ static void end_if_idle(struct exchange *ex)
     if (ex->req != NULL || !ex->over)
         return;
     struct server *s = ex->server;
-    CHECK(ex->task == NULL && ex->stream == NULL && ex->script == NULL && ex->file == NULL &&
+    CHECK(ex->task == NULL && ex->stream == NULL && ex->script == NULL && ex->file == NULL && ex->proxy == NULL &&
           !timeout_is_set(&ex->deadline));
     record(ex);
     probation_over(ex);
     bind_req_end(&ex->bind);
+    bind_reply_plan_drop(state_lua(s->host.state), &ex->plan);
     list_remove(&ex->link);
     loop_later_cancel(&ex->later);
     http_request_free(&ex->view);
@@ -113,8 +114,12 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
     ex->deadline.loop = NULL;
     ex->stream = NULL;
     ex->plan.function = 0;
+    ex->plan.proxy = NULL;
     ex->script = NULL;
     ex->file = NULL;
+    ex->proxy = NULL;
+    ex->upstream = SLICE_NONE;
+    ex->upstream_time = (dur_t){0};
     ex->progress = 0;
     ex->trace.carried = false;
     memset(ex->trace.id, 0, sizeof(ex->trace.id));

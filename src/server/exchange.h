@@ -22,6 +22,7 @@ enum step_result {
 
 struct http_stream;
 struct answer_file;
+struct answer_proxy;
 struct streaming_writer;
 
 #define EXCHANGE_MAGIC 0x65786368u
@@ -57,9 +58,12 @@ struct exchange {
     struct http_stream *stream; /* the answer is being written; see streaming.h */
     const struct streaming_writer *writer;
     struct answer_file *file;    /* reply.file, or NULL; see answer_file.h */
-    struct bind_reply_plan plan; /* of a script's stream */
+    struct answer_proxy *proxy;  /* reply.proxy, or NULL; see answer_proxy.h */
+    struct bind_reply_plan plan; /* of a script's stream, or of reply.proxy: kept until its end */
     struct bind_stream *script;
 
+    struct slice upstream; /* who was asked last; in the plan */
+    dur_t upstream_time;   /* until its header; 0: there is none */
     struct trace trace;
     enum reason refused; /* REASON_none: it was not */
     uint64_t probe;      /* of a quarantined endpoint, undecided; 0: it is none. See probation.h */

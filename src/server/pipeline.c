@@ -5,6 +5,7 @@
 #include "base/panic.h"
 #include "route/generation.h"
 #include "server/answer_file.h"
+#include "server/answer_proxy.h"
 #include "server/cancel.h"
 #include "server/exchange.h"
 #include "server/probation.h"
@@ -26,6 +27,7 @@ static const struct {
     {"quarantine", probation_before_handle},
     {"handle", steps_handle},
     {"file", answer_file_step},
+    {"proxy", answer_proxy_step},
     {"stream", steps_stream},
 };
 

@@ -4,6 +4,7 @@
 #ifndef CRESCENT_SERVER_SERVER_INTERNAL_H
 #define CRESCENT_SERVER_SERVER_INTERNAL_H
 
+#include "http/proxy.h"
 #include "http/response.h"
 #include "io/timeout.h"
 #include "server/access_record.h"
@@ -66,11 +67,14 @@ struct server {
     /* One answer is made at a time and copied when it is sent, so one set of memory does for all. */
     struct http_response response;
     struct buf room;
-    struct buf dev_notes; /* of the problem that is answered next: see dev_page.h */
+    struct proxy_room proxy_room; /* likewise, of a request that goes to an upstream */
+    struct buf dev_notes;         /* of the problem that is answered next: see dev_page.h */
 
     int push_handle, push_verify, push_stream; /* registry references of steps.c */
 
     struct access_record access;
+    mono_t upstream_second; /* in which so many failures of upstreams were said in the log */
+    uint32_t upstream_said;
     int pid;
     mono_t lag_minute;     /* begun then */
     dur_t lag, lag_before; /* longest pass in it; in the one before */

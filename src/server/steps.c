@@ -12,6 +12,7 @@
 #include "route/generation.h"
 #include "server/access.h"
 #include "server/answer_file.h"
+#include "server/answer_proxy.h"
 #include "server/dev_page.h"
 #include "server/probation.h"
 #include "server/tls.h"
@@ -361,6 +362,10 @@ static enum step_result answer_reply(struct exchange *ex, lua_State *co, int cou
     }
     if (ex->plan.file) {
         answer_file_take(ex);
+        return STEP_NEXT;
+    }
+    if (ex->plan.proxy != NULL) {
+        answer_proxy_take(ex);
         return STEP_NEXT;
     }
     if (ex->plan.function != 0)
