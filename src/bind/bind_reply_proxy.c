@@ -10,16 +10,22 @@
  *   reply.proxy("http://127.0.0.1:9000/v2", { strip = "/api" })   /api/x → /v2/x, and redirects back the other way
  *
  * opts:
- *   headers           { name = "value", other = { "a", "b" }, third = false }: set, or (false) left out, on the way
- * there response_headers  the same on the way back host              "pass": the client's Host; another text: that one;
- * else the upstream's method, body      instead of the request's; body = false: none strip             the prefix of
- * the request's path that does not go there timeout           of one attempt, until the upstream's header is there;
- * without it the endpoint's `timeout` is for all of them together, the handler included connect_timeout   5s;
- * idle_timeout: 60s, or false: the longest gap within the reply retries           further attempts, at other upstreams
- * first; else as many as there are further upstreams. Again is tried what failed on the way (name, connection,
- * handshake, time, a connection that closed) before anything went to the client, and, if its method is not idempotent,
- * before anything went there concurrency       requests of one worker at one upstream at once; the rest waits its turn.
- * Else 1024 ca, cert, key     PEM text or a file, as for http.*; private: as for http.*
+ *   headers           { name = "value", other = { "a", "b" }, third = false }: set, or left out, on the way there
+ *   response_headers  the same on the way back
+ *   host              "pass": the client's Host; another text: that one; else the upstream's
+ *   method, body      instead of the request's; body = false: none
+ *   strip             the prefix of the request's path that does not go there
+ *   timeout           of one attempt, until the upstream's header is there; without it the endpoint's `timeout` is for
+ *                     all of them together, the handler included
+ *   connect_timeout   5s
+ *   idle_timeout      60s, or false: the longest gap within the reply
+ *   retries           further attempts, at other upstreams first; else as many as there are further upstreams. Tried
+ *                     again is what failed on the way (name, connection, handshake, time, a connection that closed)
+ *                     before anything went to the client, and, if its method is not idempotent, before anything went
+ *                     there
+ *   concurrency       requests of one worker at one upstream at once, the rest waits its turn: 1024
+ *   ca, cert, key     PEM text or a file, as for http.*
+ *   private           as for http.*
  */
 #include "bind/bind_reply_internal.h"
 #include "http/proxy.h"

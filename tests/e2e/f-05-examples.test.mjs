@@ -2,8 +2,10 @@ import { sign } from '@octokit/webhooks-methods';
 import examples from './payloads.mjs';
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
 import { test } from 'node:test';
+import { Webhook } from 'standardwebhooks';
 import Stripe from 'stripe';
 import { assertProblem, folder, repository, start, tool } from './helper.mjs';
 import { eventSource, open1 } from './streams.mjs';
@@ -97,4 +99,85 @@ test('ticker: events of a live stream, and on with the next after the one last s
     assert.deepEqual((await seen('7.2'))[0], ['8.1', 'ADA']);
     for (const nothing of [undefined, 'nan', 'inf', '-1.1', '1e9.1', '99999999999.1', 'x']) assert.deepEqual((await seen(nothing))[0], ['1.1', 'ADA']);
     assert.equal((await server.post('/ticker')).status, 405);
+});
+
+/** An upstream that answers with what answer(request, body) says; its URL, and the requests it got. */
+async function upstream(t, answer) {
+    const got = [];
+    const server = http.createServer((request, response) => {
+        const pieces = [];
+        request.on('data', (piece) => pieces.push(piece)).on('end', () => {
+            const body = Buffer.concat(pieces).toString();
+            got.push({ method: request.method, url: request.url, headers: request.headers, body });
+            const { status = 200, text = '' } = answer(request, body);
+            response.writeHead(status).end(text);
+        });
+    });
+    await new Promise((done) => server.listen(0, '127.0.0.1', done));
+    const stop = () => new Promise((done) => {
+        server.close(done);
+        server.closeAllConnections();
+    });
+    t.after(stop);
+    return { url: `http://127.0.0.1:${server.address().port}`, got, stop };
+}
+
+test('fanout: both have it, signed for one of them; or the sender hears that one has not', async (t) => {
+    const secret = `whsec_${Buffer.from('a secret for the ledger').toString('base64')}`;
+    let ledgerSays = 200;
+    const warehouse = await upstream(t, () => ({ status: 202 })), ledger = await upstream(t, () => ({ status: ledgerSays }));
+    const server = await start(t, { hooks: path.join(repository, 'examples/hooks'), env: { ...env, WAREHOUSE_URL: warehouse.url, LEDGER_URL: ledger.url, LEDGER_SECRET: secret } });
+    const order = { order: '1001', total: 4200 };
+    assert.deepEqual((await server.post('/fanout', JSON.stringify(order))).json, { warehouse: 202, ledger: 200 });
+    assert.deepEqual(JSON.parse(warehouse.got[0].body), order);
+    assert.deepEqual(new Webhook(secret).verify(ledger.got[0].body, ledger.got[0].headers), order);
+    ledgerSays = 500;
+    assertProblem(await server.post('/fanout', JSON.stringify(order)), 502, /the ledger/);
+    assertProblem(await (await setup(t)).post('/fanout', JSON.stringify(order)), 503, /not set up/);
+});
+
+test('deploy: a push to main is pulled', async (t) => {
+    const dir = folder(t), origin = path.join(dir, 'origin'), clone = path.join(dir, 'clone');
+    const git = async (...args) => (await tool('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.com', ...args])).trim();
+    await git('init', '-q', '-b', 'main', origin);
+    await git('-C', origin, 'commit', '-q', '--allow-empty', '-m', 'one');
+    await git('clone', '-q', origin, clone);
+    await git('-C', origin, 'commit', '-q', '--allow-empty', '-m', 'two');
+    const server = await start(t, { hooks: path.join(repository, 'examples/hooks'), env: { ...env, DEPLOY_FOLDER: clone }, config: 'return { exec = { "git" } }' });
+    const push = async (ref) => {
+        const body = JSON.stringify({ ref });
+        return server.post('/deploy', body, { 'x-github-event': 'push', 'x-hub-signature-256': await sign(env.GITHUB_WEBHOOK_SECRET, body) });
+    };
+    assert.equal((await push('refs/heads/other')).json.deployed, false);
+    const head = await git('-C', origin, 'rev-parse', 'HEAD');
+    assert.deepEqual((await push('refs/heads/main')).json, { deployed: true, commit: head });
+    assert.equal(await git('-C', clone, 'rev-parse', 'HEAD'), head);
+    fs.rmSync(origin, { recursive: true });
+    assertProblem(await push('refs/heads/main'), 502, /could not pull/);
+});
+
+test('counter: counts over all workers, and after a restart', async (t) => {
+    const dir = folder(t), options = { dir, hooks: path.join(repository, 'examples/hooks'), env, workers: 2 };
+    const first = await start(t, options);
+    await Promise.all(Array.from({ length: 40 }, () => first.post('/counter?page=/welcome', '')));
+    assert.deepEqual((await first.post('/counter?page=/about', '')).json, { page: '/about', views: 1 });
+    assertProblem(await first.post('/counter', ''), 422);
+    await first.stop();
+    const second = await start(t, options);
+    assert.deepEqual((await second.get('/counter')).json, { '/about': 1, '/welcome': 40 });
+});
+
+test('gateway: either upstream may go', async (t) => {
+    const answer = (name) => () => ({ text: name });
+    const one = await upstream(t, answer('one')), two = await upstream(t, answer('two'));
+    const server = await start(t, { hooks: path.join(repository, 'examples/hooks'), env: { ...env, GATEWAY_UPSTREAMS: `${one.url} ${two.url}` } });
+    const asked = await Promise.all(Array.from({ length: 20 }, () => server.get('/gateway/orders/7?full=1', { cookie: 'session=1' })));
+    assert.deepEqual([...new Set(asked.map((r) => r.text))].sort(), ['one', 'two']);
+    assert.equal(asked[0].headers['x-served-by'], 'crescent');
+    assert.deepEqual([one.got[0].url, one.got[0].headers.cookie], ['/orders/7?full=1', undefined]);
+    await one.stop();
+    const rest = await Promise.all(Array.from({ length: 20 }, () => server.get('/gateway/orders/7')));
+    assert.deepEqual([...new Set(rest.map((r) => `${r.status} ${r.text}`))], ['200 two']);
+    await two.stop();
+    assertProblem(await server.get('/gateway/orders/7'), 502);
 });
