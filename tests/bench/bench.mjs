@@ -11,6 +11,11 @@ import net from 'node:net';
 import path from 'node:path';
 import examples from '../e2e/payloads.mjs';
 import { idleConnections, upload, uploadCost, uploadMemory } from './ground.mjs';
+import { kvRates } from './kv.mjs';
+import { besideARunaway, interruptionDelay } from './limits.mjs';
+import { outgoing } from './outgoing.mjs';
+import { proxying } from './proxy.mjs';
+import { sleepers } from './waits.mjs';
 import { childrenOf, folder, repository, request, sleep, start, tool, until, write } from '../e2e/helper.mjs';
 
 const secret = 'bench-secret';
@@ -197,6 +202,22 @@ async function reloads(dir) {
     return { load, save: median(saves), added: median(busy) - median(quiet) };
 }
 
+/** What scripts that wait cost: coroutines, requests of their own, proxying, values kept; and what limits hold. */
+async function waiting(dir) {
+    const one = await start(whole, { hooks: path.join(here, 'hooks'), workers: 1, env: { GITHUB_WEBHOOK_SECRET: secret } });
+    const sleeper = await sleepers(one);
+    await one.stop();
+    return {
+        sleeper,
+        gets: await outgoing(whole),
+        proxy: await proxying(whole),
+        kv: await kvRates(whole, path.join(dir, 'kv')),
+        slow: await kvRates(whole, path.join(dir, 'kv-slow'), { slow: 2 }),
+        late: await interruptionDelay(whole),
+        beside: await besideARunaway(whole),
+    };
+}
+
 async function main() {
     const dir = folder(whole);
     write(dir, { 'push.json': push });
@@ -205,6 +226,8 @@ async function main() {
     const idle = await memory();
     const reload = await reloads(dir);
     const base = await ground(servers);
+    for (const name of ['kv', 'kv-slow']) fs.mkdirSync(path.join(dir, name));
+    const waits = await waiting(dir);
 
     const missed = [];
     const demand = (what, value, good, limit) => good || missed.push(`${what}: ${value}, wanted ${limit}`);
@@ -235,6 +258,15 @@ async function main() {
         ['the same, read by the script as a string', base.read.toFixed(2), base.read <= 2.2, 'at most 2.2'],
         ['CPU of an upload, received and hashed; nginx-lua', `${base.upload.toFixed(2)} ns a byte; ${base.peer.toFixed(2)}`, base.upload <= base.peer, 'no more than nginx-lua'],
         ['added to the p99 by saves at half load', `${reload.added.toFixed(1)} ms`, reload.added < 20, 'under 20 ms'],
+        ['a coroutine of `parallel`, asleep with 9,999 others', `${Math.round(waits.sleeper)} bytes`, waits.sleeper < 4096, 'under 4 KiB'],
+        ['`http.get` a second, one worker, 64 at once; nginx-lua\'s cosockets', `${Math.round(waits.gets.crescent)}; ${Math.round(waits.gets.nginx)}`,
+            waits.gets.crescent >= 25000 && waits.gets.crescent >= 0.8 * waits.gets.nginx, 'at least 25,000, and 0.8 of nginx-lua'],
+        ['CPU µs a proxied request; nginx `proxy_pass`', `${waits.proxy.crescent.toFixed(1)}; ${waits.proxy.nginx.toFixed(1)}`, waits.proxy.times <= 2.5, 'at most 2.5 × nginx'],
+        ['`kv.set` a second, 64 at once, two workers; one fsync after the other', `${Math.round(waits.kv.setsPerSecond)}; ${Math.round(waits.kv.oneByOnePerSecond)} (× ${waits.kv.ratio.toFixed(1)})`, true, ''],
+        ['the same, where the disk takes 2 ms longer', `${Math.round(waits.slow.setsPerSecond)}; ${Math.round(waits.slow.oneByOnePerSecond)} (× ${waits.slow.ratio.toFixed(1)})`, waits.slow.ratio >= 20, 'at least × 20'],
+        ['a loop is interrupted after its `max_run`: median, most', `${waits.late.median.toFixed(0)} ms, ${waits.late.most.toFixed(0)} ms`, waits.late.median <= 20, 'within 20 ms'],
+        ['p99 of others beside a script that loops for ever', `${waits.beside.before.p99.toFixed(1)} → ${waits.beside.during.p99.toFixed(1)} ms`,
+            waits.beside.during.p99 - waits.beside.before.p99 < 10 && waits.beside.failures === 0, 'less than 10 ms more, no failure'],
     ]) {
         console.log(`| ${what} | ${value} | ${wanted} |`);
         demand(what, value, good, wanted);
