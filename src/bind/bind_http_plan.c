@@ -3,6 +3,7 @@
  * bind_http_plan.h.
  */
 #include "bind/bind_http_plan.h"
+#include "base/duration.h"
 #include "base/panic.h"
 #include "bind/bind_http_body.h"
 #include "bind/bind_json.h"
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 
 #define TIMEOUT_MAX DUR_S(3600)
+#define CONNECT_TIMEOUT_MAX DUR_S(300) /* libcurl's own */
 #define MAX_BODY_MOST ((size_t)1 << 30)
 #define REDIRECTS_MAX 50
 #define REDIRECTS_UNSAID UINT_MAX
@@ -249,13 +251,14 @@ static void read_body(struct table_reader *t, struct bind_http_plan *p)
 
 /* --- limits ------------------------------------------------------------------------------------------------------ */
 
-static void read_time(struct table_reader *t, const char *name, dur_t *into)
+static void read_time(struct table_reader *t, const char *name, dur_t most, dur_t *into)
 {
     dur_t given;
+    char room[32];
     if (!table_duration(t, name, &given))
         return;
-    if (given.ns <= 0 || given.ns > TIMEOUT_MAX.ns)
-        table_fault(t, name, "expected more than nothing, and at most 1h");
+    if (given.ns <= 0 || given.ns > most.ns)
+        table_fault(t, name, "expected more than nothing, and at most %s", duration_text(most, room));
     *into = given;
 }
 
@@ -264,8 +267,8 @@ static void read_limits(struct table_reader *t, struct bind_http_plan *p)
     struct httpc_request *r = &p->request;
     long long number;
     size_t size;
-    read_time(t, "timeout", &r->timeout);
-    read_time(t, "connect_timeout", &r->connect_timeout);
+    read_time(t, "timeout", TIMEOUT_MAX, &r->timeout);
+    read_time(t, "connect_timeout", CONNECT_TIMEOUT_MAX, &r->connect_timeout);
     if (table_size(t, "max_body", &size)) {
         if (size > MAX_BODY_MOST)
             table_fault(t, "max_body", "expected at most 1GiB");

@@ -5,6 +5,7 @@
  */
 #include "io/curl.h"
 #include "base/panic.h"
+#include "io/curl_memory.h"
 #include "io/timeout.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -178,7 +179,7 @@ struct io_curl *io_curl_new(struct loop *l, const struct io_curl_host *host)
     struct io_curl *c = need_zero(1, sizeof(*c));
     c->host = *host;
     c->loop = l;
-    NEED(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
+    io_curl_memory_start();
     c->multi = curl_multi_init();
     c->set = epoll_create1(EPOLL_CLOEXEC);
     NEED(c->multi != NULL && c->set != -1);

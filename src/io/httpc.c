@@ -29,6 +29,7 @@ struct httpc *httpc_new(const struct httpc_host *host)
     list_init(&c->calls);
     list_init(&c->idle);
     list_init(&c->ready);
+    list_init(&c->young);
     loop_later_init(&c->later, on_later);
     c->curl = io_curl_new(host->loop, &curl);
     c->outbound = outbound_new(host->loop);
@@ -38,6 +39,9 @@ struct httpc *httpc_new(const struct httpc_host *host)
 static void discard(struct httpc_call *call)
 {
     curl_easy_cleanup(call->easy);
+    curl_url_cleanup(call->parsed);
+    buf_free(&call->known);
+    buf_free(&call->given);
     buf_free(&call->text);
     buf_free(&call->body);
     buf_free(&call->url);
@@ -96,6 +100,7 @@ static struct httpc_call *take_idle(struct httpc *c)
         call->client = c;
         list_init(&call->link);
         list_init(&call->ready);
+        list_init(&call->young);
         httpc_handle_open(call);
     }
     call->magic = HTTPC_MAGIC;
@@ -255,8 +260,23 @@ static void deliver(struct httpc *c)
     }
 }
 
+static void on_connect_timeout(struct timeout *t);
+
+/* Libcurl has had its turn: who is not about to be sent by now needs a new connection, or waits for one. */
+static void time_connections(struct httpc *c)
+{
+    while (!list_empty(&c->young)) {
+        struct httpc_call *call = CONTAINER_OF(c->young.next, struct httpc_call, young);
+        list_remove(&call->young);
+        if (call->asked == 0 && call->state == HTTPC_RUNNING)
+            timeout_set(c->host.loop, &call->connect, mono_add(loop_now(c->host.loop), call->request.connect_timeout),
+                        on_connect_timeout);
+    }
+}
+
 static void on_after(void *cookie)
 {
+    time_connections(cookie);
     deliver(cookie);
 }
 
@@ -265,6 +285,8 @@ static void on_after(void *cookie)
 static void over(struct httpc_call *call)
 {
     call->state = HTTPC_OVER;
+    list_remove(&call->young);
+    timeout_clear(&call->connect);
     outbound_leave(call->client->outbound, &call->turn, httpc_outcome_judge(call->reply.code));
     httpc_tell(call);
 }
@@ -290,6 +312,7 @@ static void fail(struct httpc_call *call, enum httpc_code code, const char *word
 static void run(struct httpc_call *call)
 {
     call->state = HTTPC_RUNNING;
+    list_add(&call->client->young, &call->young);
     httpc_handle_set(call);
     io_curl_add(call->client->curl, call->easy);
 }
@@ -347,14 +370,16 @@ static void leave(struct httpc_call *call, enum outbound_outcome outcome)
     if (call->state == HTTPC_RUNNING)
         io_curl_remove(call->client->curl, call->easy);
     outbound_leave(call->client->outbound, &call->turn, outcome);
+    list_remove(&call->young);
+    timeout_clear(&call->connect);
     call->state = HTTPC_OVER;
 }
 
-static void expire(struct httpc_call *call, bool idle)
+static void expire(struct httpc_call *call, dur_t spent)
 {
     /* Who waited for a turn knows nothing of the host. */
     enum outbound_outcome outcome = call->state == HTTPC_RUNNING ? OUTBOUND_FAILED : OUTBOUND_UNKNOWN;
-    httpc_outcome_timeout(call, idle);
+    httpc_outcome_timeout(call, spent);
     leave(call, outcome);
     if (is_streamed(call))
         buf_clear(&call->data);
@@ -364,12 +389,21 @@ static void expire(struct httpc_call *call, bool idle)
 
 static void on_deadline(struct timeout *t)
 {
-    expire(CONTAINER_OF(t, struct httpc_call, deadline), false);
+    struct httpc_call *call = CONTAINER_OF(t, struct httpc_call, deadline);
+    expire(call, call->request.timeout);
+}
+
+static void on_connect_timeout(struct timeout *t)
+{
+    struct httpc_call *call = CONTAINER_OF(t, struct httpc_call, connect);
+    if (call->asked == 0) /* else it was connected in time */
+        expire(call, call->request.connect_timeout);
 }
 
 static void on_idle(struct timeout *t)
 {
-    expire(CONTAINER_OF(t, struct httpc_call, deadline), true);
+    struct httpc_call *call = CONTAINER_OF(t, struct httpc_call, deadline);
+    expire(call, call->request.idle);
 }
 
 /* Streamed, from the header on: silence counts while more is wanted. */
@@ -387,13 +421,17 @@ static void arm_idle(struct httpc_call *call)
 static const char *set_url(struct httpc_call *call)
 {
     struct url u;
+    if (call->given.len > 0 && slice_equal(buf_slice(&call->given), call->request.url))
+        return NULL; /* as the last time */
     const char *fault = url_parse(call->request.url, &u);
+    buf_clear(&call->given);
     buf_clear(&call->url);
     buf_clear(&call->origin);
     if (fault != NULL)
         return fault;
     url_write(&u, &call->url);
     url_origin(&u, &call->origin);
+    buf_add_slice(&call->given, call->request.url);
     return NULL;
 }
 

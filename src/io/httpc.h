@@ -66,7 +66,7 @@ struct httpc_request {
     bool body_stays;   /* the body's bytes stay where they are until the end: they are not copied */
 
     dur_t timeout;         /* all of it, waiting for its turn and redirects included; streamed: until the header */
-    dur_t connect_timeout; /* of name, connection and handshake */
+    dur_t connect_timeout; /* of name, connection and handshake; 300 s at most */
     dur_t idle;            /* streamed: the longest gap between two pieces, while they are wanted */
     size_t max_body;       /* of the reply, unpacked; SIZE_MAX: no bound */
     size_t max_header;     /* 0: HTTPC_HEADER_ROOM */

@@ -42,13 +42,15 @@ struct httpc_line { /* one header field to be sent; a curl_slist first, so that 
 struct httpc_handle {  /* what libcurl's handle was told beyond the basics: told again only where it differs */
     bool tls, special; /* special: reset it whole */
     enum httpc_how how;
-    long connect_ms;
 };
 
 struct httpc_call {
     unsigned magic;
     struct httpc *client;
     CURL *easy;
+    CURLU *parsed;    /* libcurl's reading of `known` */
+    struct buf known; /* the URL that the handle has; empty: none */
+    struct buf given; /* what url and origin were read from last; empty: something else */
     struct httpc_handle handle;
     struct list link;  /* in client.idle or .calls */
     struct list ready; /* in client.ready: there is news to tell */
@@ -88,7 +90,8 @@ struct httpc_call {
     bool told;              /* streamed: the header was */
     bool held;              /* the consumer wants no more for now */
     bool paused;            /* libcurl is */
-    struct timeout deadline;
+    struct timeout deadline, connect;
+    struct list young; /* in client.young */
     struct error words;
 };
 
@@ -97,6 +100,7 @@ struct httpc {
     struct io_curl *curl;
     struct outbound *outbound;
     struct list calls, idle, ready;
+    struct list young; /* begun, and libcurl has not had its turn: a kept connection needs no timer */
     size_t call_count, idle_count;
     size_t memory;              /* of collected replies */
     struct httpc_call *current; /* whose events are told now; NULL where it was ended meanwhile */
@@ -140,7 +144,7 @@ void httpc_outcome_of(struct httpc_call *call, CURLcode code);
 /* The same for what is ours: words behind the origin and the code's meaning, or NULL. */
 void httpc_outcome_set(struct httpc_call *call, enum httpc_code code, const char *words);
 /* The deadline has passed, in whatever state. */
-void httpc_outcome_timeout(struct httpc_call *call, bool idle);
+void httpc_outcome_timeout(struct httpc_call *call, dur_t spent);
 /* What it means for the host. */
 enum outbound_outcome httpc_outcome_judge(enum httpc_code code);
 

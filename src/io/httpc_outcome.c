@@ -150,14 +150,13 @@ static const char *phase(const struct httpc_call *call)
     return connected > 0 ? "for the handshake" : looked_up > 0 ? "for a connection" : "for its address or a connection";
 }
 
-void httpc_outcome_timeout(struct httpc_call *call, bool idle)
+void httpc_outcome_timeout(struct httpc_call *call, dur_t spent)
 {
     char room[32];
     struct error words;
     if (call->state == HTTPC_RUNNING)
         note_sent(call);
-    error_set(&words, "%s were spent waiting %s",
-              duration_text(idle ? call->request.idle : call->request.timeout, room), phase(call));
+    error_set(&words, "%s were spent waiting %s", duration_text(spent, room), phase(call));
     httpc_outcome_set(call, HTTPC_TIMEOUT, words.text);
 }
 

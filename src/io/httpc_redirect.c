@@ -76,5 +76,6 @@ void httpc_redirect_take(struct httpc_call *call)
         url_origin(&u, &call->origin);
     call->foreign = call->foreign || !slice_equal(buf_slice(&before), buf_slice(&call->origin));
     buf_free(&before);
+    buf_clear(&call->given);
     call->reply.hops++;
 }
