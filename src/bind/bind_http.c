@@ -276,7 +276,8 @@ static struct call *call_new(const struct script_host *host, const struct bind_h
     struct call *c = need_zero(1, sizeof(*c));
     c->loop = host->loop;
     c->client = host->http;
-    snprintf(c->method, sizeof(c->method), "%.*s", SLICE_ARG(p->request.method));
+    size_t len = p->request.method.len < sizeof(c->method) ? p->request.method.len : sizeof(c->method) - 1;
+    memcpy(c->method, p->request.method.at, len); /* the rest is zero */
     memcpy(c->expect, p->expect, p->expect_count * sizeof(p->expect[0]));
     c->expect_count = p->expect_count;
     return c;

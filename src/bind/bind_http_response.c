@@ -12,6 +12,8 @@
 #include <lauxlib.h>
 #include <stdio.h>
 
+#define SEEN_MAX 24 /* so many names are compared; more are looked up */
+
 enum { HEAD = 1, STREAM = 2 }; /* positions in a metatable */
 
 static const char whole_meta, whole_methods, streamed_methods; /* registry keys: their addresses */
@@ -43,26 +45,42 @@ static bool is_hidden(const struct httpc_reply *reply, struct slice name)
            (slice_equal_nocase(name, SLICE("content-encoding")) || slice_equal_nocase(name, SLICE("content-length")));
 }
 
+static bool is_among(const struct slice *names, size_t count, struct slice name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (names[i].len == name.len && slice_equal_nocase(names[i], name))
+            return true;
+    return false;
+}
+
+/* In the table at the top, for headers of more than SEEN_MAX fields. */
+static bool is_set(lua_State *L, struct slice name)
+{
+    push_name(L, name);
+    lua_rawget(L, -2);
+    bool set = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    return set;
+}
+
 /* Pushes the table of headers; whether a name is repeated. */
 static bool push_headers(lua_State *L, const struct httpc_reply *reply)
 {
-    struct slice head = reply->head;
+    struct slice head = reply->head, names[SEEN_MAX];
     struct httpc_header h;
+    size_t count = 0;
     bool repeated = false;
-    lua_createtable(L, 0, 12);
+    lua_createtable(L, 0, (int)reply->fields);
     while (httpc_next_header(&head, &h)) {
         if (is_hidden(reply, h.name))
             continue;
-        push_name(L, h.name);
-        lua_pushvalue(L, -1);
-        lua_rawget(L, -3);
-        bool there = !lua_isnil(L, -1);
-        lua_pop(L, 1);
-        repeated = repeated || there;
-        if (there) {
-            lua_pop(L, 1);
+        if (count == SEEN_MAX ? is_set(L, h.name) : is_among(names, count, h.name)) {
+            repeated = true;
             continue;
         }
+        if (count < SEEN_MAX)
+            names[count++] = h.name;
+        push_name(L, h.name);
         lua_pushlstring(L, h.value.at, h.value.len);
         lua_rawset(L, -3);
     }

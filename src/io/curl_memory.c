@@ -11,8 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CLASSES 20             /* 32, 48, 64, 96, … 24 KiB: two to a power of two */
-#define KEPT_BYTES (512 << 10) /* of one class, at most */
+#define CLASSES 20    /* 32, 48, 64, 96, … 24 KiB: two to a power of two */
+#define LARGE 12      /* from this class on, 2 KiB, */
+#define KEPT_LARGE 64 /* so many are kept of one */
+#define KEPT_SMALL 1024
 #define NO_CLASS UINT32_MAX
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -76,7 +78,7 @@ static void give(void *block)
         return;
     union head *h = (union head *)block - 1;
     uint32_t class = h->is.class;
-    if (class == NO_CLASS || !mine.loop || mine.count[class] >= KEPT_BYTES / size_of(class)) {
+    if (class == NO_CLASS || !mine.loop || mine.count[class] >= (class < LARGE ? KEPT_SMALL : KEPT_LARGE)) {
         free(h);
         return;
     }

@@ -1,7 +1,7 @@
 /*
  * curl_memory.h: libcurl's memory. A small request takes and gives back some eighty blocks, always of the same sizes:
  * the loop's thread keeps those that come back, by size, and finds them again without a search. Blocks are malloc's, so
- * that libcurl's own threads may take and free them too; they keep none. Owns: the blocks that are kept, a few MiB at
+ * that libcurl's own threads may take and free them too; they keep none. Owns: the blocks that are kept, ten MiB at
  * most. Runs in: any thread. Fails: as malloc.
  */
 #ifndef CRESCENT_IO_CURL_MEMORY_H

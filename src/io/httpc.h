@@ -74,7 +74,7 @@ struct httpc_request {
     unsigned concurrency;  /* requests to this host at once; 0: OUTBOUND_CONCURRENCY */
     bool public_only;      /* private addresses are refused too */
     bool bare;             /* nothing is added that may be left out: no user-agent, no accept */
-    bool decompress;       /* asks for gzip and deflate, and unpacks: what ends too early is a failure */
+    bool decompress;       /* asks for gzip, and unpacks that and deflate: what ends too early is a failure */
     bool multiplex;  /* HTTP/2 where the host offers it by ALPN. Not for what may pause: one paused stream would hold
                         up the others of its connection */
     bool repeatable; /* may be sent twice: its method is idempotent, or its sender knows */
@@ -87,6 +87,7 @@ struct httpc_reply {
     enum httpc_code code;
     int status;          /* of the last hop; 0: none came */
     struct slice head;   /* its header, line by line: httpc_next_header */
+    unsigned fields;     /* how many lines that is, about */
     struct slice body;   /* collected so far */
     struct slice url;    /* of the last hop, without credentials */
     struct slice origin; /* "https://host:port" of the last hop, for messages: the rest of a URL may be secret */

@@ -45,19 +45,39 @@ static bool replies_without_body(const struct httpc_call *call)
 static bool on_head(struct httpc_call *call)
 {
     struct httpc_reply *reply = &call->reply;
-    unsigned long long length;
     call->head_done = true;
     reply->head = buf_slice(&call->head);
-    reply->unpacked = call->request.decompress && httpc_header(reply->head, SLICE("content-encoding")).len > 0;
+    reply->unpacked = call->request.decompress && call->coded;
     if (httpc_redirect_look(call) != 0)
         return false; /* it says why by itself */
     if (call->events.data != NULL && !call->following)
         httpc_tell(call);
-    if (!call->following && !replies_without_body(call) &&
-        slice_to_u64(httpc_header(reply->head, SLICE("content-length")), UINT64_MAX, &length) &&
-        length > call->request.max_body)
+    if (!call->following && call->length > call->request.max_body && !replies_without_body(call))
         return stop(call, HTTPC_STOP_BODY) != 0;
     return true;
+}
+
+/* Without the line's end. */
+static struct slice value_of(struct slice rest)
+{
+    while (rest.len > 0 && (rest.at[rest.len - 1] == '\n' || rest.at[rest.len - 1] == '\r'))
+        rest.len--;
+    return slice_trim(rest);
+}
+
+/* What the header's end will be judged by; libcurl judges the rest. */
+static void note(struct httpc_call *call, struct slice line)
+{
+    const struct slice coding = SLICE("content-encoding:"), length = SLICE("content-length:");
+    unsigned long long number;
+    call->reply.fields++;
+    if ((line.at[0] | 0x20) != 'c')
+        return;
+    if (line.len > coding.len && slice_equal_nocase((struct slice){line.at, coding.len}, coding))
+        call->coded = true;
+    if (line.len > length.len && slice_equal_nocase((struct slice){line.at, length.len}, length) &&
+        slice_to_u64(value_of(slice_from(line, length.len)), UINT64_MAX, &number))
+        call->length = number;
 }
 
 static size_t on_header(char *at, size_t size, size_t count, void *cookie)
@@ -72,14 +92,19 @@ static size_t on_header(char *at, size_t size, size_t count, void *cookie)
         return len;
     if (len >= 5 && memcmp(at, "HTTP/", 5) == 0) {
         buf_clear(&call->head); /* after an interim response, too */
+        call->coded = false;
+        call->length = 0;
+        call->reply.fields = 0;
         call->reply.status = status_of(at, len);
         return len;
     }
     bool blank = len <= 2 && (at[0] == '\r' || at[0] == '\n');
     if (blank && (call->reply.status >= 200 || call->reply.status == 101))
         return on_head(call) ? len : 0;
-    if (!blank)
+    if (!blank) {
         buf_add(&call->head, at, len);
+        note(call, (struct slice){at, len});
+    }
     return len;
 }
 
@@ -176,6 +201,7 @@ static void set_basics(struct httpc_call *call)
     curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* else the end of a call would wait for its lookup, on the loop */
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(e, CURLOPT_PROXY, ""); /* whatever the environment says */
+    curl_easy_setopt(e, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(e, CURLOPT_HEADERDATA, call);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);

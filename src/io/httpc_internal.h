@@ -72,6 +72,8 @@ struct httpc_call {
     struct outbound_wait turn;
     bool foreign;     /* not the first origin: no credentials */
     bool head_done;   /* the header is there */
+    bool coded;       /* it names a content-encoding */
+    uint64_t length;  /* the content-length that it names, or 0 */
     bool following;   /* it is a redirect, and is followed */
     unsigned asked;   /* how often libcurl was about to send it */
     size_t head_size; /* of all header lines, interim ones and trailers included */

@@ -37,9 +37,11 @@ static const char *resolve(struct httpc_call *call, struct slice location)
 
 int httpc_redirect_look(struct httpc_call *call)
 {
-    struct slice location = httpc_header(call->reply.head, SLICE("location"));
     call->following = false;
-    if (call->request.redirects == 0 || !is_redirect(call->reply.status) || location.at == NULL)
+    if (call->request.redirects == 0 || !is_redirect(call->reply.status))
+        return 0;
+    struct slice location = httpc_header(call->reply.head, SLICE("location"));
+    if (location.at == NULL)
         return 0;
     if (call->reply.hops >= call->request.redirects) {
         struct error words;

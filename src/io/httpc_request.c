@@ -24,7 +24,7 @@ static size_t text_size(const struct httpc_request *r)
  * makes of its options twice, which is a twentieth of a small request.
  */
 #define AGENT "user-agent: crescent/" CRESCENT_VERSION
-#define CODINGS "accept-encoding: gzip, deflate"
+#define CODINGS "accept-encoding: gzip"
 static char agent[] = AGENT, codings[] = CODINGS, both[] = AGENT "\r\n" CODINGS; /* never written to */
 
 /* As a C string in the memory that was made for it. */
@@ -85,8 +85,8 @@ static void add_credentials(struct httpc_call *call)
     struct url u;
     struct form_fault fault;
     struct buf pair = {0}, text = {0};
-    if (url_parse(call->request.url, &u) != NULL || u.user.at == NULL ||
-        has_header(&call->request, SLICE("authorization")))
+    if (memchr(call->request.url.at, '@', call->request.url.len) == NULL || url_parse(call->request.url, &u) != NULL ||
+        u.user.at == NULL || has_header(&call->request, SLICE("authorization")))
         return;
     char *room = buf_reserve(&pair, u.user.len + 1);
     size_t len = form_percent_decode(u.user, room, &fault);
