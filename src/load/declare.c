@@ -11,11 +11,11 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-static const char *const known[] = {"handle",     "methods",  "path",    "host",          "verify",     "events",
+static const char *const known[] = {"handle",     "methods",  "path",    "host",    "verify",        "events",
                                     "event_type", "max_body", "timeout", "max_run", "on_disconnect", "description"};
 /* Of the design, and not built yet: refused by name, never ignored. */
-static const char *const later[] = {"process",  "dedupe",     "concurrency", "retry",           "order_by",
-                                    "coalesce", "schedule",   "on_dead",     "internal",        "wait",
+static const char *const later[] = {"process",  "dedupe",     "concurrency", "retry",          "order_by",
+                                    "coalesce", "schedule",   "on_dead",     "internal",       "wait",
                                     "cors",     "rate_limit", "allow_ips",   "process_timeout"};
 enum { KNOWN = sizeof known / sizeof *known, LATER = sizeof later / sizeof *later };
 
