@@ -33,6 +33,8 @@ const runaways = {
     json: ['while true do json.encode { 1, 2, 3 } end', OVER],
     after_a_wait: [`sleep "10ms" ${loop}`, OVER],
     waits_inside: [`coroutine.wrap(function() sleep "10ms" ${loop} end)()`, OVER],
+    parallel: [`return parallel(function() ${loop} end, function() sleep "10s" return 1 end)`, OVER],
+    parallel_caught: [`while true do pcall(parallel, function() sleep "1ms" return 1 end, function() sleep "1ms" ${loop} end) end`, OVER],
     memory: ['local t = {} while true do t[#t + 1] = { #t } end', /not enough memory|ran for longer/],
     memory_fast: ['local t = {} while true do t[#t + 1] = ("x"):rep(1e6) .. #t end', MEMORY],
     memory_string: ['local s = "x" while true do s = s .. s end', MEMORY],
