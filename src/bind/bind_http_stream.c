@@ -23,14 +23,15 @@ struct transfer {
     struct task_belonging owner;
     struct state *state;
     struct loop *loop;
-    struct httpc_call *http; /* NULL: over */
-    struct timeout orphan;   /* nobody's: for so long only */
-    struct buf piece;        /* not read yet */
-    struct slice arrived;    /* the one that goes to whoever waits */
-    bool object;             /* Lua has its object */
-    unsigned busy;           /* callbacks under way that will look at it again */
-    bool closed;             /* by the script */
-    enum httpc_code code;    /* once it is over */
+    struct httpc_call *http;          /* NULL: over */
+    struct timeout orphan;            /* nobody's: for so long only */
+    struct buf piece;                 /* not read yet */
+    struct slice arrived;             /* the one that goes to whoever waits */
+    bool object;                      /* Lua has its object */
+    unsigned busy;                    /* callbacks under way that will look at it again */
+    const struct httpc_reply *failed; /* while its end is told, where there was no header */
+    bool closed;                      /* by the script */
+    enum httpc_code code;             /* once it is over */
     struct error words;
     char method[16];
     struct bind_http_range expect[BIND_HTTP_EXPECT_MAX];
@@ -144,7 +145,7 @@ static int push_started(lua_State *co, void *cookie)
 static int push_failed(lua_State *co, void *cookie)
 {
     const struct transfer *t = cookie;
-    return bind_http_push_failure(co, t->method, httpc_reply(t->http), 1);
+    return bind_http_push_failure(co, t->method, t->failed, 1);
 }
 
 /* --- the transfer's events --------------------------------------------------------------------------------------- */
@@ -177,6 +178,7 @@ static bool on_data(struct httpc_call *call, struct slice piece, void *cookie)
     return more;
 }
 
+/* The call is over before anybody is told: a task that ends with what it is told has nothing to cancel. */
 static void on_end(struct httpc_call *call, void *cookie)
 {
     struct transfer *t = cookie;
@@ -184,13 +186,13 @@ static void on_end(struct httpc_call *call, void *cookie)
     t->busy++;
     t->code = reply->code;
     error_set(&t->words, "%s %s", t->method, reply->words);
-    if (!t->object && t->await.task != NULL) /* it failed before there was a header */
-        await_complete(&t->await, push_failed, t);
     t->http = NULL;
     timeout_clear(&t->orphan);
     task_belongs_not(&t->owner);
+    t->failed = reply;
     if (t->await.task != NULL)
-        await_complete(&t->await, push_waited, t);
+        await_complete(&t->await, t->object ? push_waited : push_failed, t);
+    t->failed = NULL;
     t->busy--;
     free_if_unseen(t);
 }

@@ -131,9 +131,13 @@ bool bind_stream_writing(const struct bind_stream *b)
     return b->writing;
 }
 
-/* The task was cancelled in the middle of a write; bind_stream_free follows. */
+/*
+ * The task was cancelled in the middle of a write, and bind_stream_free follows; or only a part of it was (parallel),
+ * and the client has half a text.
+ */
 static void cancel(struct await *a)
 {
+    CONTAINER_OF(a, struct bind_stream, await)->cut = true;
 }
 
 struct bind_stream *bind_stream_check(lua_State *L)
@@ -143,6 +147,9 @@ struct bind_stream *bind_stream_check(lua_State *L)
         script_error_words(L, "%s: the stream has ended", b->name);
     if (b->task != NULL && task_whole(task_current(b->state)) != b->task)
         script_error_words(L, "%s: this stream belongs to another request", b->name);
+    if (b->cut)
+        script_error_words(L, "%s: another %s of this stream was ended half way: nothing can follow it", b->name,
+                           b->name);
     if (b->writing)
         script_error_words(L, "%s: another %s of this stream waits for its client", b->name, b->name);
     await_check(L, b->name);
@@ -177,8 +184,11 @@ int bind_stream_write(lua_State *L)
 
 /* --- the end ---------------------------------------------------------------------------------------------------- */
 
-int bind_stream_result(lua_State *co, int count, struct error *err)
+int bind_stream_result(const struct bind_stream *b, lua_State *co, int count, struct error *err)
 {
+    if (b->cut)
+        return error_set(err, "a %s of the stream was ended half way, with the function of parallel that waited for it",
+                         b->name);
     for (int i = 1; i <= count; i++) {
         if (lua_isnil(co, i))
             continue;

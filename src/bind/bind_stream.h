@@ -2,7 +2,9 @@
  * bind_stream.h: write and send: what the function of reply.stream and reply.sse is given. Each hands its bytes to the
  * host piece by piece, and waits for the client where that is slower (script/await). Owns: a Lua object for the length
  * of the stream, and the text being written. Runs in: the state's thread.
- * Fails: misuse raises in words (a text that is none, a write while another waits, in another request, after the end).
+ * All parts of its task (parallel) may write, one at a time.
+ * Fails: misuse raises in words (a text that is none, a write while another waits, or after one that was ended half
+ * way, in another request, after the end).
  */
 #ifndef CRESCENT_BIND_BIND_STREAM_H
 #define CRESCENT_BIND_BIND_STREAM_H
@@ -32,8 +34,11 @@ void bind_stream_belongs(struct bind_stream *b, struct task *task);
 void bind_stream_ready(struct bind_stream *b);
 /* Whether a write has begun that the client has not taken as a whole. */
 bool bind_stream_writing(const struct bind_stream *b);
-/* 0, or -1 with words where the function returned something: what it has to say it must write. Never raises. */
-int bind_stream_result(lua_State *co, int count, struct error *err);
+/*
+ * The function has returned: 0, or -1 with words where that cannot be the stream's proper end. It returned something
+ * (what it has to say it must write), or a write was ended half way. Never raises.
+ */
+int bind_stream_result(const struct bind_stream *b, lua_State *co, int count, struct error *err);
 /* The stream has ended, no write waits (its task is over): a later write raises. Leaves NULL. */
 void bind_stream_free(struct bind_stream **b);
 

@@ -20,6 +20,7 @@ struct bind_stream {
     int self, text;    /* registry: this object; the text being written */
 
     bool writing;           /* begun and not all taken */
+    bool cut;               /* one was ended before all was taken: nothing can follow it */
     struct slice rest;      /* of the text */
     bool framing;           /* events: there are lines to come */
     struct sse_lines lines; /* of the data */

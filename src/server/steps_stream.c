@@ -91,7 +91,7 @@ static void streamed(enum task_end end, lua_State *co, int count, void *cookie)
     if (end == TASK_FAILED) {
         log_raised(ex, co);
         streaming_break(ex);
-    } else if (bind_stream_result(co, count, &err) != 0) {
+    } else if (bind_stream_result(ex->script, co, count, &err) != 0) {
         access_bad_reply(ex, err.text);
         streaming_break(ex);
     } else {

@@ -220,3 +220,17 @@ test('calls that end in every way leave no descriptor, and no memory that grows'
     const open = up.sockets.size;
     await until(() => descriptors() < open + 80, () => `${descriptors()} descriptors, ${open} connections`);
 });
+
+// [bug] the task that ended with what it was told of its transfer cancelled it once more, which was a panic.
+test('a script that ends with the news of a streamed reply ends nothing else', async (t) => {
+    const up = await plain(t, (req, res) => req.url === '/half' && (res.write('half'), setTimeout(() => res.socket?.destroy(), 5), true));
+    const port = await nobody();
+    const server = await serve(t, { hooks: { 'end.lua': `return { methods = { "GET" }, handle = function(req)
+        local r = assert(http.get(req.query.url, { stream = true }))
+        while assert(r:read()) do end
+    end }` } });
+    const worker = server.children('worker')[0];
+    for (const url of [`http://127.0.0.1:${port}/`, `${up.url}/half`, `${up.url}/whole`])
+        assert.equal((await server.get(`/end?url=${encodeURIComponent(url)}`)).status, 500);
+    assert.deepEqual(server.children('worker'), [worker]);
+});

@@ -40,7 +40,7 @@ static void stream_over(enum task_end end, lua_State *co, int count, void *cooki
     if (end == TASK_FAILED)
         script_error_read(co, &client.raised);
     else
-        client.result_code = bind_stream_result(co, count, &client.result);
+        client.result_code = bind_stream_result(client.stream, co, count, &client.result);
     bind_stream_free(&client.stream);
 }
 
@@ -313,6 +313,34 @@ static void only_its_own_request_writes_and_only_while_it_lasts(void **state)
     expect_refused_elsewhere("send: the stream has ended");
 }
 
+static void passes(int count)
+{
+    for (int i = 0; i < count; i++)
+        loop_pass(host.loop, DUR_MS(0));
+}
+
+/* Half a text with a proper end behind it would look like all of it. */
+static void parts_write_in_turn_and_one_that_is_ended_in_a_write_ends_the_stream(void **state)
+{
+    new_request(NULL, NULL, "");
+    stream("return reply.stream(function(write) parallel(function() write 'a' end, function() write 'b' end) write 'c' "
+           "end)",
+           1000);
+    passes(3);
+    expect_written("abc");
+    stream("return reply.sse(function(send) parallel(function() send 'a' end, function() send 'b' end) end)", 0);
+    passes(3);
+    expect_broken("send: another send of this stream waits for its client");
+    stream("return reply.stream(function(write) pcall(parallel, function() write 'a' end, error) end)", 0);
+    passes(3);
+    assert_int_equal(client.end, TASK_RETURNED);
+    assert_int_equal(client.result_code, -1);
+    assert_non_null(strstr(client.result.text, "a write of the stream was ended half way"));
+    stream("return reply.sse(function(send) pcall(parallel, function() send 'a' end, error) send 'b' end)", 0);
+    passes(3);
+    expect_broken("send: another send of this stream was ended half way: nothing can follow it");
+}
+
 static void a_silent_stream_has_a_heartbeat(void **state)
 {
     new_request(NULL, NULL, "");
@@ -342,6 +370,7 @@ int main(void)
         TEST(misuse_is_an_error_in_words),
         TEST(a_returned_value_is_refused),
         TEST(only_its_own_request_writes_and_only_while_it_lasts),
+        TEST(parts_write_in_turn_and_one_that_is_ended_in_a_write_ends_the_stream),
         TEST(a_silent_stream_has_a_heartbeat),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
