@@ -39,7 +39,9 @@
 #define WHAT "reply.proxy"
 #define TIME_MAX DUR_S(86400)
 
-static const char plan_meta; /* registry: the userdata's metatable */
+/* Registry keys: the userdata's metatable; plans that were made from nothing but an upstream's URL, as long as they
+ * live. */
+static const char plan_meta, plans;
 
 struct making {
     lua_State *L;
@@ -113,7 +115,7 @@ static size_t count_upstreams(lua_State *L)
         return 1;
     if (!lua_istable(L, 1))
         script_error_words(L, WHAT ": expected a URL or a list of URLs, got %s",
-                           lua_isnone(L, 1) ? "nothing" : luaL_typename(L, 1));
+                           lua_isnil(L, 1) ? "nothing" : luaL_typename(L, 1));
     size_t count = lua_objlen(L, 1), keys = 0;
     for (lua_pushnil(L); lua_next(L, 1) != 0; lua_pop(L, 1))
         keys++;
@@ -365,21 +367,56 @@ static struct proxy_plan *push_plan(struct making *m, size_t changes)
     return (struct proxy_plan *)room;
 }
 
-int bind_reply_proxy(lua_State *L)
+/* The userdata at the top of the stack, whose environment lies above it, is done: pops that. */
+static void finish_plan(lua_State *L)
+{
+    lua_setfenv(L, -2);
+    lua_pushlightuserdata(L, (void *)&plan_meta);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    lua_setmetatable(L, -2);
+}
+
+/*
+ * A script that makes its reply anew at each request makes the same plan each time: it is found again, where it has no
+ * path, by which URLs differ from request to request. True: it is at the top of the stack.
+ */
+static bool push_known_plan(lua_State *L)
+{
+    lua_pushlightuserdata(L, (void *)&plans);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    lua_pushvalue(L, 1);
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+    if (lua_isuserdata(L, -1))
+        return true;
+    lua_pop(L, 1);
+    return false;
+}
+
+static void remember_plan(lua_State *L, const struct proxy_plan *plan)
+{
+    if (plan->upstreams[0].url.path.len > 0 || plan->upstreams[0].url.query.at != NULL)
+        return;
+    lua_pushlightuserdata(L, (void *)&plans);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, -3);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}
+
+/* Pushes the plan for the URL or URLs at 1 and the options at 2. */
+static void push_new_plan(lua_State *L)
 {
     static const char *const known[] = {
         "headers",      "response_headers", "host",        "method",  "body", "strip", "timeout", "connect_timeout",
         "idle_timeout", "retries",          "concurrency", "private", "ca",   "cert",  "key",     NULL};
     struct making m = {.L = L};
-    if (lua_gettop(L) > 2)
-        return script_error_words(L, WHAT ": expected a URL and options, got %d values", lua_gettop(L));
     m.plan.upstream_count = count_upstreams(L);
-    lua_settop(L, 2);
     if (!lua_isnil(L, 2)) {
         table_begin(&m.table, L, 2, WHAT, known, false);
         m.opts = 2;
     }
-    bind_reply_push(L, REPLY_KIND_PROXY, 200);
     size_t request = count_changes(&m, "headers"), response = count_changes(&m, "response_headers");
     struct proxy_plan *plan = push_plan(&m, request + response);
     m.plan.upstreams = m.upstreams;
@@ -394,10 +431,21 @@ int bind_reply_proxy(lua_State *L)
     read_counts(&m);
     read_reach(&m);
     *plan = m.plan;
-    lua_setfenv(L, -2);
-    lua_pushlightuserdata(L, (void *)&plan_meta);
-    lua_rawget(L, LUA_REGISTRYINDEX);
-    lua_setmetatable(L, -2);
+    finish_plan(L);
+    if (m.opts == 0 && plan->upstream_count == 1 && lua_type(L, 1) == LUA_TSTRING)
+        remember_plan(L, plan);
+}
+
+int bind_reply_proxy(lua_State *L)
+{
+    if (lua_gettop(L) > 2)
+        return script_error_words(L, WHAT ": expected a URL and options, got %d values", lua_gettop(L));
+    lua_settop(L, 2);
+    bool plain = lua_type(L, 1) == LUA_TSTRING && lua_isnil(L, 2);
+    if (!plain || !push_known_plan(L))
+        push_new_plan(L);
+    bind_reply_push(L, REPLY_KIND_PROXY, 200);
+    lua_insert(L, -2);
     lua_rawseti(L, -2, REPLY_BODY);
     return 1;
 }
@@ -408,6 +456,13 @@ void bind_reply_proxy_register(lua_State *L)
     lua_createtable(L, 0, 1);
     lua_pushliteral(L, "plan of reply.proxy");
     lua_setfield(L, -2, "__metatable");
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    lua_pushlightuserdata(L, (void *)&plans);
+    lua_createtable(L, 0, 0);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "v"); /* weak values: whoever uses a plan keeps it */
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
     lua_rawset(L, LUA_REGISTRYINDEX);
 }
 

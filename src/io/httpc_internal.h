@@ -37,6 +37,7 @@ struct httpc_line { /* one header field to be sent; a curl_slist first, so that 
     struct curl_slist list;
     bool origin_only; /* credentials and the like: not to another origin */
     bool of_body;     /* not without the body */
+    bool open;        /* ordinary ones may be written behind it */
 };
 
 struct httpc_handle {  /* what libcurl's handle was told beyond the basics: told again only where it differs */

@@ -15,7 +15,7 @@ static size_t text_size(const struct httpc_request *r)
     size_t size = r->method.len + r->ca.len + r->cert.len + r->key.len + 8 + sizeof("traceparent: ") +
                   r->traceparent.len + sizeof("content-type:") + sizeof("expect:") + sizeof("accept:");
     for (size_t i = 0; i < r->header_count; i++)
-        size += r->headers[i].name.len + r->headers[i].value.len + 3;
+        size += r->headers[i].name.len + r->headers[i].value.len + 4;
     return size;
 }
 
@@ -49,22 +49,58 @@ static struct httpc_line *add_line(struct httpc_call *call)
     return line;
 }
 
-static bool is_one_of(struct slice name, const char *const *names)
+/* What a field needs by its name. */
+enum kind {
+    ORDINARY,
+    ALONE,   /* libcurl looks for it by its name: a line of its own */
+    PRIVATE, /* likewise, and not to another origin */
+    OF_BODY  /* likewise, and not without the body */
+};
+
+static enum kind kind_of(struct slice name)
 {
-    for (; *names != NULL; names++)
-        if (slice_equal_nocase(name, slice_of(*names)))
-            return true;
-    return false;
+    static const struct {
+        struct slice name;
+        enum kind kind;
+    } known[] = {{{"host", 4}, PRIVATE},
+                 {{"cookie", 6}, PRIVATE},
+                 {{"authorization", 13}, PRIVATE},
+                 {{"proxy-authorization", 19}, PRIVATE},
+                 {{"content-type", 12}, OF_BODY},
+                 {{"content-encoding", 16}, OF_BODY},
+                 {{"content-language", 16}, OF_BODY},
+                 {{"content-location", 16}, OF_BODY},
+                 {{"accept", 6}, ALONE},
+                 {{"accept-encoding", 15}, ALONE},
+                 {{"user-agent", 10}, ALONE},
+                 {{"expect", 6}, ALONE}};
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (known[i].name.len == name.len && slice_equal_nocase(known[i].name, name))
+            return known[i].kind;
+    return ORDINARY;
+}
+
+/*
+ * An ordinary field behind another one is written into its line: to libcurl they are one, which it copies as it is; a
+ * line by itself costs it a fiftieth of a small request. An empty one must be a line of its own.
+ */
+static bool joins(const struct httpc_call *call, const struct httpc_header *h)
+{
+    return h->value.len > 0 && call->line_count > 0 && call->lines[call->line_count - 1].open;
 }
 
 static void add_header(struct httpc_call *call, const struct httpc_header *h)
 {
-    static const char *const private[] = {"authorization", "cookie", "proxy-authorization", "host", NULL};
-    static const char *const body[] = {"content-type", "content-encoding", "content-language", "content-location",
-                                       NULL};
-    struct httpc_line *line = add_line(call);
-    line->origin_only = is_one_of(h->name, private);
-    line->of_body = is_one_of(h->name, body);
+    enum kind kind = kind_of(h->name);
+    if (kind == ORDINARY && joins(call, h)) {
+        call->text.at[call->text.len - 1] = '\r'; /* instead of the end of the line before */
+        buf_add_char(&call->text, '\n');
+    } else {
+        struct httpc_line *line = add_line(call);
+        line->origin_only = kind == PRIVATE;
+        line->of_body = kind == OF_BODY;
+        line->open = kind == ORDINARY && h->value.len > 0;
+    }
     buf_add_slice(&call->text, h->name);
     buf_add_text(&call->text, h->value.len > 0 ? ": " : ";"); /* libcurl's way to say: it is there, and empty */
     buf_add_slice(&call->text, h->value);

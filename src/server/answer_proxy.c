@@ -24,7 +24,8 @@ struct answer_proxy {
     mono_t until;            /* all attempts; MONO_NEVER: each has its own time */
     enum httpc_code failure; /* of an earlier attempt */
     bool streaming;
-    long long left; /* of the reply's body; -1: not known */
+    long long small; /* the length that a small reply says; -1: it says none, or one that is not */
+    long long left;  /* of the reply's body; -1: not known */
 };
 
 static const struct proxy_upstream *upstream_of(const struct answer_proxy *p)
@@ -163,7 +164,6 @@ static bool begin(struct answer_proxy *p, const struct httpc_reply *reply)
     return true;
 }
 
-/* The length that the header says, where that is small; -1: it says none, or one that is not. */
 static long long small_length(const struct httpc_reply *reply)
 {
     unsigned long long length;
@@ -178,7 +178,8 @@ static void on_headers(struct httpc_call *call, void *cookie)
     struct answer_proxy *p = cookie;
     const struct httpc_reply *reply = httpc_reply(call);
     p->ex->upstream_time = mono_since(mono_now(), p->began);
-    if (!proxy_is_bodiless(method_of(p), reply->status) && small_length(reply) < 0)
+    p->small = small_length(reply);
+    if (p->small < 0 && !proxy_is_bodiless(method_of(p), reply->status))
         begin(p, reply);
 }
 
@@ -205,7 +206,7 @@ static bool on_data(struct httpc_call *call, struct slice piece, void *cookie)
         const struct httpc_reply *reply = httpc_reply(call);
         if (reply->code != HTTPC_OK) /* it has failed already: nothing of it goes out */
             return true;
-        if ((long long)piece.len == small_length(reply)) {
+        if ((long long)piece.len == p->small) {
             answer_whole(p, reply, piece);
             return false;
         }
@@ -222,7 +223,7 @@ static bool on_data(struct httpc_call *call, struct slice piece, void *cookie)
 
 static void on_whole(struct answer_proxy *p, const struct httpc_reply *reply)
 {
-    if (!p->streaming && (proxy_is_bodiless(method_of(p), reply->status) || small_length(reply) == 0)) {
+    if (!p->streaming && (proxy_is_bodiless(method_of(p), reply->status) || p->small == 0)) {
         answer_whole(p, reply, SLICE_NONE);
     } else if (!p->streaming || p->left > 0) {
         fail(p, HTTPC_BAD_RESPONSE, "the body is shorter than was said");
@@ -323,6 +324,7 @@ static bool attempt(struct answer_proxy *p)
     p->tried |= UINT64_C(1) << p->upstream;
     p->attempts++;
     p->began = mono_now();
+    p->small = -1;
     r.timeout = time_for(p);
     ex->upstream = origin_of(p);
     counters_add(s->counters, COUNTER_upstream_requests, 1);
