@@ -18,9 +18,10 @@ struct load; /* what is loaded in one state: modules by version */
 struct load *load_new(struct state *s, const struct config *config, bool no_secrets);
 void load_free(struct load **l);
 /*
- * Loads one script of the snapshot (its text must be there), in one stretch (script/stretch). Returns the endpoint with one hold, or NULL with the
- * faults in errors_out (a buf the caller frees). modules_out, when not NULL, hears the modules it used (indices into
- * the snapshot, direct or not) with requires_of[] filled for each module of the snapshot that was loaded now.
+ * Loads one script of the snapshot (its text must be there), in one stretch (script/stretch). Returns the endpoint with
+ * one hold, or NULL with the faults in errors_out (a buf the caller frees). modules_out, when not NULL, hears the
+ * modules it used (indices into the snapshot, direct or not) with requires_of[] filled for each module of the snapshot
+ * that was loaded now.
  */
 struct endpoint *load_script(struct load *l, const struct snapshot *snap, size_t script, struct buf *errors_out);
 /* The modules (indices of snap) that the last load_script used, direct or not; and those that module `m` requires
