@@ -48,8 +48,7 @@ const struct command cli_commands[] = {
 };
 
 /* Of the design, and not built yet. */
-static const char *const later[] = {"new",    "send", "events",       "dead",      "pause",
-                                    "resume", "test", "handshake", "connect"};
+static const char *const later[] = {"new", "send", "events", "dead", "pause", "resume", "test", "handshake", "connect"};
 
 static int no_command(const char *name)
 {
