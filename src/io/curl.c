@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define READY_MAX 64
+#define BATCH 8             /* so many are served, then who was answered asks on: the host need not wait for all */
 #define ROUNDS_MAX 4        /* of collecting and starting in one go; others have a turn then */
 #define CONNECTIONS_MAX 512 /* kept, at rest included */
 
@@ -168,6 +169,10 @@ static void on_ready(struct loop_watch *w, unsigned events)
         act(c, fd,
             (bits & (EPOLLIN | EPOLLHUP | EPOLLERR) ? CURL_CSELECT_IN : 0) | (bits & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
                 (bits & EPOLLERR ? CURL_CSELECT_ERR : 0));
+        if (i % BATCH == BATCH - 1) {
+            turn(c);
+            c->turning = true;
+        }
     }
     turn(c);
 }
