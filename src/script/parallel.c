@@ -96,7 +96,8 @@ static void fail(struct parallel *p, lua_State *from)
 {
     lua_State *L = p->state->L;
 
-    lua_xmove(from, L, 1);
+    if (from != L)
+        lua_xmove(from, L, 1);
     p->raised = luaL_ref(L, LUA_REGISTRYINDEX);
     end_parts(p);
 }
@@ -114,6 +115,24 @@ static void end_whole(struct parallel *p, lua_State *co, enum task_end how)
     task_stop(whole, how);
 }
 
+/* What it returned cannot be its result: in words that begin with its place. */
+static void fail_values(struct parallel *p, int position, int count)
+{
+    lua_State *L = p->state->L;
+    lua_Debug at;
+
+    lua_rawgeti(L, LUA_REGISTRYINDEX, p->items);
+    lua_rawgeti(L, -1, position);
+    lua_remove(L, -2);
+    lua_getinfo(L, ">S", &at);
+    if (at.linedefined > 0)
+        lua_pushfstring(L, "%s:%d: parallel: function %d returned %d values: return one, a table for more",
+                        at.short_src, at.linedefined, position, count);
+    else
+        lua_pushfstring(L, "parallel: function %d returned %d values: return one, a table for more", position, count);
+    fail(p, L);
+}
+
 /* Its one result; `nil, err` and more than one fail. */
 static void take(struct parallel *p, struct part *part, lua_State *co, int count)
 {
@@ -128,9 +147,7 @@ static void take(struct parallel *p, struct part *part, lua_State *co, int count
         return;
     }
     if (count > 1) {
-        NEED(lua_checkstack(co, LUA_MINSTACK));
-        lua_pushfstring(co, "parallel: function %d returned %d values: return one, a table for more", position, count);
-        fail(p, co);
+        fail_values(p, position, count);
         return;
     }
     lua_settop(co, 1);
@@ -147,12 +164,13 @@ static void ended(enum task_end end, lua_State *co, int count, void *cookie)
 
     part->task = NULL;
     p->ended++;
+    if (end == TASK_FAILED)
+        script_error_keep_trace(co, p->await.task);
     if (end == TASK_LEFT || p->state->interrupted) {
         end_whole(p, co, end);
         return;
     }
     if (end == TASK_FAILED) {
-        script_error_keep_trace(co);
         fail(p, co);
     } else {
         take(p, part, co, count);
@@ -162,6 +180,16 @@ static void ended(enum task_end end, lua_State *co, int count, void *cookie)
 }
 
 /* --- the beginning ------------------------------------------------------------------------------------------------ */
+
+/* Coroutines are made outside of the script, where the ceiling does not hold: thousands would pass it unseen. */
+static bool is_full(struct parallel *p)
+{
+    if (!memory_full(&p->state->memory))
+        return false;
+    lua_pushliteral(p->state->L, "not enough memory");
+    fail(p, p->state->L);
+    return true;
+}
 
 /* False: it has ended the whole task, and with it this call. */
 static bool begin_part(struct parallel *p)
@@ -187,7 +215,7 @@ static void go_on(struct loop_later *later)
     struct parallel *p = CONTAINER_OF(later, struct parallel, later);
     mono_t until = mono_add(mono_now(), BEGIN_SLICE);
 
-    while (p->begun < p->count && p->raised == LUA_NOREF) {
+    while (p->begun < p->count && p->raised == LUA_NOREF && !is_full(p)) {
         if (!begin_part(p))
             return;
         if (p->begun % BEGIN_LOOK == 0 && !mono_before(mono_now(), until))
