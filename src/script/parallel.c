@@ -36,10 +36,16 @@ struct parallel {
 
 /* --- the end ------------------------------------------------------------------------------------------------------ */
 
+/* Garbage that is owed a collection is collected when all of it is there: not by the first of them. */
 static void end_parts(struct parallel *p)
 {
+    struct memory *m = &p->state->memory;
+    bool refused = m->refused;
+
+    m->refused = false;
     for (size_t i = 0; i < p->begun; i++)
         task_cancel(&p->parts[i].task);
+    m->refused = refused;
 }
 
 static void drop(struct parallel *p)
@@ -100,6 +106,7 @@ static void fail(struct parallel *p, lua_State *from)
         lua_xmove(from, L, 1);
     p->raised = luaL_ref(L, LUA_REGISTRYINDEX);
     end_parts(p);
+    task_tidy(p->state); /* the caller goes on, and needs memory for it */
 }
 
 /* The whole task ends with it, at once: the part has left it, or was interrupted, which nobody may catch. */

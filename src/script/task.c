@@ -66,8 +66,7 @@ static int collect(lua_State *L)
     return 0;
 }
 
-/* What met the ceiling has left garbage up to it: without this the next task would meet it at once. */
-static void tidy(struct state *s)
+void task_tidy(struct state *s)
 {
     if (s->memory.refused) {
         s->memory.refused = false;
@@ -108,11 +107,11 @@ static void give_back(struct task *t, bool returned)
     give_belongings(t, returned);
     if (!returned || s->idle_count >= IDLE_MAX) {
         discard(t);
-        tidy(s);
+        task_tidy(s);
         return;
     }
     lua_settop(t->co, 0);
-    tidy(s);
+    task_tidy(s);
     t->next = s->idle;
     s->idle = t;
     s->idle_count++;

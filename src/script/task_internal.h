@@ -40,6 +40,11 @@ void task_resume(struct task *t, int count);
 void task_stop(struct task *t, enum task_end how);
 /* Cancels its wait, if it has one: nobody waits for it any more. */
 void task_drop_wait(struct task *t);
+/*
+ * What met the ceiling has left garbage up to it: without this the next stretch would meet it at once. Between
+ * stretches.
+ */
+void task_tidy(struct state *s);
 /* Gives the pool back; before lua_close. */
 void task_free_idle(struct state *s);
 

@@ -62,16 +62,6 @@ static void open_with_ran(lua_State *L)
     lua_setfield(L, -2, "ran");
 }
 
-static struct state *new_with_ran(dur_t max_run)
-{
-    struct error err;
-    end_state(&(struct state *){new_bounded_state(64 << 20, true, max_run)}); /* fills host */
-    host.loop = loop_new();
-    struct state *s = state_new(&host, open_with_ran, &err);
-    assert_non_null(s);
-    return s;
-}
-
 static void expect_left(struct state *s, const char *body)
 {
     struct run r;
@@ -92,7 +82,7 @@ static void nothing_holds_it(void **state)
 {
     static const dur_t limits[] = {{0}, {5000000000}}; /* without and with what interrupts long stretches */
     for (size_t limit = 0; limit < 2; limit++) {
-        struct state *s = new_with_ran(limits[limit]);
+        struct state *s = new_opened_state(64 << 20, true, limits[limit], open_with_ran);
         for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
             expect_left(s, bodies[i]);
             /* the next one runs as ever, in compiled code too */
@@ -165,7 +155,7 @@ static void while_a_script_loads_there_is_nothing_to_leave(void **state)
 
 static void a_thousand_rounds_leave_no_memory_behind(void **state)
 {
-    struct state *s = new_with_ran((dur_t){0});
+    struct state *s = new_opened_state(64 << 20, true, (dur_t){0}, open_with_ran);
     lua_State *L = state_lua(s);
     size_t before = 0, references = 0, count = sizeof(bodies) / sizeof(bodies[0]);
     for (size_t round = 0; round < 1000; round++) {
