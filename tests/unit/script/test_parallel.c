@@ -125,10 +125,10 @@ static void the_log_shows_where_a_part_died(void **state)
     end_state(&s);
 }
 
-static size_t occurrences(const struct buf *text, const char *of)
+static size_t occurrences(struct buf *text, const char *of)
 {
     size_t count = 0;
-    for (const char *at = text->at; at != NULL && (at = strstr(at, of)) != NULL; at += strlen(of))
+    for (const char *at = buf_text(text); (at = strstr(at, of)) != NULL; at += strlen(of))
         count++;
     return count;
 }
