@@ -1,33 +1,60 @@
 -- nested.lua: the library functions through which Lua code runs within Lua code, replaced in place.
--- A wait begun inside a script's own coroutine yields `mark`; resume and wrap hand it outwards, to the task, and come
--- back with what it completed with. Every other yield stays the script's. See script/nested.c for what is given here.
+-- A wait begun inside a script's own coroutine yields `mark` and the wait's number; resume and wrap hand them outwards,
+-- to the task, and come back with what it completed with. Every other yield stays the script's. See script/nested.c for
+-- what is given here.
 return function(given)
   local mark, enter, leave, check, is_outermost = given.mark, given.enter, given.leave, given.check, given.is_outermost
 
-  local create, raw_resume, raw_yield = coroutine.create, coroutine.resume, coroutine.yield
+  local raw_create, raw_resume, raw_yield = coroutine.create, coroutine.resume, coroutine.yield
   local raw_status, raw_running, raw_isyieldable = coroutine.status, coroutine.running, coroutine.isyieldable
   local raw_gsub, raw_sort = string.gsub, table.sort
   local type, error, setmetatable = type, error, setmetatable
-  local raw_xpcall, interrupted = xpcall, given.interrupted
+  local raw_xpcall, unwinds, waits = xpcall, given.unwinds, given.waits
 
-  -- Coroutines that stand in a wait, or stood in one that was cancelled: nobody else may resume them.
+  -- Each coroutine of a script's: false, or the number of the wait in which it stands. Nobody else may resume it then;
+  -- and nobody at all once that wait was cancelled. An entry is there from the start, so that noting a wait needs no
+  -- memory: a wait that is not noted could be ended by anyone.
   local waiting = setmetatable({}, { __mode = "k" })
-  local WAITS = "cannot resume a coroutine that is waiting"
+  local DEAD = "cannot resume dead coroutine"
 
   local again
 
-  local function after(co, was, ok, first, ...)
-    if first == mark then
-      waiting[co] = true
-      return again(co, was, raw_yield(mark))
+  local function pass(co, was, _, wait)
+    waiting[co] = wait
+    return again(co, was, raw_yield(mark, wait))
+  end
+
+  local function after(co, was, ok, ...)
+    if (...) == mark then
+      return pass(co, was, ...)
     end
     leave(was)
-    return ok, first, ...
+    return ok, ...
   end
 
   function again(co, was, ...)
-    waiting[co] = nil
+    waiting[co] = false
     return after(co, was, raw_resume(co, ...))
+  end
+
+  -- Why one that stands in a wait cannot be resumed.
+  local function refusal(wait)
+    return waits(wait) and "cannot resume a coroutine that is waiting"
+      or "cannot resume a coroutine whose wait was cancelled"
+  end
+
+  local function create(f, name)
+    if type(f) ~= "function" then
+      error("bad argument #1 to '" .. name .. "' (function expected, got " .. (f == nil and "nothing" or type(f)) .. ")", 3)
+    end
+    local co = raw_create(f)
+    waiting[co] = false
+    return co
+  end
+
+  function coroutine.create(f)
+    local co = create(f, "create")
+    return co
   end
 
   local function check_thread(co, name)
@@ -38,24 +65,26 @@ return function(given)
 
   function coroutine.resume(co, ...)
     check_thread(co, "resume")
-    if waiting[co] then
-      return false, WAITS
+    local wait = waiting[co]
+    if wait then
+      return false, refusal(wait)
     end
     return after(co, enter(), raw_resume(co, ...))
   end
 
   local function unwrap(ok, ...)
     if not ok then
-      error((...), 0)
+      error((...), (...) == DEAD and 2 or 0)
     end
     return ...
   end
 
   function coroutine.wrap(f)
-    local co = create(f)
+    local co = create(f, "wrap")
     return function(...)
-      if waiting[co] then
-        error(WAITS, 2)
+      local wait = waiting[co]
+      if wait then
+        error(refusal(wait), 2)
       end
       return unwrap(after(co, enter(), raw_resume(co, ...)))
     end
@@ -82,17 +111,21 @@ return function(given)
 
   function coroutine.status(co)
     check_thread(co, "status")
-    return waiting[co] and "normal" or raw_status(co)
+    local wait = waiting[co]
+    if not wait then
+      return raw_status(co)
+    end
+    return waits(wait) and "normal" or "dead"
   end
 
-  -- What ends a stretch that has run for too long is raised where no hook fires: a handler of the script's would have no
-  -- end there, so it is passed over.
-  function xpcall(f, handler, ...)
+  -- What ends a stretch that has run for too long, and a task that is left, is raised where no hook fires: a handler of
+  -- the script's would have no end there, so it is passed over.
+  function xpcall(f, handler, ...) -- luacheck: ignore 121
     if type(handler) ~= "function" then
       return raw_xpcall(f, handler, ...)
     end
     return raw_xpcall(f, function(...)
-      if interrupted() then
+      if unwinds() then
         return ...
       end
       return handler(...)

@@ -31,8 +31,8 @@ int await_begin(lua_State *L, struct await *a, void (*cancel)(struct await *a))
     a->task = t;
     a->cancel = cancel;
     t->await = a;
-    nested_push_mark(L);
-    return lua_yield(L, 1);
+    t->wait = ++t->state->wait_count;
+    return nested_yield(L, t->wait);
 }
 
 struct pushing {

@@ -8,6 +8,7 @@
 #include "codec/json.h"
 #include "script/state_internal.h"
 #include "script/stretch.h"
+#include "script/task_internal.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
@@ -291,44 +292,47 @@ struct reading {
     struct script_error *e;
 };
 
+/* Appends what was kept for the task whose end is told, if the error value at `index` is the one that it belongs to. */
+static void add_kept_trace(lua_State *L, int index, struct buf *text)
+{
+    const struct task *t = state_of(L)->ending;
+
+    if (t == NULL || t->traced == LUA_NOREF)
+        return;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, t->traced);
+    if (lua_rawequal(L, -1, index))
+        buf_add_slice(text, buf_slice(&t->trace));
+    lua_pop(L, 1);
+}
+
+struct keeping {
+    lua_State *co;
+    struct task *whole;
+};
+
 static void keep_trace(lua_State *L, void *cookie)
 {
-    lua_State *co = cookie;
-    struct state *s = state_of(L);
+    struct keeping *k = cookie;
+    struct task *whole = k->whole;
 
-    luaL_traceback(L, co, NULL, 0);
-    buf_clear(&s->trace);
-    buf_add_text(&s->trace, lua_tostring(L, -1));
-    luaL_unref(L, LUA_REGISTRYINDEX, s->traced);
-    s->traced = LUA_NOREF;
-    lua_pushvalue(co, -1);
-    lua_xmove(co, L, 1);
-    s->traced = luaL_ref(L, LUA_REGISTRYINDEX);
+    luaL_unref(L, LUA_REGISTRYINDEX, whole->traced);
+    whole->traced = LUA_NOREF;
+    buf_clear(&whole->trace);
+    luaL_traceback(L, k->co, NULL, 0);
+    buf_add_text(&whole->trace, "\nraised in a function of parallel, ");
+    buf_add_text(&whole->trace, lua_tostring(L, -1));
+    lua_pushvalue(k->co, -1);
+    lua_xmove(k->co, L, 1);
+    add_kept_trace(L, lua_gettop(L), &whole->trace);
+    whole->traced = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-void script_error_keep_trace(lua_State *co)
+void script_error_keep_trace(lua_State *co, struct task *whole)
 {
+    struct keeping k = {co, whole};
     struct error unheard; /* without memory for it the log has the caller's trace alone */
 
-    state_protected(state_of(co), keep_trace, co, &unheard);
-}
-
-/* Appends the kept trace, if the error value at `index` is the one that it belongs to. */
-static void add_kept_trace(lua_State *L, int index, struct buf *log)
-{
-    struct state *s = state_of(L);
-
-    if (s->traced == LUA_NOREF)
-        return;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, s->traced);
-    if (lua_rawequal(L, -1, index)) {
-        buf_add_text(log, "\nraised in a function of parallel, ");
-        buf_add_slice(log, buf_slice(&s->trace));
-    }
-    lua_pop(L, 1);
-    luaL_unref(L, LUA_REGISTRYINDEX, s->traced);
-    s->traced = LUA_NOREF;
-    buf_free(&s->trace);
+    state_protected(state_of(co), keep_trace, &k, &unheard);
 }
 
 static void read_error(lua_State *L, void *cookie)

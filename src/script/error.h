@@ -10,6 +10,8 @@
 #include "base/buf.h"
 #include "script/state.h"
 
+struct task;
+
 struct script_error {
     int status;          /* 400-599 */
     struct buf detail;   /* for the client; empty: none */
@@ -33,9 +35,9 @@ int script_error_words(lua_State *L, const char *format, ...) __attribute__((for
 void script_error_read(lua_State *co, struct script_error *error_out);
 void script_error_free(struct script_error *e);
 /*
- * Keeps the traceback of co, which is dead, with the error value at the top of its stack: where that value is read
- * later, raised again elsewhere, the log has both. Only the last one is kept. Never raises.
+ * Keeps the traceback of co, a part of `whole` whose end is told now, with the error value at the top of its stack:
+ * where whole fails with that value, the log has the tracebacks of both. Only the last one is kept. Never raises.
  */
-void script_error_keep_trace(lua_State *co);
+void script_error_keep_trace(lua_State *co, struct task *whole);
 
 #endif

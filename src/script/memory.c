@@ -156,6 +156,14 @@ void *memory_allocate(void *ud, void *old, size_t old_size, size_t new_size)
     return at;
 }
 
+bool memory_full(struct memory *m)
+{
+    if (m->used < m->ceiling)
+        return false;
+    m->refused = true;
+    return true;
+}
+
 void memory_relax(struct memory *m)
 {
     if (m->press_at != SIZE_MAX || m->used > m->ceiling / 3)

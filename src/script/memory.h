@@ -48,6 +48,8 @@ void memory_inside(struct memory *m, bool inside);
  * the version that mends a leak could never take the place of the one that leaks. memory_inside ends it.
  */
 void memory_load(struct memory *m);
+/* Whether the ceiling is reached, which counts as a refusal then: for what is made outside of scripts. */
+bool memory_full(struct memory *m);
 /* Between two stretches: makes the collector calm again when enough has been freed. Never raises. */
 void memory_relax(struct memory *m);
 

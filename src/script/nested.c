@@ -3,6 +3,7 @@
  * Owns: nothing (state->no_wait is set here). Runs in: the state's thread. Fails: Lua errors.
  */
 #include "script/nested.h"
+#include "base/panic.h"
 #include "script/embedded.h"
 #include "script/error.h"
 #include "script/interrupt.h"
@@ -17,6 +18,13 @@ static const char mark;
 void nested_push_mark(lua_State *L)
 {
     lua_pushlightuserdata(L, (void *)&mark);
+}
+
+int nested_yield(lua_State *L, uint64_t wait)
+{
+    nested_push_mark(L);
+    lua_pushnumber(L, (lua_Number)wait);
+    return lua_yield(L, 2);
 }
 
 void nested_check_stack(lua_State *L)
@@ -61,9 +69,27 @@ static int nested_is_outermost(lua_State *L)
     return 1;
 }
 
-static int nested_interrupted(lua_State *L)
+/* Whether what is raised now ends the whole task. */
+static int nested_unwinds(lua_State *L)
 {
-    lua_pushboolean(L, interrupt_under_way());
+    struct state *s = state_of(L);
+
+    lua_pushboolean(L, interrupt_under_way() || (s->current != NULL && s->current->left != LUA_NOREF));
+    return 1;
+}
+
+/* Whether a task stands in the wait with this number. Looked for: only misuse and a look at a status ask. */
+static int nested_waits(lua_State *L)
+{
+    struct state *s = state_of(L);
+    lua_Number wait = lua_tonumber(L, 1);
+    bool found = false;
+
+    for (struct list *at = s->tasks.next; !found && at != &s->tasks; at = at->next) {
+        const struct task *t = CONTAINER_OF(at, struct task, link);
+        found = t->await != NULL && (lua_Number)t->wait == wait;
+    }
+    lua_pushboolean(L, found);
     return 1;
 }
 
@@ -72,7 +98,8 @@ static const luaL_Reg given[] = {
     {"enter", nested_enter},
     {"leave", nested_leave},
     {"is_outermost", nested_is_outermost},
-    {"interrupted", nested_interrupted},
+    {"unwinds", nested_unwinds},
+    {"waits", nested_waits},
     {NULL, NULL},
 };
 

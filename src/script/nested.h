@@ -8,9 +8,15 @@
 
 #include <lua.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Replaces coroutine.*, xpcall, string.gsub and table.sort in the state's libraries. [-0,+0,e] */
 void nested_open(lua_State *L);
+/*
+ * Yields to the task: to be returned by the C function. wait: the number of the wait that begins; 0: none will end it.
+ * [-0,+0,v]
+ */
+int nested_yield(lua_State *L, uint64_t wait);
 /* Pushes the private value that marks a yield as ours. [-0,+1] */
 void nested_push_mark(lua_State *L);
 /* Raises when the C stack is nearly used up. [-0,+0,v] */

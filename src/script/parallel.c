@@ -36,10 +36,16 @@ struct parallel {
 
 /* --- the end ------------------------------------------------------------------------------------------------------ */
 
+/* Garbage that is owed a collection is collected when all of it is there: not by the first of them. */
 static void end_parts(struct parallel *p)
 {
+    struct memory *m = &p->state->memory;
+    bool refused = m->refused;
+
+    m->refused = false;
     for (size_t i = 0; i < p->begun; i++)
         task_cancel(&p->parts[i].task);
+    m->refused = refused;
 }
 
 static void drop(struct parallel *p)
@@ -96,9 +102,11 @@ static void fail(struct parallel *p, lua_State *from)
 {
     lua_State *L = p->state->L;
 
-    lua_xmove(from, L, 1);
+    if (from != L)
+        lua_xmove(from, L, 1);
     p->raised = luaL_ref(L, LUA_REGISTRYINDEX);
     end_parts(p);
+    task_tidy(p->state); /* the caller goes on, and needs memory for it */
 }
 
 /* The whole task ends with it, at once: the part has left it, or was interrupted, which nobody may catch. */
@@ -112,6 +120,24 @@ static void end_whole(struct parallel *p, lua_State *co, enum task_end how)
     lua_xmove(co, whole->co, 1);
     drop(p);
     task_stop(whole, how);
+}
+
+/* What it returned cannot be its result: in words that begin with its place. */
+static void fail_values(struct parallel *p, int position, int count)
+{
+    lua_State *L = p->state->L;
+    lua_Debug at;
+
+    lua_rawgeti(L, LUA_REGISTRYINDEX, p->items);
+    lua_rawgeti(L, -1, position);
+    lua_remove(L, -2);
+    lua_getinfo(L, ">S", &at);
+    if (at.linedefined > 0)
+        lua_pushfstring(L, "%s:%d: parallel: function %d returned %d values: return one, a table for more",
+                        at.short_src, at.linedefined, position, count);
+    else
+        lua_pushfstring(L, "parallel: function %d returned %d values: return one, a table for more", position, count);
+    fail(p, L);
 }
 
 /* Its one result; `nil, err` and more than one fail. */
@@ -128,9 +154,7 @@ static void take(struct parallel *p, struct part *part, lua_State *co, int count
         return;
     }
     if (count > 1) {
-        NEED(lua_checkstack(co, LUA_MINSTACK));
-        lua_pushfstring(co, "parallel: function %d returned %d values: return one, a table for more", position, count);
-        fail(p, co);
+        fail_values(p, position, count);
         return;
     }
     lua_settop(co, 1);
@@ -147,12 +171,13 @@ static void ended(enum task_end end, lua_State *co, int count, void *cookie)
 
     part->task = NULL;
     p->ended++;
+    if (end == TASK_FAILED)
+        script_error_keep_trace(co, p->await.task);
     if (end == TASK_LEFT || p->state->interrupted) {
         end_whole(p, co, end);
         return;
     }
     if (end == TASK_FAILED) {
-        script_error_keep_trace(co);
         fail(p, co);
     } else {
         take(p, part, co, count);
@@ -162,6 +187,16 @@ static void ended(enum task_end end, lua_State *co, int count, void *cookie)
 }
 
 /* --- the beginning ------------------------------------------------------------------------------------------------ */
+
+/* Coroutines are made outside of the script, where the ceiling does not hold: thousands would pass it unseen. */
+static bool is_full(struct parallel *p)
+{
+    if (!memory_full(&p->state->memory))
+        return false;
+    lua_pushliteral(p->state->L, "not enough memory");
+    fail(p, p->state->L);
+    return true;
+}
 
 /* False: it has ended the whole task, and with it this call. */
 static bool begin_part(struct parallel *p)
@@ -187,7 +222,7 @@ static void go_on(struct loop_later *later)
     struct parallel *p = CONTAINER_OF(later, struct parallel, later);
     mono_t until = mono_add(mono_now(), BEGIN_SLICE);
 
-    while (p->begun < p->count && p->raised == LUA_NOREF) {
+    while (p->begun < p->count && p->raised == LUA_NOREF && !is_full(p)) {
         if (!begin_part(p))
             return;
         if (p->begun % BEGIN_LOOK == 0 && !mono_before(mono_now(), until))

@@ -132,7 +132,7 @@ struct state *state_new(const struct script_host *host, void (*open)(lua_State *
 
     memory_init(&s->memory, host->memory);
     s->magic = STATE_MAGIC;
-    s->traced = LUA_NOREF;
+    list_init(&s->tasks);
     loop_later_init(&s->collect, go_on_collecting);
     s->host = host;
     s->stretch_limit = host->max_run;
@@ -173,7 +173,6 @@ void state_free(struct state **s)
             it->pointers[it->pointer_count].release(it->pointers[it->pointer_count].pointer);
     }
     memory_free(&it->memory);
-    buf_free(&it->trace);
     it->magic = 0;
     free(it);
     *s = NULL;

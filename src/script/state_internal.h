@@ -28,10 +28,10 @@ struct state {
     int check_globals;               /* lua/crescent/globals.lua's function */
     int real_require;                /* Lua's own */
 
-    struct buf trace; /* of the error value `traced` (registry reference; LUA_NOREF: none): script_error_keep_trace */
-    int traced;
-
     struct task *current; /* runs now */
+    struct task *ending;  /* its end is told now */
+    struct list tasks;    /* suspended and running */
+    uint64_t wait_count;  /* waits begun, ever */
     bool inside;          /* a stretch runs: script/stretch; of it, or of the last one: */
     uint64_t stretch_version;
     dur_t stretch_limit;

@@ -6,6 +6,7 @@
 #include "script/task.h"
 #include "base/panic.h"
 #include "script/await.h"
+#include "script/error.h"
 #include "script/interrupt.h"
 #include "script/nested.h"
 #include "script/state_internal.h"
@@ -28,6 +29,7 @@ static struct task *take_idle(struct state *s)
     }
     t = need_zero(1, sizeof(*t));
     t->state = s;
+    list_init(&t->link);
     list_init(&t->belongings);
     t->co = lua_newthread(s->L);
     t->anchor = luaL_ref(s->L, LUA_REGISTRYINDEX);
@@ -46,7 +48,8 @@ static struct task *take(struct state *s, const char *name, uint64_t version, du
     t->await = NULL;
     t->whole = NULL;
     t->depth = 0;
-    t->left = LUA_NOREF;
+    t->left = t->traced = LUA_NOREF;
+    list_add(&s->tasks, &t->link);
     s->task_count++;
     return t;
 }
@@ -63,8 +66,7 @@ static int collect(lua_State *L)
     return 0;
 }
 
-/* What met the ceiling has left garbage up to it: without this the next task would meet it at once. */
-static void tidy(struct state *s)
+void task_tidy(struct state *s)
 {
     if (s->memory.refused) {
         s->memory.refused = false;
@@ -72,6 +74,19 @@ static void tidy(struct state *s)
             lua_pop(s->L, 1);
     }
     memory_relax(&s->memory);
+}
+
+/* What a part had is its caller's, like its result. */
+static void give_belongings(struct task *t, bool returned)
+{
+    while (!list_empty(&t->belongings)) {
+        struct task_belonging *b = CONTAINER_OF(t->belongings.next, struct task_belonging, link);
+        list_remove(&b->link);
+        if (returned && t->whole != NULL)
+            list_add(&t->whole->belongings, &b->link);
+        else
+            b->ended(b, returned);
+    }
 }
 
 /*
@@ -84,20 +99,19 @@ static void give_back(struct task *t, bool returned)
     struct state *s = t->state;
 
     t->magic = 0;
+    list_remove(&t->link);
     s->task_count--;
     luaL_unref(s->L, LUA_REGISTRYINDEX, t->left);
-    while (!list_empty(&t->belongings)) {
-        struct task_belonging *b = CONTAINER_OF(t->belongings.next, struct task_belonging, link);
-        list_remove(&b->link);
-        b->ended(b, returned);
-    }
+    luaL_unref(s->L, LUA_REGISTRYINDEX, t->traced);
+    buf_free(&t->trace);
+    give_belongings(t, returned);
     if (!returned || s->idle_count >= IDLE_MAX) {
         discard(t);
-        tidy(s);
+        task_tidy(s);
         return;
     }
     lua_settop(t->co, 0);
-    tidy(s);
+    task_tidy(s);
     t->next = s->idle;
     s->idle = t;
     s->idle_count++;
@@ -116,7 +130,12 @@ void task_drop_wait(struct task *t)
 
 static void end(struct task *t, enum task_end how, int count)
 {
+    struct state *s = t->state;
+    struct task *outer = s->ending; /* a part whose end ends this one */
+
+    s->ending = t;
     t->done(how, t->co, count, t->cookie);
+    s->ending = outer;
     give_back(t, how == TASK_RETURNED);
 }
 
@@ -129,6 +148,17 @@ static int fail_interrupted(struct task *t, int result)
     lua_settop(t->co, result == 0 || result == LUA_YIELD ? 0 : -2);
     lua_pushstring(t->co, interrupt_words());
     return LUA_ERRRUN;
+}
+
+/* It has been left: whatever else it did then, or made of what was raised, does not count. */
+static void end_left(struct task *t)
+{
+    lua_sethook(t->state->L, NULL, 0, 0);
+    task_drop_wait(t);
+    NEED(lua_checkstack(t->co, LUA_MINSTACK));
+    lua_settop(t->co, 0);
+    lua_rawgeti(t->co, LUA_REGISTRYINDEX, t->left);
+    end(t, TASK_LEFT, 1);
 }
 
 /* The only lua_resume. Returns whether the task goes on later. */
@@ -147,17 +177,15 @@ static bool run(struct task *t, int count)
     interrupted = stretch_end(s);
     memory_inside(&s->memory, false);
     s->current = NULL;
+    if (t->left != LUA_NOREF) {
+        end_left(t);
+        return false;
+    }
     if (interrupted)
         result = fail_interrupted(t, result);
     if (result == LUA_YIELD && t->await != NULL)
         return true;
     task_drop_wait(t);
-    if (result == LUA_YIELD && t->left != LUA_NOREF) {
-        lua_settop(t->co, 0);
-        lua_rawgeti(t->co, LUA_REGISTRYINDEX, t->left);
-        end(t, TASK_LEFT, 1);
-        return false;
-    }
     if (result == LUA_YIELD) { /* not by one of our waits: a forged mark, or a yield behind the libraries' back */
         lua_settop(t->co, 0);
         lua_pushliteral(t->co, "attempt to yield from outside a coroutine");
@@ -206,15 +234,33 @@ const struct task *task_whole(const struct task *t)
     return t;
 }
 
+static void on_leaving(lua_State *L, lua_Debug *ar)
+{
+    lua_pushliteral(L, "the task has been left");
+    lua_error(L);
+}
+
+/*
+ * What cannot yield raises, and each instruction of the script's raises again until it has unwound itself. Nothing of
+ * it is in compiled code now: it called us.
+ */
 int task_leave(lua_State *L, const char *name)
 {
-    struct task *t = state_of(L)->current;
+    struct state *s = state_of(L);
+    struct task *t = s->current;
 
-    await_check(L, name);
-    t->left = luaL_ref(L, LUA_REGISTRYINDEX);
-    nested_push_mark(L);
-    return lua_yield(L, 1);
+    if (s->loading > 0 || t == NULL)
+        script_error_words(L, "%s: cannot be called while the script loads", name);
+    int left = luaL_ref(L, LUA_REGISTRYINDEX);
+    luaL_unref(L, LUA_REGISTRYINDEX, t->left);
+    t->left = left;
+    if (!s->no_wait && lua_isyieldable(L))
+        return nested_yield(L, 0);
+    lua_sethook(L, on_leaving, LUA_MASKCOUNT, 1);
+    lua_pushliteral(L, "the task has been left");
+    return lua_error(L);
 }
+
 void task_resume(struct task *t, int count)
 {
     CHECK(t->magic == TASK_MAGIC && t->await == NULL);

@@ -38,7 +38,8 @@ const struct task *task_whole(const struct task *t);
 /*
  * For a C function that a script calls: `return task_leave(L, "drop");` ends the whole task of the one that runs, with
  * the value at the top of the stack. Nothing of the script runs any more: no pcall holds it, no coroutine of its own,
- * and its other parts are cancelled. Raises, naming the function, where a wait is not possible.
+ * no callback of table.sort or string.gsub, and its other parts are cancelled. Raises while the script loads, naming
+ * the function.
  */
 int task_leave(lua_State *L, const char *name);
 /* Ends a suspended task: its await is cancelled, nothing of the script runs any more, done is not called. Leaves NULL.
@@ -46,7 +47,8 @@ int task_leave(lua_State *L, const char *name);
 void task_cancel(struct task **t);
 /*
  * Something that belongs to a task without being waited for: `ended` is called once at the task's end, `returned`: it
- * came to its end by itself; else it failed or was cancelled. It must not touch Lua.
+ * came to its end by itself; else it failed or was cancelled. It must not touch Lua. What belongs to a part that
+ * returns passes to the task that called it.
  */
 struct task_belonging { /* born as {0}; lives in the thing */
     struct list link;

@@ -4,6 +4,7 @@
 #ifndef CRESCENT_SCRIPT_TASK_INTERNAL_H
 #define CRESCENT_SCRIPT_TASK_INTERNAL_H
 
+#include "base/buf.h"
 #include "script/task.h"
 
 #define TASK_MAGIC 0x7a5c0001u
@@ -20,11 +21,15 @@ struct task {
     dur_t max_run;
     task_done_fn *done;
     void *cookie;
+    struct list link;    /* in state.tasks */
     struct await *await; /* the wait in progress, or NULL */
+    uint64_t wait;       /* its number */
     struct task *whole;  /* it is a part of this one (script/parallel), or NULL */
     unsigned depth;      /* how many there are above it */
     void *labels;        /* the cookie that its log lines are labelled by: the outermost task's */
     int left;            /* registry reference of what task_leave was given; LUA_NOREF: it has not been called */
+    int traced;          /* registry reference of what a part of it raised last; LUA_NOREF: none did. With it: */
+    struct buf trace;    /* where that came from: script_error_keep_trace */
     struct list belongings;
     struct task *next; /* in the pool */
 };
@@ -35,6 +40,11 @@ void task_resume(struct task *t, int count);
 void task_stop(struct task *t, enum task_end how);
 /* Cancels its wait, if it has one: nobody waits for it any more. */
 void task_drop_wait(struct task *t);
+/*
+ * What met the ceiling has left garbage up to it: without this the next stretch would meet it at once. Between
+ * stretches.
+ */
+void task_tidy(struct state *s);
 /* Gives the pool back; before lua_close. */
 void task_free_idle(struct state *s);
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import http from 'node:http';
 import { test } from 'node:test';
-import { assertProblem, ms, sleep, start, until } from './helper.mjs';
+import { assertProblem, ms, sleep, start, threadSanitizer, until } from './helper.mjs';
 
 const hooks = {
     'both.lua': `return function()
@@ -39,6 +39,42 @@ end }`,
     parallel(function() sleep "20ms" write "two," end, function() write "one," end, function() sleep "60ms" write "three" end)
   end)
 end }`,
+    'cut.lua': `return { methods = { "GET" }, handle = function(req)
+  return reply.stream(function(write)
+    pcall(parallel, function() write(("x"):rep(20e6)) end, function() sleep "300ms" error("enough") end)
+  end)
+end }`,
+    'busy.lua': `return { methods = { "GET" }, max_run = "100ms", handle = function()
+  local ok = pcall(parallel, function() sleep(10) end, function() sleep "10ms" while true do pcall(error) end end)
+  return "held"
+end }`,
+    'nested.lua': `return function()
+  local function fan(depth)
+    if depth == 0 then sleep "5ms" return 1 end
+    local a, b = parallel(function() return fan(depth - 1) end, coroutine.wrap(function() return fan(depth - 1) end))
+    return a + b
+  end
+  local sum = 0
+  for n in coroutine.wrap(function() for i = 1, 3 do coroutine.yield(fan(5)) end end) do sum = sum + n end
+  return 200, { sum }
+end`,
+    'verified.lua': `return { methods = { "GET" },
+  verify = function(req)
+    local a, b = parallel(function() sleep "10ms" return req.headers["x-a"] end, function() sleep "10ms" return req.headers["x-b"] end)
+    if a ~= b then return nil, "bad_signature" end
+    return true
+  end,
+  handle = function() return "in" end }`,
+    'again.lua': `return { methods = { "GET" }, timeout = "10s", handle = function()
+  local function one() sleep "20ms" end
+  local list = {}
+  for i = 1, 10000 do list[i] = one end
+  for round = 1, 10 do
+    local ok, err = pcall(parallel, function() parallel(list) end, function() sleep(round % 2 == 0 and "10ms" or "1h") error "enough" end, function() if round % 2 == 1 then sleep "1ms" error "enough" end sleep "1h" end)
+    assert(not ok and tostring(err):find "enough", err)
+  end
+  return 200, { collectgarbage "count" }
+end }`,
     'hello.lua': 'return function() return "hello" end',
     'toplevel.lua': 'parallel(function() end)\nreturn function() end',
 };
@@ -50,6 +86,24 @@ test('results in order, in the time of the longest', async (t) => {
     assert.ok(json.took >= 0.2 && json.took < ms(2), `${json.took} s`);
     assert.deepEqual((await server.get('/list')).json, [1, 2]);
     assertProblem(await server.get('/toplevel'), 503);
+    assert.match(JSON.stringify(server.records((r) => r.level === 'error')), /toplevel\.lua:1: parallel: cannot wait while the script loads/);
+});
+
+test('within each other, within coroutines of the script, within a verifier', async (t) => {
+    const server = await start(t, { hooks });
+    assert.deepEqual((await server.get('/nested')).json, [96]);
+    assert.equal((await server.get('/verified', { 'x-a': '1', 'x-b': '1' })).text, 'in');
+    assertProblem(await server.get('/verified', { 'x-a': '1', 'x-b': '2' }), 401);
+});
+
+test('a part that runs too long ends all of it, whatever holds it', { skip: threadSanitizer && 'it holds signals back' }, async (t) => {
+    const server = await start(t, { hooks, workers: 1 });
+    const [worker] = server.children('worker');
+    const answer = assertProblem(await server.get('/busy'), 500);
+    const line = await server.said((r) => r.level === 'error' && r.request_id === answer.request_id, 'the error');
+    assert.match(line.error, /busy\.lua:2: ran for longer than max_run \(100ms\)/);
+    assert.match(line.error, /raised in a function of parallel/);
+    assert.deepEqual(server.children('worker'), [worker]);
 });
 
 test('a failure ends the others at once, and is what was raised', async (t) => {
@@ -87,6 +141,27 @@ test('a client that goes takes its parts with it', async (t) => {
 test('a stream may be written by parts, one at a time', async (t) => {
     const server = await start(t, { hooks });
     assert.equal((await server.get('/stream')).text, 'one,two,three');
+});
+
+// [bug] half a text, and a proper end behind it.
+test('a stream whose writer was ended in a write is broken off', async (t) => {
+    const server = await start(t, { hooks, workers: 1 });
+    const reply = await new Promise((done) => http.get(`${server.url}/cut`, done));
+    reply.pause();
+    const ended = new Promise((done) => reply.on('error', () => {}).on('close', () => done(reply.complete)));
+    await server.said('script error');
+    reply.resume();
+    assert.equal(await ended, false);
+    assert.match(server.records('script error')[0].error, /a write of the stream was ended half way/);
+});
+
+test('10,000 that are ended again and again do not fill the state', async (t) => {
+    const server = await start(t, { hooks, workers: 1 });
+    for (let i = 0; i < 3; i++) {
+        const answer = await server.get('/again');
+        assert.equal(answer.status, 200, `${answer.text}\n${server.tail()}`);
+        t.diagnostic(`${Math.round(answer.json[0])} KiB of Lua`);
+    }
 });
 
 test('10,000 asleep at once: within the memory of a worker, others are served, and they all end', async (t) => {

@@ -35,7 +35,7 @@ struct run {
     struct script_error error;
 };
 
-static struct op *waits[16]; /* in the order begun */
+static struct op *waits[70000]; /* in the order begun */
 static size_t wait_count, cancel_count;
 
 static void op_cancel(struct await *a)
@@ -96,8 +96,8 @@ static void open_globals(lua_State *L)
 
 static struct script_host host;
 
-/* max_run: 0: stretches are not interrupted. */
-static inline struct state *new_bounded_state(size_t memory, bool jit, dur_t max_run)
+/* max_run: 0: stretches are not interrupted. open: puts the globals, those of open_globals among them. */
+static inline struct state *new_opened_state(size_t memory, bool jit, dur_t max_run, void (*open)(lua_State *L))
 {
     struct error err;
     host = (struct script_host){.loop = host.loop != NULL ? host.loop : loop_new(),
@@ -106,9 +106,14 @@ static inline struct state *new_bounded_state(size_t memory, bool jit, dur_t max
                                 .sandbox = true,
                                 .jit = jit};
     wait_count = cancel_count = 0;
-    struct state *s = state_new(&host, open_globals, &err);
+    struct state *s = state_new(&host, open, &err);
     assert_non_null(s);
     return s;
+}
+
+static inline struct state *new_bounded_state(size_t memory, bool jit, dur_t max_run)
+{
+    return new_opened_state(memory, jit, max_run, open_globals);
 }
 
 static inline struct state *new_state(size_t memory, bool jit)

@@ -257,7 +257,7 @@ static void a_coroutine_kept_across_tasks_waits_for_the_task_that_resumes_it(voi
     task_cancel(&tb);
     lua_pushvalue(L, -1); /* its wait was cancelled: nobody can go on with it, and nothing dies of that */
     assert_null(task_start(s, 0, "c", 1, DUR_S(1), note_end, &c));
-    assert_string_equal(c.text, "normal,false,cannot resume a coroutine that is waiting");
+    assert_string_equal(c.text, "dead,false,cannot resume a coroutine whose wait was cancelled");
     lua_pop(L, 1);
     sandbox_unload(s, &chunk);
     end_state(&s);
