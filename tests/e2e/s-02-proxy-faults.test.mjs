@@ -321,6 +321,78 @@ function rawHttp2(port, fields) {
     });
 }
 
+test('an upstream that answers before it has read the body is heard; one that only closes is a 502', async (t) => {
+    const early = await rawUpstream(t, (socket) => { socket.pause(); socket.write('HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig'); });
+    const deaf = await rawUpstream(t, (socket) => { socket.pause(); setTimeout(() => socket.resetAndDestroy(), 100); });
+    const server = await start(t, { workers: 1, hooks: { 'early.lua': script(early.url, '', 'max_body = "16MiB",'), 'deaf.lua': script(deaf.url, '', 'max_body = "16MiB",') } });
+    const h2 = await session(t, server.url);
+    const body = Buffer.alloc(8 << 20);
+    for (const post of [(p) => server.post(p, body), (p) => request2(h2, p, { method: 'POST', body })]) {
+        const answer = await post('/early');
+        assert.deepEqual([answer.status, answer.text], [413, 'big']);
+        assertProblem(await post('/deaf'), 502, details.valid);
+    }
+});
+
+test('a client that takes nothing is cut after write_time, a stream without end at the end of a drain; the upstream hears of both', async (t) => {
+    const up = await upstream(t, (req, res) => {
+        res.on('error', () => {});
+        if (req.url === '/endless') { res.write('data: x\n\n'); return; }
+        const more = () => { while (res.write(Buffer.alloc(65536))); res.once('drain', more); };
+        more();
+    });
+    const server = await start(t, { workers: 1, config: 'return { limits = { write_time = "1s" }, drain = "2s" }', hooks: { '[...rest].lua': script(up.url) } });
+    const h2 = await session(t, server.url, { settings: { initialWindowSize: 100 } });
+    for (const open of [() => open1(`${server.url}/flood`, { counting: true }), () => open2(h2, '/flood', { counting: true })]) {
+        (await open()).pause();
+        const one = up.last();
+        await until(() => one.closed, 'the upstream to hear of it', 10000);
+    }
+    assert.equal(await server.metric('crescent_connections_cut_total', 'reason="write_time"'), 2);
+    const s = await open1(`${server.url}/endless`);
+    await s.has('data');
+    const one = up.last();
+    const stopped = server.stop();
+    assert.notEqual(await s.ended(), 'clean');
+    await until(() => one.closed, 'the upstream to hear of it');
+    await stopped;
+});
+
+test('nothing is left of thousands of requests that fail, are tried again, are left or end well', async (t) => {
+    const gone = `http://127.0.0.1:${await nobody()}`;
+    const up = await upstream(t, (req, res) => {
+        if (req.url.startsWith('/cut')) { res.write('x'); setTimeout(() => res.socket.resetAndDestroy(), 1); return; }
+        if (req.url.startsWith('/slow')) { setTimeout(() => res.end('late'), 50); return; }
+        res.end(Buffer.alloc(req.url.startsWith('/large') ? 300000 : 10));
+    });
+    const server = await start(t, { workers: 1, hooks: { '[...rest].lua': script([gone, up.url], 'headers = { ["x-a"] = ("y"):rep(200) }') } });
+    const [worker] = server.children('worker');
+    const memory = () => Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${worker}/status`, 'utf8'))[1]);
+    const files = () => fs.readdirSync(`/proc/${worker}/fd`).length;
+    const round = async (times) => {
+        const agent = new http.Agent({ keepAlive: true, maxSockets: 20 });
+        await Promise.all(Array.from({ length: 20 }, async (_, i) => {
+            for (let n = 0; n < times; n++) {
+                const path = ['/good', '/large', '/cut', '/slow', '/leave'][(n + i) % 5];
+                if (path !== '/leave') { await request(`${server.url}${path}`, { agent, method: n % 3 ? 'GET' : 'POST' }).catch(() => {}); continue; }
+                const req = http.get(`${server.url}/slow`, { agent: false });
+                req.on('error', () => {});
+                await sleep(5);
+                req.destroy();
+            }
+        }));
+        agent.destroy();
+        await until(async () => await server.metric('crescent_requests_under_way') === 0, 'all to end', 10000);
+    };
+    await round(80);
+    const before = memory(), open = files();
+    await round(120);
+    const grown = memory() - before;
+    if (!process.env.CRESCENT_TIME_FACTOR) assert.ok(grown < 6000, `${grown} KiB more`);
+    assert.ok(files() <= open + 20, `${open} descriptors, then ${files()}`);
+    assert.equal((await server.get('/good')).status, 200);
+});
+
 test('a worker that dies takes its transfers with it: the upstream hears of it, and the client of an incomplete answer', async (t) => {
     const up = await upstream(t, (req, res) => { res.write('some'); });
     const server = await start(t, { workers: 1, hooks: { 'a.lua': script(up.url) } });

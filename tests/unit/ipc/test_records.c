@@ -186,16 +186,22 @@ static void an_exchange_comes_back_and_is_one_line(void **state)
     assert_line("/request_id", "5a5a5a5a-5a5a-5a5a-5a5a-5a5a5a5a5a5a");
     assert_line("/trace_id", "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a");
     assert_line("/auth_by", NULL);
+    assert_line("/upstream", NULL);
+    assert_null(memmem(line.at, line.len, "upstream_ms", 11));
     buf_clear(&line);
     records_format(&line, LOG_PLAIN, &record, "worker 1");
     assert_non_null(memmem(line.at, line.len, "POST /billing/stripe 401", 24));
     assert_ptr_equal(memchr(line.at, '\n', line.len), line.at + line.len - 1);
     memset(x.trace, 0xab, sizeof(x.trace));
+    x.upstream = SLICE("http://127.0.0.1:9000");
+    x.upstream_time = DUR_MS(3);
     records_write_exchange(&writer, 1, &x);
     next();
     buf_clear(&line);
     records_format(&line, LOG_JSON_LINES, &record, "worker 1");
     assert_line("/trace_id", "abababababababababababababababab");
+    assert_line("/upstream", "http://127.0.0.1:9000");
+    assert_has("\"upstream_ms\":3,");
 }
 
 static void an_exchange_with_huge_texts_is_bounded(void **state)
