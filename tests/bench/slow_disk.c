@@ -1,5 +1,6 @@
 /*
- * slow_disk.c: preloaded, makes every wait for the disk longer by $SLOW_DISK_US: what an SSD without a battery, or a network volume, takes.
+ * slow_disk.c: preloaded, makes every wait for the disk longer by $SLOW_DISK_US: what an SSD without a battery takes,
+ * or a network volume.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
