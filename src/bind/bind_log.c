@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "bind/bind_json.h"
 #include "http/redact.h"
+#include "script/nested.h"
 #include "script/state.h"
 #include "script/table.h"
 #include <lauxlib.h>
@@ -176,6 +177,7 @@ static int bind_print(lua_State *L)
 {
     int count = lua_gettop(L);
     luaL_Buffer line;
+    nested_check_stack(L); /* a __tostring that prints: 8 KiB of stack for each level */
     luaL_buffinit(L, &line);
     for (int i = 1; i <= count; i++) {
         if (i > 1)

@@ -38,6 +38,7 @@ struct program {
     uint64_t id;
     pid_t pid;      /* and its group's number */
     mono_t kill_at; /* it was told to end, and is killed then; MONO_NEVER: it was not told */
+    bool collected; /* it has ended, others of its group may not have */
 };
 
 struct spawner {
@@ -190,7 +191,7 @@ static struct program *find(struct spawner *x, uint64_t id, pid_t pid)
     for (struct list *l = x->programs.next; l != &x->programs; l = l->next) {
         struct program *p = CONTAINER_OF(l, struct program, link);
 
-        if (pid != 0 ? p->pid == pid : p->id == id)
+        if (pid != 0 ? p->pid == pid && !p->collected : p->id == id)
             return p;
     }
     return NULL;
@@ -283,8 +284,7 @@ static bool hear(struct spawner *x)
     return got == 0;
 }
 
-/* Every end, also of orphans: they are nobody else's to collect. A group is not killed once its leader is collected:
- * its number may be another's then. */
+/* Every end, also of orphans: they are nobody else's to collect. */
 static void collect(struct spawner *x)
 {
     struct signalfd_siginfo info;
@@ -299,9 +299,29 @@ static void collect(struct spawner *x)
         if (p == NULL)
             continue;
         tell_ended(x, p->id, status, "", "");
+        p->collected = true;
+        if (p->kill_at.ns != MONO_NEVER.ns) /* the rest of its group has the same time */
+            continue;
         list_remove(&p->link);
         free(p);
     }
+}
+
+/*
+ * The group of a leader that was collected: its number may be another's by now, unless one of its members has become
+ * ours, as all do whose parent has ended.
+ */
+static void kill_rest(const struct program *p)
+{
+    size_t count;
+    pid_t *list = descendants_children(getpid(), &count);
+    bool there = false;
+
+    for (size_t i = 0; i < count; i++)
+        there = there || getpgid(list[i]) == p->pid;
+    free(list);
+    if (there)
+        kill(-p->pid, SIGKILL);
 }
 
 /* Kills who was to be gone by now. When is the next one due? */
@@ -309,9 +329,16 @@ static mono_t kill_due(struct spawner *x, mono_t now)
 {
     mono_t next = MONO_NEVER;
 
-    for (struct list *l = x->programs.next; l != &x->programs; l = l->next) {
+    for (struct list *l = x->programs.next, *after; l != &x->programs; l = after) {
         struct program *p = CONTAINER_OF(l, struct program, link);
 
+        after = l->next;
+        if (!mono_before(now, p->kill_at) && p->collected) {
+            kill_rest(p);
+            list_remove(&p->link);
+            free(p);
+            continue;
+        }
         if (!mono_before(now, p->kill_at)) {
             kill(-p->pid, SIGKILL);
             p->kill_at = mono_add(now, KILL_GRACE); /* until it is collected */

@@ -109,7 +109,7 @@ static void fail(struct parallel *p, lua_State *from)
     task_tidy(p->state); /* the caller goes on, and needs memory for it */
 }
 
-/* The whole task ends with it, at once: the part has left it, or was interrupted, which nobody may catch. */
+/* The whole task ends with it, at once: the part has left it, or met a limit, which nobody may catch for it. */
 static void end_whole(struct parallel *p, lua_State *co, enum task_end how)
 {
     struct task *whole = p->await.task;
@@ -173,7 +173,7 @@ static void ended(enum task_end end, lua_State *co, int count, void *cookie)
     p->ended++;
     if (end == TASK_FAILED)
         script_error_keep_trace(co, p->await.task);
-    if (end == TASK_LEFT || p->state->interrupted) {
+    if (end == TASK_LEFT || p->state->interrupted || p->state->overfull) {
         end_whole(p, co, end);
         return;
     }
@@ -188,13 +188,18 @@ static void ended(enum task_end end, lua_State *co, int count, void *cookie)
 
 /* --- the beginning ------------------------------------------------------------------------------------------------ */
 
-/* Coroutines are made outside of the script, where the ceiling does not hold: thousands would pass it unseen. */
+/* Coroutines are made outside of the script, where the ceiling does not hold: thousands would pass it unseen. True: it
+ * has ended the whole task, and with it this call. */
 static bool is_full(struct parallel *p)
 {
-    if (!memory_full(&p->state->memory))
+    struct state *s = p->state;
+
+    if (!memory_full(&s->memory))
         return false;
-    lua_pushliteral(p->state->L, "not enough memory");
-    fail(p, p->state->L);
+    s->overfull = true;
+    lua_pushliteral(s->L, "not enough memory");
+    end_whole(p, s->L, TASK_FAILED);
+    task_collect(s);
     return true;
 }
 
@@ -222,8 +227,8 @@ static void go_on(struct loop_later *later)
     struct parallel *p = CONTAINER_OF(later, struct parallel, later);
     mono_t until = mono_add(mono_now(), BEGIN_SLICE);
 
-    while (p->begun < p->count && p->raised == LUA_NOREF && !is_full(p)) {
-        if (!begin_part(p))
+    while (p->begun < p->count && p->raised == LUA_NOREF) {
+        if (is_full(p) || !begin_part(p))
             return;
         if (p->begun % BEGIN_LOOK == 0 && !mono_before(mono_now(), until))
             break;

@@ -35,6 +35,9 @@ struct state {
     bool inside;          /* a stretch runs: script/stretch; of it, or of the last one: */
     uint64_t stretch_version;
     dur_t stretch_limit;
+    mono_t tidied;     /* the pass of the loop in which garbage was last collected as a whole, */
+    dur_t tidying;     /* and how long that took in it */
+    bool overfull;     /* likewise: it met the memory ceiling; with a part its whole task ends */
     bool interrupted;  /* while its end is told: the task's last stretch was */
     struct task *idle; /* pooled */
     size_t task_count, idle_count;

@@ -16,7 +16,8 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 
-#define IDLE_MAX 256 /* more than so many at rest are given back: half a kilobyte each */
+#define TIDY_PASS DUR_MS(50) /* so long whole collections may take in one pass; the next one goes on */
+#define IDLE_MAX 256         /* more than so many at rest are given back: half a kilobyte each */
 
 static struct task *take_idle(struct state *s)
 {
@@ -66,14 +67,36 @@ static int collect(lua_State *L)
     return 0;
 }
 
+/* Thousands of parts may meet the ceiling in one pass of the loop: not each of them is worth a whole collection. */
+static bool may_collect(struct state *s)
+{
+    mono_t pass = s->host->loop != NULL ? loop_now(s->host->loop) : mono_now();
+
+    if (pass.ns != s->tidied.ns)
+        s->tidying.ns = 0;
+    s->tidied = pass;
+    return s->tidying.ns < TIDY_PASS.ns;
+}
+
 void task_tidy(struct state *s)
 {
-    if (s->memory.refused) {
+    if (s->overfull) /* most is held still: task_collect follows */
+        return;
+    if (s->memory.refused && may_collect(s)) {
+        mono_t began = mono_now();
         s->memory.refused = false;
         if (lua_cpcall(s->L, collect, NULL) != 0)
             lua_pop(s->L, 1);
+        s->tidying.ns += mono_since(mono_now(), began).ns;
     }
     memory_relax(&s->memory);
+}
+
+void task_collect(struct state *s)
+{
+    s->overfull = false;
+    s->memory.refused = true;
+    task_tidy(s);
 }
 
 /* What a part had is its caller's, like its result. */
@@ -191,8 +214,11 @@ static bool run(struct task *t, int count)
         lua_pushliteral(t->co, "attempt to yield from outside a coroutine");
     }
     s->interrupted = interrupted;
+    s->overfull = result == LUA_ERRMEM;
     end(t, result == 0 ? TASK_RETURNED : TASK_FAILED, result == 0 ? lua_gettop(t->co) : 1);
     s->interrupted = false;
+    if (s->overfull)
+        task_collect(s);
     return false;
 }
 

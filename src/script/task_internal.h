@@ -45,6 +45,8 @@ void task_drop_wait(struct task *t);
  * stretches.
  */
 void task_tidy(struct state *s);
+/* After the end of a task that met the ceiling (state->overfull): all that it held is garbage now. */
+void task_collect(struct state *s);
 /* Gives the pool back; before lua_close. */
 void task_free_idle(struct state *s);
 

@@ -72,8 +72,10 @@ static int incr(struct apply *a)
         return 0;
     }
     struct store_value sum = {.kind = KV_NUMBER};
-    sum.number = (found == 1 ? row.value.number : 0) + a->op->value.number;
-    if (!(fabs(sum.number) <= KV_EXACT_MAX)) {
+    double before = found == 1 ? row.value.number : 0, by = a->op->value.number;
+    sum.number = before + by;
+    /* At 2^53 one more is nothing to a double: that would be a count that does not count. */
+    if (!(fabs(sum.number) <= KV_EXACT_MAX) || (by != 0 && sum.number == before)) {
         a->op->end = KV_OUT_OF_RANGE;
         return 0;
     }

@@ -250,6 +250,14 @@ static void tell_keeper(struct supervisor *s, const struct child *c, const struc
     child_send(&s->keeper, &m);
 }
 
+/* Signals that a fault within raises; a kill comes from elsewhere, and is not the script's doing. */
+static bool has_crashed(int status)
+{
+    int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+
+    return number == SIGSEGV || number == SIGBUS || number == SIGABRT || number == SIGILL || number == SIGFPE;
+}
+
 static void bury(struct supervisor *s, struct child *c, struct remains *r)
 {
     if (is_worker(c)) {
@@ -272,6 +280,8 @@ void child_died(struct supervisor *s, struct child *c, int status, mono_t now)
     if (is_worker(c))
         orphans_worker_died(s, now);
     bury(s, c, &r);
+    if (has_crashed(status) && r.progress.inside && !r.progress.preparing)
+        watchdog_strike(s, &r.progress);
     if (s->state >= SUPERVISOR_DRAINING || c->edition == NULL) { /* it was to leave */
         if (status != 0 && !c->doomed)
             log_death(c, pid, status, &r);

@@ -75,7 +75,7 @@ static bool cpu_of(pid_t pid, dur_t *cpu_out)
 }
 
 /* What a broken worker says of a script is believed: it could as well write into the table itself. */
-static void strike(struct supervisor *s, const struct progress_view *view)
+void watchdog_strike(struct supervisor *s, const struct progress_view *view)
 {
     dur_t time = {0};
 
@@ -100,7 +100,7 @@ static void look_at_stretch(struct supervisor *s, struct child *c)
     snprintf(why, sizeof(why), "stuck in script %s", view.name);
     child_kill(c, why);
     if (!view.preparing)
-        strike(s, &view);
+        watchdog_strike(s, &view);
 }
 
 static void look_at_queue(struct supervisor *s, struct child *c, mono_t now)

@@ -49,6 +49,8 @@ bool watchdog_pulse_answered(struct watchdog_pulse *w, uint32_t sequence);
 
 struct supervisor;
 
+/* The worker came to its end because of what the script in that view did: one strike towards its quarantine. */
+void watchdog_strike(struct supervisor *s, const struct progress_view *view);
 /* Looks at every child; call each WATCHDOG_TICK, after what has arrived was read. */
 void watchdog_tick(struct supervisor *s, mono_t now);
 

@@ -164,6 +164,26 @@ test('10,000 that are ended again and again do not fill the state', async (t) =>
     }
 });
 
+test('one that multiplies until memory is full ends as a whole, at once, and others are served', async (t) => {
+    const server = await start(t, { hooks: { ...hooks, 'bomb.lua': `return { methods = { "GET" }, handle = function()
+  local function f() return pcall(parallel, f, f) end
+  return f()
+end }` }, workers: 1, config: 'return { limits = { lua_memory = "16MiB" } }' });
+    const [worker] = server.children('worker');
+    let slowest = 0, over = false;
+    const bomb = server.get('/bomb').finally(() => { over = true; });
+    while (!over) {
+        const began = Date.now();
+        assert.equal((await server.get('/hello').catch((e) => assert.fail(`${e}\n${server.tail()}`))).text, 'hello');
+        slowest = Math.max(slowest, Date.now() - began);
+    }
+    assertProblem(await bomb, 500);
+    assert.ok(slowest < ms(5000), `${slowest} ms`);
+    t.diagnostic(`the slowest of the others took ${slowest} ms`);
+    assert.deepEqual(server.children('worker'), [worker]);
+    assert.equal((await server.get('/list')).status, 200);
+});
+
 test('10,000 asleep at once: within the memory of a worker, others are served, and they all end', async (t) => {
     const server = await start(t, { hooks, workers: 1, config: 'return { drain = "1s" }' });
     const [worker] = server.children('worker');

@@ -133,6 +133,10 @@ test('timeout ends the group, a deaf one and a stopped one too', async (t) => {
     const deaf = await shell(server, 'trap "" TERM; (trap "" TERM; sh -c \'echo $$ >deaf; while :; do sleep 1000; done\') & kill -STOP $$', { timeout: '300ms' });
     assert.deepEqual([deaf.code, deaf.signal], ['timeout', 9]);
     await gone([await pidIn(server, 'deaf')], 'the deaf one');
+    // its leader has ended by then
+    const left = await shell(server, '(trap "" TERM; sh -c \'echo $$ >left; while :; do sleep 1000; done\') & wait', { timeout: '300ms' });
+    assert.equal(left.code, 'timeout');
+    await gone([await pidIn(server, 'left')], 'the deaf one whose leader has ended');
 });
 
 test('a request that ends takes its program with it', async (t) => {

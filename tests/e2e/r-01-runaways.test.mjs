@@ -43,6 +43,7 @@ const runaways = {
     memory_caught: ['local t = {} while true do pcall(function() while true do t[#t + 1] = ("x"):rep(1e5) .. #t end end) end', /not enough memory|ran for longer/],
     recursion: ['local function f(n) return 1 + f(n) end return f(1)', STACK],
     recursion_caught: ['local function f() return 1 + f() end while true do pcall(f) end', OVER],
+    print_recursion: ['local function f() print(setmetatable({}, { __tostring = f })) return "x" end return f()', /stack overflow|ran for longer/],
     gsub_recursion: ['local function f() return (("x"):gsub(".", f)) end return f()', STACK],
     nested_coroutines: ['local function f() return coroutine.wrap(f)() end return f()', /stack overflow|not enough memory|ran for longer/],
     gsub_in_coroutines: ['local function f() return coroutine.wrap(function() return (("x"):gsub(".", f)) end)() end return f()', /stack overflow|not enough memory|ran for longer/],

@@ -163,7 +163,9 @@ static void incr_counts(void **state)
     assert_true(incr("s", 1) == -1000 - KV_NOT_A_NUMBER);
     assert_string_equal(get("s"), "7");
     assert_true(incr("big", KV_EXACT_MAX) == KV_EXACT_MAX);
-    assert_true(incr("big", 1) == KV_EXACT_MAX); /* 2^53 + 1 is 2^53 to a double */
+    assert_true(incr("big", 1) == -1000 - KV_OUT_OF_RANGE); /* 2^53 + 1 is 2^53 to a double */
+    assert_true(incr("big", 0.5) == -1000 - KV_OUT_OF_RANGE);
+    assert_true(incr("big", 0) == KV_EXACT_MAX);
     assert_true(incr("big", 2) == -1000 - KV_OUT_OF_RANGE);
     assert_true(incr("big", -2 * KV_EXACT_MAX - 4) == -1000 - KV_OUT_OF_RANGE);
     assert_string_equal(get("big"), "9007199254740992");
