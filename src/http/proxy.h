@@ -12,6 +12,8 @@
  * and Forwarded are left out. Traceparent is ours within the client's trace, or left out where there is no valid one.
  * Via grows by "1.1 crescent" (RFC 9110 7.6.3). Host is the upstream's, unless the plan says otherwise.
  *
+ * HTTP/1.1 is spoken, in TLS too: a reply that is held back would hold up all others of an HTTP/2 connection (httpc.h).
+ *
  * Back: Date and Server are this server's. A Location that names the upstream is turned into one that the client can
  * follow, where the plan says how paths here and there correspond.
  */
