@@ -32,7 +32,7 @@ static void say_refused(struct supervisor *s, const char *why)
 /* All is as it was: nothing is left of the next edition. */
 static void refused(struct supervisor *s, const char *why)
 {
-    char text[sizeof(struct error) + 64];
+    char text[sizeof(struct error) + 96];
 
     edition_free(&s->upgrade.next, &s->now->sockets);
     snprintf(text, sizeof(text), "serving version %s; the upgrade was refused: %s", s->now->version, why);
