@@ -263,6 +263,21 @@ static void read_body(struct making *m)
     m->plan.body = keep(m);
 }
 
+/* As the authority of a URL has it (RFC 9110 7.2). */
+static bool is_host(struct slice host)
+{
+    struct buf text = {0};
+    struct url u;
+    bool fine = host.len > 0 && host.len <= 300;
+    for (size_t i = 0; fine && i < host.len; i++)
+        fine = host.at[i] > ' ' && host.at[i] < 0x7f && strchr("/?#@", host.at[i]) == NULL;
+    buf_add_text(&text, "http://");
+    buf_add_slice(&text, host);
+    fine = fine && url_parse(buf_slice(&text), &u) == NULL;
+    buf_free(&text);
+    return fine;
+}
+
 static void read_host(struct making *m)
 {
     struct slice host;
@@ -270,10 +285,7 @@ static void read_host(struct making *m)
         return;
     m->plan.host_how = slice_equal(host, SLICE("pass")) ? PROXY_HOST_PASS : PROXY_HOST_SET;
     m->plan.host = host;
-    bool fine = host.len > 0 && host.len <= 300;
-    for (size_t i = 0; fine && i < host.len; i++)
-        fine = host.at[i] > ' ' && host.at[i] < 0x7f && strchr("/?#@\\\"<>", host.at[i]) == NULL;
-    if (!fine)
+    if (!is_host(host))
         table_fault(&m->table, "host", "expected \"pass\", or a name, with a port or without");
 }
 
