@@ -16,7 +16,8 @@
  *   method, body      instead of the request's; body = false: none
  *   strip             the prefix of the request's path that does not go there
  *   timeout           of one attempt, until the upstream's header is there; without it the endpoint's `timeout` is for
- *                     all of them together, the handler included
+ *                     all of them together, the handler included; while another attempt may follow, one gets half of
+ *                     what is left (where it cannot be sent twice, its connection does)
  *   connect_timeout   5s
  *   idle_timeout      60s, or false: the longest gap within the reply
  *   retries           further attempts, at other upstreams first; else as many as there are further upstreams. Tried
@@ -263,21 +264,6 @@ static void read_body(struct making *m)
     m->plan.body = keep(m);
 }
 
-/* As the authority of a URL has it (RFC 9110 7.2). */
-static bool is_host(struct slice host)
-{
-    struct buf text = {0};
-    struct url u;
-    bool fine = host.len > 0 && host.len <= 300;
-    for (size_t i = 0; fine && i < host.len; i++)
-        fine = host.at[i] > ' ' && host.at[i] < 0x7f && strchr("/?#@", host.at[i]) == NULL;
-    buf_add_text(&text, "http://");
-    buf_add_slice(&text, host);
-    fine = fine && url_parse(buf_slice(&text), &u) == NULL;
-    buf_free(&text);
-    return fine;
-}
-
 static void read_host(struct making *m)
 {
     struct slice host;
@@ -285,7 +271,7 @@ static void read_host(struct making *m)
         return;
     m->plan.host_how = slice_equal(host, SLICE("pass")) ? PROXY_HOST_PASS : PROXY_HOST_SET;
     m->plan.host = host;
-    if (!is_host(host))
+    if (!proxy_is_host(host))
         table_fault(&m->table, "host", "expected \"pass\", or a name, with a port or without");
 }
 

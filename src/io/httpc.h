@@ -35,7 +35,7 @@ struct httpc_call;
     X(REDIRECTS, "redirects", "too many redirects, or one that leads nowhere")                        \
     X(ADDRESS_REFUSED, "address_refused", "the host's address is none that may be reached from here") \
     X(CIRCUIT_OPEN, "circuit_open", "this host has failed too often; it is left alone for a while")   \
-    X(BUSY, "busy", "too many requests, or too large replies, are under way")
+    X(BUSY, "busy", "too much is under way here already")
 
 enum httpc_code {
 #define HTTPC_CODE(name, text, meaning) HTTPC_##name,

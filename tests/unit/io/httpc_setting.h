@@ -32,6 +32,8 @@
 /* --- names ------------------------------------------------------------------------------------------------------- */
 
 static atomic_int rebound, lookups;
+static atomic_bool released; /* who looks stuck.test up */
+static atomic_int came_back;
 
 static void nap(int ms)
 {
@@ -70,6 +72,12 @@ int getaddrinfo(const char *name, const char *port, const struct addrinfo *hints
         return numbers(rebound++ == 0 ? "127.0.0.1" : "169.254.169.254", NULL, port, hints, out);
     if (strcmp(name, "hangs.test") == 0) {
         nap(3000);
+        return EAI_AGAIN;
+    }
+    if (strcmp(name, "stuck.test") == 0) {
+        for (int i = 0; i < 6000 && !released; i++)
+            nap(10);
+        came_back++;
         return EAI_AGAIN;
     }
     if (strcmp(name, "none.test") == 0)
@@ -262,6 +270,8 @@ static int set_up(void **state)
     it.loop = loop;
     client = httpc_new(&it);
     requests = connections = lookups = rebound = 0;
+    released = false;
+    came_back = 0;
     return 0;
 }
 
