@@ -23,7 +23,7 @@
 
 struct call;
 
-struct again { /* what another attempt needs; all texts are copied */
+struct again { /* what another attempt needs; all texts are copied, and the body is held (httpc_hold) */
     struct bind_http_retry retry;
     struct bind_http_sign sign;
     struct httpc_request request;
@@ -143,6 +143,7 @@ static void again_free(struct again **ap)
     if (a == NULL)
         return;
     timeout_clear(&a->pause);
+    httpc_unhold(a->call->client, a->request.body.len);
     bind_http_sign_free(&a->sign);
     buf_free(&a->texts);
     buf_free(&a->signature);
@@ -293,7 +294,8 @@ static int ask(lua_State *L, const char *what, const char *method)
     if (p->stream)
         return bind_http_stream_start(L, p);
     struct call *c = call_new(host, p);
-    if (p->retry.attempts > 1) {
+    /* Where there is no room to keep the body, there is none to send it once: that ends in words. */
+    if (p->retry.attempts > 1 && httpc_hold(c->client, p->request.body.len)) {
         c->again = again_new(p, mono_add(mono_now(), p->request.timeout));
         c->again->call = c;
         first_attempt(c);

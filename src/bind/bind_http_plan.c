@@ -369,8 +369,7 @@ static void reset(struct bind_http_plan *p, const char *what, const struct scrip
     p->retry = (struct bind_http_retry){.attempts = 1};
     bind_http_sign_free(&p->sign);
     p->stream = false;
-    p->request = (struct httpc_request){.timeout = BIND_HTTP_TIMEOUT,
-                                        .connect_timeout = BIND_HTTP_CONNECT_TIMEOUT,
+    p->request = (struct httpc_request){.connect_timeout = BIND_HTTP_CONNECT_TIMEOUT,
                                         .max_body = BIND_HTTP_MAX_BODY,
                                         .public_only = !host->http_private,
                                         .decompress = true,
@@ -406,6 +405,27 @@ static bool is_idempotent(struct slice method)
     return is_one_of(method, known);
 }
 
+/*
+ * Without a timeout of its own a request leaves the script some of the endpoint's time: it learns of a host that hangs,
+ * and may answer. A round number, which reads well in an error.
+ */
+static dur_t default_timeout(mono_t until)
+{
+    dur_t left = mono_since(until, mono_now());
+    int64_t ms = left.ns / 1000000 * BIND_HTTP_SHARE / 100;
+    ms = ms >= 1000 ? (ms + 9) / 10 * 10 : ms > 1 ? ms : 1;
+    return ms >= BIND_HTTP_TIMEOUT.ns / 1000000 ? BIND_HTTP_TIMEOUT : DUR_MS(ms);
+}
+
+static void set_times(lua_State *L, struct bind_http_plan *p)
+{
+    struct httpc_request *r = &p->request;
+    r->until = state_deadline(state_of(L));
+    r->idle = r->timeout.ns > 0 ? r->timeout : BIND_HTTP_TIMEOUT;
+    if (r->timeout.ns == 0)
+        r->timeout = default_timeout(r->until);
+}
+
 static void finish(lua_State *L, struct bind_http_plan *p, bool redirects_given)
 {
     struct httpc_request *r = &p->request;
@@ -421,9 +441,9 @@ static void finish(lua_State *L, struct bind_http_plan *p, bool redirects_given)
     r->headers = p->headers;
     if (state_trace(state_of(L), p->trace))
         r->traceparent = (struct slice){p->trace, sizeof(p->trace)};
+    set_times(L, p);
     if (p->stream) {
         r->multiplex = false; /* see httpc.h */
-        r->idle = r->timeout;
         if (!p->max_body_said)
             r->max_body = SIZE_MAX;
     }

@@ -14,7 +14,8 @@
 #include <lua.h>
 
 #define BIND_HTTP_EXPECT_MAX 16
-#define BIND_HTTP_TIMEOUT DUR_S(10)
+#define BIND_HTTP_TIMEOUT DUR_S(10) /* unless said; and then at most */
+#define BIND_HTTP_SHARE 80          /* hundredths of what is left of the endpoint's time */
 #define BIND_HTTP_CONNECT_TIMEOUT DUR_S(5)
 #define BIND_HTTP_MAX_BODY ((size_t)8 << 20)
 #define BIND_HTTP_REDIRECTS 5 /* of GET and HEAD; others are not followed unless that is asked for */

@@ -16,7 +16,8 @@
  *   method, body      instead of the request's; body = false: none
  *   strip             the prefix of the request's path that does not go there
  *   timeout           of one attempt, until the upstream's header is there; without it the endpoint's `timeout` is for
- *                     all of them together, the handler included
+ *                     all of them together, the handler included; while another attempt may follow, one gets half of
+ *                     what is left (where it cannot be sent twice, its connection does)
  *   connect_timeout   5s
  *   idle_timeout      60s, or false: the longest gap within the reply
  *   retries           further attempts, at other upstreams first; else as many as there are further upstreams. Tried
@@ -270,10 +271,7 @@ static void read_host(struct making *m)
         return;
     m->plan.host_how = slice_equal(host, SLICE("pass")) ? PROXY_HOST_PASS : PROXY_HOST_SET;
     m->plan.host = host;
-    bool fine = host.len > 0 && host.len <= 300;
-    for (size_t i = 0; fine && i < host.len; i++)
-        fine = host.at[i] > ' ' && host.at[i] < 0x7f && strchr("/?#@\\\"<>", host.at[i]) == NULL;
-    if (!fine)
+    if (!proxy_is_host(host))
         table_fault(&m->table, "host", "expected \"pass\", or a name, with a port or without");
 }
 

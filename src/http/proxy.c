@@ -39,6 +39,20 @@ bool proxy_repeatable(const struct httpc_request *r)
     return false;
 }
 
+bool proxy_is_host(struct slice host)
+{
+    struct buf text = {0};
+    struct url u;
+    bool fine = host.len > 0 && host.len <= 300;
+    for (size_t i = 0; fine && i < host.len; i++)
+        fine = host.at[i] > ' ' && host.at[i] < 0x7f && strchr("/?#@", host.at[i]) == NULL;
+    buf_add_text(&text, "http://");
+    buf_add_slice(&text, host);
+    fine = fine && url_parse(buf_slice(&text), &u) == NULL;
+    buf_free(&text);
+    return fine;
+}
+
 /* --- which upstream ---------------------------------------------------------------------------------------------- */
 
 static struct slice origin_of(const struct proxy_plan *plan, size_t i)

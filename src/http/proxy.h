@@ -95,6 +95,8 @@ int proxy_request(const struct proxy_plan *plan, const struct proxy_upstream *to
 bool proxy_repeatable(const struct httpc_request *r);
 /* Which header fields are of one connection only; name in lower case. */
 bool proxy_is_of_connection(struct slice name);
+/* Whether it may stand in Host: a name or an address in ASCII, with a port or without (RFC 9110 7.2). */
+bool proxy_is_host(struct slice host);
 
 /*
  * The reply's status and header into r (cleared). length_out: of its body, or -1: unknown. 0, or -1 with what is wrong

@@ -1,7 +1,7 @@
 /*
  * address.c: see address.h. Everything is judged as an IPv6 address, IPv4 in its mapped form. Sources: the IANA
- * registries of special-purpose addresses (RFC 6890), RFC 4291, 6052 and 8215 (NAT64), 3056 (6to4), 4380 (Teredo),
- * 2765 (translated).
+ * registries of special-purpose addresses (RFC 6890, 9637 and 9780 among others), RFC 4291, 6052 and 8215 (NAT64), 3056
+ * (6to4), 4380 (Teredo), 2765 (translated).
  */
 #include "io/address.h"
 #include <arpa/inet.h>
@@ -44,8 +44,13 @@ static const struct range not_public[] = {
     {"::1", 128, loopback},
     {"fc00::", 7, private_address},
     {"fec0::", 10, private_address},
+    {"64:ff9b:1::", 48, private_address}, /* RFC 8215: translation within a network, whatever is embedded */
     {"100::", 64, reserved},
+    {"100:0:0:1::", 64, reserved}, /* RFC 9780 */
+    {"2001:2::", 48, reserved},    /* RFC 5180: benchmarking */
+    {"2001:10::", 28, reserved},   /* RFC 4843: ORCHID, returned */
     {"2001:db8::", 32, reserved},
+    {"3fff::", 20, reserved}, /* RFC 9637: documentation */
     {"5f00::", 16, reserved},
 };
 

@@ -8,6 +8,8 @@
 #include "io/curl_memory.h"
 #include "io/timeout.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -22,6 +24,8 @@ struct place {             /* of a descriptor */
     unsigned char watched; /* LOOP_READ, LOOP_WRITE: in the epoll set, for these */
     unsigned char wanted;  /* what libcurl asks for */
     bool ours;             /* its close is told */
+    bool lookup;           /* one end of what a thread of the resolver tells its end by */
+    bool orphan;           /* our copy of that, of one whose transfer is over */
 };
 
 struct io_curl {
@@ -36,6 +40,7 @@ struct io_curl {
     bool due;             /* libcurl's timer is 0 */
     struct place *places; /* by descriptor */
     size_t place_count;
+    size_t lookups;
 };
 
 static struct place *place_of(struct io_curl *c, int fd)
@@ -61,6 +66,50 @@ static void watch_fd(struct io_curl *c, int fd, struct place *p, unsigned events
     p->watched = (unsigned char)events;
 }
 
+/* --- lookups ------------------------------------------------------------------------------------------------------ */
+
+/*
+ * A thread of the resolver cannot be stopped: libcurl forgets it with its transfer, and it lives on until the name
+ * servers answer or are given up. It has one end of a pair of sockets, which it writes to or closes when it is done;
+ * the other end is the only socket that libcurl makes without on_open.
+ */
+static void lookup_begun(struct io_curl *c, struct place *p)
+{
+    p->lookup = true;
+    c->lookups++;
+}
+
+static bool has_told(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, 0) != 0;
+}
+
+/* libcurl is about to close its end. */
+static void lookup_left(struct io_curl *c, int fd)
+{
+    place_of(c, fd)->lookup = false;
+    int copy = has_told(fd) ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0) { /* over; or there are no descriptors, without which no other lookup begins either */
+        c->lookups--;
+        return;
+    }
+    *place_of(c, copy) = (struct place){.orphan = true};
+    watch_fd(c, copy, place_of(c, copy), LOOP_READ);
+}
+
+static void orphan_over(struct io_curl *c, int fd)
+{
+    *place_of(c, fd) = (struct place){0};
+    close(fd);
+    c->lookups--;
+}
+
+size_t io_curl_lookups(const struct io_curl *c)
+{
+    return c->lookups;
+}
+
 /* --- libcurl asks ------------------------------------------------------------------------------------------------ */
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *cookie, void *unused)
@@ -73,6 +122,10 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *cookie, void 
     p->wanted = (unsigned char)wanted;
     if (wanted != 0 || !p->ours)
         watch_fd(c, fd, p, wanted);
+    if (!p->ours && !p->lookup && wanted != 0)
+        lookup_begun(c, p);
+    else if (p->lookup && wanted == 0)
+        lookup_left(c, fd);
     return 0;
 }
 
@@ -161,6 +214,10 @@ static void on_ready(struct loop_watch *w, unsigned events)
         int fd = ready[i].data.fd;
         struct place *p = place_of(c, fd);
         uint32_t bits = ready[i].events;
+        if (p->orphan) {
+            orphan_over(c, fd);
+            continue;
+        }
         if (p->wanted == 0) { /* at rest: libcurl finds out when it takes the connection up again */
             if (p->watched != 0)
                 watch_fd(c, fd, p, 0);
@@ -208,6 +265,9 @@ void io_curl_free(struct io_curl **cp)
     timeout_clear(&c->timer);
     loop_later_cancel(&c->later);
     loop_unwatch(&c->watch);
+    for (size_t i = 0; i < c->place_count; i++)
+        if (c->places[i].orphan)
+            close((int)i);
     close(c->set);
     free(c->places);
     free(c);
@@ -222,7 +282,10 @@ void io_curl_prepare(struct io_curl *c, CURL *easy)
 
 void io_curl_opened(struct io_curl *c, int fd)
 {
-    *place_of(c, fd) = (struct place){.ours = true};
+    struct place *p = place_of(c, fd);
+    if (p->lookup) /* its number is used again, so it is over, whatever was said */
+        c->lookups--;
+    *p = (struct place){.ours = true};
 }
 
 void io_curl_add(struct io_curl *c, CURL *easy)

@@ -28,6 +28,12 @@ void io_curl_free(struct io_curl **c);
 void io_curl_prepare(struct io_curl *c, CURL *easy);
 /* Tells that the socket, which an OPENSOCKETFUNCTION has just made, is one of these. */
 void io_curl_opened(struct io_curl *c, int fd);
+/*
+ * How many names are being looked up, each in a thread of libcurl's: those too whose transfer has ended meanwhile.
+ * Their number has no other bound than the one that an OPTION of each handle, RESOLVER_START_FUNCTION, makes of this.
+ */
+#define IO_CURL_LOOKUPS_MAX 64
+size_t io_curl_lookups(const struct io_curl *c);
 /* Begins the transfer: on this pass of the loop, or the next. Not from within a callback of libcurl's. */
 void io_curl_add(struct io_curl *c, CURL *easy);
 /* Takes a transfer out before its end; `done` is not called for it. Not from within a callback of libcurl's. */

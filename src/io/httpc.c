@@ -129,7 +129,7 @@ static void rest(struct httpc_call *call)
     c->call_count--;
     if (call->events.data == NULL)
         c->memory -= call->data.len;
-    c->memory -= call->body.len;
+    httpc_unhold(c, call->body.len);
     httpc_handle_rest(call);
     httpc_unpack_free(call);
     trim(&call->body);
@@ -161,9 +161,10 @@ static void tell_later(struct httpc_call *call)
     loop_later(call->client->host.loop, &call->client->later);
 }
 
-static void end(struct httpc_call *call)
+void httpc_end(struct httpc_call *call)
 {
     struct httpc *c = call->client;
+    list_remove(&call->ready);
     call->reply.url = buf_slice(&call->url);
     call->reply.origin = buf_slice(&call->origin);
     call->reply.body = call->events.data == NULL ? buf_slice(&call->data) : SLICE_NONE;
@@ -174,13 +175,6 @@ static void end(struct httpc_call *call)
     rest(call);
 }
 
-static bool is_streamed(const struct httpc_call *call)
-{
-    return call->events.data != NULL;
-}
-
-static void arm_idle(struct httpc_call *call);
-
 /* False: the consumer has ended the call. */
 static bool hand_over_header(struct httpc_call *call)
 {
@@ -188,7 +182,7 @@ static bool hand_over_header(struct httpc_call *call)
     call->told = true;
     call->reply.url = buf_slice(&call->url);
     call->reply.origin = buf_slice(&call->origin);
-    arm_idle(call);
+    httpc_deadline_silence(call);
     if (call->events.headers != NULL)
         call->events.headers(call, call->cookie);
     return c->current == call;
@@ -225,7 +219,7 @@ static bool hand_over_data(struct httpc_call *call)
             call->handed = 0;
         }
         call->held = !more;
-        arm_idle(call);
+        httpc_deadline_silence(call);
     }
     return true;
 }
@@ -236,19 +230,19 @@ static void deliver_one(struct httpc_call *call)
 {
     struct httpc *c = call->client;
     c->current = call;
-    if (is_streamed(call) && call->head_done && !call->following) {
+    if (httpc_is_streamed(call) && call->head_done && !call->following) {
         if (!call->told && call->reply.code == HTTPC_OK && !hand_over_header(call))
             return;
         if (!hand_over_data(call))
             return;
     }
     c->current = NULL;
-    if (call->state != HTTPC_OVER || (is_streamed(call) && call->data.len > 0))
+    if (call->state != HTTPC_OVER || (httpc_is_streamed(call) && call->data.len > 0))
         return;
     if (call->following && call->reply.code == HTTPC_OK)
         next_hop(call);
     else
-        end(call);
+        httpc_end(call);
 }
 
 static void deliver(struct httpc *c)
@@ -260,35 +254,21 @@ static void deliver(struct httpc *c)
     }
 }
 
-static void on_connect_timeout(struct timeout *t);
-
-/* Libcurl has had its turn: who is not about to be sent by now needs a new connection, or waits for one. */
-static void time_connections(struct httpc *c)
-{
-    while (!list_empty(&c->young)) {
-        struct httpc_call *call = CONTAINER_OF(c->young.next, struct httpc_call, young);
-        list_remove(&call->young);
-        if (call->asked == 0 && call->state == HTTPC_RUNNING)
-            timeout_set(c->host.loop, &call->connect, mono_add(loop_now(c->host.loop), call->request.connect_timeout),
-                        on_connect_timeout);
-    }
-}
-
 static void on_after(void *cookie)
 {
-    time_connections(cookie);
+    httpc_deadline_connections(cookie);
     deliver(cookie);
 }
 
 /* --- one hop ----------------------------------------------------------------------------------------------------- */
 
-static void over(struct httpc_call *call)
+/* Libcurl has it no more. */
+static void leave(struct httpc_call *call, enum outbound_outcome outcome)
 {
     call->state = HTTPC_OVER;
     list_remove(&call->young);
     timeout_clear(&call->connect);
-    outbound_leave(call->client->outbound, &call->turn, httpc_outcome_judge(call->reply.code));
-    httpc_tell(call);
+    outbound_leave(call->client->outbound, &call->turn, outcome);
 }
 
 static void on_done(void *cookie, CURL *easy, CURLcode code)
@@ -299,7 +279,15 @@ static void on_done(void *cookie, CURL *easy, CURLcode code)
     if (code == CURLE_OK && !call->following)
         httpc_unpack_end(call);
     httpc_outcome_of(call, code);
-    over(call);
+    leave(call, httpc_outcome_judge(call->reply.code));
+    httpc_tell(call);
+}
+
+void httpc_abandon(struct httpc_call *call, enum outbound_outcome outcome)
+{
+    if (call->state == HTTPC_RUNNING)
+        io_curl_remove(call->client->curl, call->easy);
+    leave(call, outcome);
 }
 
 static void fail(struct httpc_call *call, enum httpc_code code, const char *words)
@@ -312,6 +300,7 @@ static void fail(struct httpc_call *call, enum httpc_code code, const char *word
 static void run(struct httpc_call *call)
 {
     call->state = HTTPC_RUNNING;
+    call->ran = loop_now(call->client->host.loop);
     list_add(&call->client->young, &call->young);
     httpc_handle_set(call);
     io_curl_add(call->client->curl, call->easy);
@@ -337,6 +326,7 @@ static void begin_hop(struct httpc_call *call)
     httpc_unpack_free(call);
     call->stop = HTTPC_STOP_NONE;
     call->refused = NULL;
+    call->no_socket = 0;
     call->reply.status = 0;
     call->reply.head = SLICE_NONE;
     buf_clear(&call->head);
@@ -362,60 +352,6 @@ static void next_hop(struct httpc_call *call)
     begin_hop(call);
 }
 
-/* --- deadlines --------------------------------------------------------------------------------------------------- */
-
-/* Out of wherever it is, without an end of its own. */
-static void leave(struct httpc_call *call, enum outbound_outcome outcome)
-{
-    if (call->state == HTTPC_RUNNING)
-        io_curl_remove(call->client->curl, call->easy);
-    outbound_leave(call->client->outbound, &call->turn, outcome);
-    list_remove(&call->young);
-    timeout_clear(&call->connect);
-    call->state = HTTPC_OVER;
-}
-
-static void expire(struct httpc_call *call, dur_t spent)
-{
-    /* Who waited for a turn knows nothing of the host. */
-    enum outbound_outcome outcome = call->state == HTTPC_RUNNING ? OUTBOUND_FAILED : OUTBOUND_UNKNOWN;
-    httpc_outcome_timeout(call, spent);
-    leave(call, outcome);
-    if (is_streamed(call))
-        buf_clear(&call->data);
-    list_remove(&call->ready);
-    end(call);
-}
-
-static void on_deadline(struct timeout *t)
-{
-    struct httpc_call *call = CONTAINER_OF(t, struct httpc_call, deadline);
-    expire(call, call->request.timeout);
-}
-
-static void on_connect_timeout(struct timeout *t)
-{
-    struct httpc_call *call = CONTAINER_OF(t, struct httpc_call, connect);
-    if (call->asked == 0) /* else it was connected in time */
-        expire(call, call->request.connect_timeout);
-}
-
-static void on_idle(struct timeout *t)
-{
-    struct httpc_call *call = CONTAINER_OF(t, struct httpc_call, deadline);
-    expire(call, call->request.idle);
-}
-
-/* Streamed, from the header on: silence counts while more is wanted. */
-static void arm_idle(struct httpc_call *call)
-{
-    struct loop *l = call->client->host.loop;
-    if (call->held || call->request.idle.ns == 0 || call->state != HTTPC_RUNNING)
-        timeout_clear(&call->deadline);
-    else
-        timeout_set(l, &call->deadline, mono_add(loop_now(l), call->request.idle), on_idle);
-}
-
 /* --- the call ---------------------------------------------------------------------------------------------------- */
 
 static const char *set_url(struct httpc_call *call)
@@ -435,6 +371,35 @@ static const char *set_url(struct httpc_call *call)
     return NULL;
 }
 
+/* An eighth of the room is left to the replies: what is sent should not come back as a reply that has none. */
+bool httpc_hold(struct httpc *c, size_t bytes)
+{
+    size_t room = c->host.memory - c->host.memory / 8;
+    if (c->memory > room || bytes > room - c->memory)
+        return false;
+    c->memory += bytes;
+    return true;
+}
+
+void httpc_unhold(struct httpc *c, size_t bytes)
+{
+    CHECK(c->memory >= bytes);
+    c->memory -= bytes;
+}
+
+/* NULL; or why it has to fail: nothing was copied then. */
+static const char *take_request(struct httpc_call *call, const struct httpc_request *r)
+{
+    struct httpc *c = call->client;
+    call->request = (struct httpc_request){.timeout = r->timeout};
+    if (c->call_count > CALLS_MAX)
+        return "too many requests of this worker are under way";
+    if (!httpc_hold(c, r->body_stays ? 0 : r->body.len))
+        return "no memory for the request";
+    httpc_request_take(call, r);
+    return NULL;
+}
+
 struct httpc_call *httpc_start(struct httpc *c, const struct httpc_request *r, const struct httpc_events *events,
                                void *cookie)
 {
@@ -445,18 +410,15 @@ struct httpc_call *httpc_start(struct httpc *c, const struct httpc_request *r, c
     call->handed = 0;
     call->foreign = call->told = call->held = false;
     call->turn = (struct outbound_wait){0};
-    httpc_request_take(call, r);
+    const char *busy = take_request(call, r);
     call->request.url = r->url;
     const char *fault = set_url(call);
     call->request.url = SLICE_NONE;
-    if (r->timeout.ns > 0)
-        timeout_set(c->host.loop, &call->deadline, mono_add(mono_now(), r->timeout), on_deadline);
+    httpc_deadline_begin(call);
     if (fault != NULL)
         fail(call, HTTPC_BAD_URL, fault);
-    else if (c->call_count > CALLS_MAX)
-        fail(call, HTTPC_BUSY, "too many requests of this worker are under way");
-    else if (c->memory > c->host.memory)
-        fail(call, HTTPC_BUSY, "no memory for the request");
+    else if (busy != NULL)
+        fail(call, HTTPC_BUSY, busy);
     else
         begin_hop(call);
     return call;
@@ -471,17 +433,17 @@ void httpc_cancel(struct httpc_call **cp)
     CHECK(call->magic == HTTPC_MAGIC);
     if (call->client->current == call)
         call->client->current = NULL;
-    leave(call, OUTBOUND_UNKNOWN);
+    httpc_abandon(call, httpc_deadline_blame(call));
     rest(call);
 }
 
 void httpc_resume(struct httpc_call *call)
 {
-    CHECK(call->magic == HTTPC_MAGIC && is_streamed(call));
+    CHECK(call->magic == HTTPC_MAGIC && httpc_is_streamed(call));
     if (!call->held)
         return;
     call->held = false;
-    arm_idle(call);
+    httpc_deadline_silence(call);
     tell_later(call);
 }
 

@@ -35,7 +35,7 @@ struct httpc_call;
     X(REDIRECTS, "redirects", "too many redirects, or one that leads nowhere")                        \
     X(ADDRESS_REFUSED, "address_refused", "the host's address is none that may be reached from here") \
     X(CIRCUIT_OPEN, "circuit_open", "this host has failed too often; it is left alone for a while")   \
-    X(BUSY, "busy", "too many requests, or too large replies, are under way")
+    X(BUSY, "busy", "too much is under way here already")
 
 enum httpc_code {
 #define HTTPC_CODE(name, text, meaning) HTTPC_##name,
@@ -45,6 +45,13 @@ enum httpc_code {
 };
 /* "refused" */
 const char *httpc_code_name(enum httpc_code code);
+
+/*
+ * A host that was waited for in vain for less than this, as its caller would have it, has not failed: it may be sound,
+ * and only slower than a short timeout. Ten such timeouts of one script would open its circuit for everybody. What
+ * fails by itself (refused, closed, no such name) does count, however soon.
+ */
+#define HTTPC_FAIR DUR_S(1)
 
 #define HTTPC_HEADERS_MAX 256
 #define HTTPC_HEADER_ROOM ((size_t)64 << 10) /* of a reply's header, unless told otherwise */
@@ -68,6 +75,7 @@ struct httpc_request {
     dur_t timeout;         /* all of it, waiting for its turn and redirects included; streamed: until the header */
     dur_t connect_timeout; /* of name, connection and handshake; 300 s at most */
     dur_t idle;            /* streamed: the longest gap between two pieces, while they are wanted */
+    mono_t until;          /* who asks is given up then: cancelled later, it counts as a timeout; {0}: not known */
     size_t max_body;       /* of the reply, unpacked; SIZE_MAX: no bound */
     size_t max_header;     /* 0: HTTPC_HEADER_ROOM */
     unsigned redirects;    /* so many are followed; 0: a 3xx is the reply. GET after 303, and 301, 302 of a POST */
@@ -114,7 +122,7 @@ struct httpc_host {
     struct loop *loop;
     const struct address_rules *rules; /* outlives the client */
     const char *root;                  /* the folder that relative paths of certificates start at */
-    size_t memory;                     /* collected replies of all calls together, bytes at most */
+    size_t memory; /* collected replies of all calls together, and bodies of requests, bytes at most */
 };
 
 struct httpc *httpc_new(const struct httpc_host *host);
@@ -126,9 +134,18 @@ struct outbound *httpc_outbound(struct httpc *c);
 size_t httpc_calls(const struct httpc *c);
 size_t httpc_idle(const struct httpc *c);
 
-/* Copies of `r` all that it needs, but a body that stays. Never NULL. */
+/*
+ * Copies of `r` all that it needs, but a body that stays. Never NULL: where there is no room for another request, or
+ * for its body, it ends as BUSY, and nothing was copied or sent.
+ */
 struct httpc_call *httpc_start(struct httpc *c, const struct httpc_request *r, const struct httpc_events *events,
                                void *cookie);
+/*
+ * A body that its owner keeps for further requests counts as if it were copied: false where there is no room for it;
+ * httpc_start with that body would end as BUSY then.
+ */
+bool httpc_hold(struct httpc *c, size_t bytes);
+void httpc_unhold(struct httpc *c, size_t bytes);
 /* Ends it, wherever it is; `end` is not called. The connection is closed unless its reply was complete. Leaves NULL. */
 void httpc_cancel(struct httpc_call **call);
 /* Streamed: more is wanted, after `data` said no. Pieces come from the loop, not from within this. */

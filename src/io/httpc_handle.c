@@ -5,6 +5,7 @@
 #include "base/panic.h"
 #include "io/httpc_internal.h"
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
@@ -99,7 +100,9 @@ static size_t on_header(char *at, size_t size, size_t count, void *cookie)
         return len;
     }
     bool blank = len <= 2 && (at[0] == '\r' || at[0] == '\n');
-    if (blank && (call->reply.status >= 200 || call->reply.status == 101))
+    if (blank && call->reply.status == 101) /* RFC 9110 15.2.2: behind it something else is spoken */
+        return stop(call, HTTPC_STOP_SWITCH);
+    if (blank && call->reply.status >= 200)
         return on_head(call) ? len : 0;
     if (!blank) {
         buf_add(&call->head, at, len);
@@ -155,9 +158,35 @@ static curl_socket_t on_open(void *cookie, curlsocktype purpose, struct curl_soc
         return CURL_SOCKET_BAD;
     }
     int fd = socket(to->family, to->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, to->protocol);
-    if (fd >= 0)
-        io_curl_opened(c->curl, fd);
-    return fd >= 0 ? fd : CURL_SOCKET_BAD;
+    if (fd < 0) {
+        call->no_socket = errno;
+        return CURL_SOCKET_BAD;
+    }
+    io_curl_opened(c->curl, fd);
+    return fd;
+}
+
+/* Whether libcurl knows the address without a thread that looks it up. */
+static bool is_number(struct slice host)
+{
+    struct in_addr v4;
+    char text[INET_ADDRSTRLEN];
+    if (host.len > 0 && host.at[0] == '[')
+        return true;
+    snprintf(text, sizeof(text), "%.*s", SLICE_ARG(host));
+    return host.len < sizeof(text) && inet_pton(AF_INET, text, &v4) == 1;
+}
+
+/* A host is about to be looked up, whose address is not in libcurl's cache. */
+static int on_lookup(void *state, void *reserved, void *cookie)
+{
+    struct httpc_call *call = cookie;
+    struct url u;
+    if (io_curl_lookups(call->client->curl) < IO_CURL_LOOKUPS_MAX ||
+        (url_parse(buf_slice(&call->url), &u) == NULL && is_number(u.host)))
+        return 0;
+    call->stop = HTTPC_STOP_LOOKUPS;
+    return 1;
 }
 
 /* A connection that another request opened, which was allowed more: judged again before anything is sent. */
@@ -208,6 +237,8 @@ static void set_basics(struct httpc_call *call)
     curl_easy_setopt(e, CURLOPT_WRITEDATA, call);
     curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_open);
     curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, call);
+    curl_easy_setopt(e, CURLOPT_RESOLVER_START_FUNCTION, on_lookup);
+    curl_easy_setopt(e, CURLOPT_RESOLVER_START_DATA, call);
     curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_ask);
     curl_easy_setopt(e, CURLOPT_PREREQDATA, call);
     curl_easy_setopt(e, CURLOPT_ERRORBUFFER, call->detail);
@@ -250,21 +281,28 @@ static void set_how(struct httpc_call *call)
     curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, how == HTTPC_BODY || how == HTTPC_PLAIN ? r->method.at : NULL);
 }
 
+bool httpc_handle_path(const struct httpc_call *call, struct slice given, struct buf *path_out)
+{
+    if (slice_starts(given, SLICE("-----BEGIN")))
+        return false;
+    if (given.at[0] != '/')
+        buf_addf(path_out, "%s/", call->client->host.root);
+    buf_add_slice(path_out, given);
+    return true;
+}
+
 static void set_blob_or_file(struct httpc_call *call, CURLoption blob, CURLoption file, struct slice given)
 {
+    struct buf path = {0};
     if (given.len == 0)
         return;
     call->handle.special = true;
-    if (slice_starts(given, SLICE("-----BEGIN"))) {
+    if (httpc_handle_path(call, given, &path)) {
+        curl_easy_setopt(call->easy, file, buf_text(&path));
+    } else {
         struct curl_blob b = {.data = (void *)given.at, .len = given.len, .flags = CURL_BLOB_COPY};
         curl_easy_setopt(call->easy, blob, &b);
-        return;
     }
-    struct buf path = {0};
-    if (given.at[0] != '/')
-        buf_addf(&path, "%s/", call->client->host.root);
-    buf_add_slice(&path, given);
-    curl_easy_setopt(call->easy, file, buf_text(&path));
     buf_free(&path);
 }
 

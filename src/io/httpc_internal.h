@@ -30,7 +30,9 @@ enum httpc_stop { /* why one of our callbacks has stopped libcurl */
                   HTTPC_STOP_MEMORY, /* all replies together are */
                   HTTPC_STOP_ENOUGH, /* of a redirect's body */
                   HTTPC_STOP_CODING, /* its coding is corrupt, or none that was asked for: said already */
-                  HTTPC_STOP_TWICE   /* it would be sent again */
+                  HTTPC_STOP_TWICE,  /* it would be sent again */
+                  HTTPC_STOP_SWITCH, /* the host leaves HTTP, which nobody asked for */
+                  HTTPC_STOP_LOOKUPS /* too many names are being looked up */
 };
 
 struct httpc_line { /* one header field to be sent; a curl_slist first, so that libcurl reads the list as its own */
@@ -69,6 +71,7 @@ struct httpc_call {
 
     /* This hop. */
     enum httpc_state state;
+    mono_t ran;                   /* when libcurl was given it */
     struct buf url, origin, next; /* next: where a redirect leads */
     struct outbound_wait turn;
     bool foreign;     /* not the first origin: no credentials */
@@ -81,6 +84,7 @@ struct httpc_call {
     size_t dropped;   /* of a redirect's body */
     size_t received;  /* of a streamed one */
     enum httpc_stop stop;
+    int no_socket;       /* errno of a socket that could not be made, or 0 */
     const char *refused; /* why an address was */
     char refused_ip[48];
     char detail[CURL_ERROR_SIZE]; /* libcurl's words */
@@ -105,7 +109,7 @@ struct httpc {
     struct list calls, idle, ready;
     struct list young; /* begun, and libcurl has not had its turn: a kept connection needs no timer */
     size_t call_count, idle_count;
-    size_t memory;              /* of collected replies */
+    size_t memory;              /* of collected replies, and of requests' bodies */
     struct httpc_call *current; /* whose events are told now; NULL where it was ended meanwhile */
     struct loop_later later;
 };
@@ -113,6 +117,25 @@ struct httpc {
 /* --- httpc.c */
 /* There is news to tell of it. */
 void httpc_tell(struct httpc_call *call);
+/* Out of wherever it is, without an end of its own; what it means for the host. */
+void httpc_abandon(struct httpc_call *call, enum outbound_outcome outcome);
+/* Tells its end; it is gone when this returns. */
+void httpc_end(struct httpc_call *call);
+static inline bool httpc_is_streamed(const struct httpc_call *call)
+{
+    return call->events.data != NULL;
+}
+
+/* --- httpc_deadline.c */
+/* The time for all of it begins. */
+void httpc_deadline_begin(struct httpc_call *call);
+/* Libcurl has had its turn: who is not about to be sent by now needs a new connection, or waits for one: within its
+ * time. */
+void httpc_deadline_connections(struct httpc *c);
+/* Streamed, from the header on, at each piece: silence counts while more is wanted. */
+void httpc_deadline_silence(struct httpc_call *call);
+/* It is cancelled now: what that means for the host. */
+enum outbound_outcome httpc_deadline_blame(const struct httpc_call *call);
 
 /* --- httpc_handle.c: libcurl's options and callbacks */
 void httpc_handle_open(struct httpc_call *call);
@@ -120,6 +143,9 @@ void httpc_handle_open(struct httpc_call *call);
 void httpc_handle_set(struct httpc_call *call);
 /* Forgets what was borrowed, and what is not of the basics. */
 void httpc_handle_rest(struct httpc_call *call);
+
+/* The path of what may be PEM text or a file's name; false: it is text. Frees nothing: path_out is the caller's. */
+bool httpc_handle_path(const struct httpc_call *call, struct slice given, struct buf *path_out);
 
 /* --- httpc_unpack.c: a reply's coding */
 /* Hands the bytes of the body to `take`, unpacked where they are packed. False: stopped, and why is said. */
@@ -146,6 +172,8 @@ void httpc_redirect_take(struct httpc_call *call);
 void httpc_outcome_of(struct httpc_call *call, CURLcode code);
 /* The same for what is ours: words behind the origin and the code's meaning, or NULL. */
 void httpc_outcome_set(struct httpc_call *call, enum httpc_code code, const char *words);
+/* The same, with other words than the code's meaning. */
+void httpc_outcome_say(struct httpc_call *call, enum httpc_code code, const char *meaning, const char *words);
 /* The deadline has passed, in whatever state. */
 void httpc_outcome_timeout(struct httpc_call *call, dur_t spent);
 /* What it means for the host. */

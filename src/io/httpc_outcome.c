@@ -5,7 +5,10 @@
 #include "base/duration.h"
 #include "io/httpc_internal.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static const struct {
     const char *name, *meaning;
@@ -20,14 +23,19 @@ const char *httpc_code_name(enum httpc_code code)
     return codes[code].name;
 }
 
-void httpc_outcome_set(struct httpc_call *call, enum httpc_code code, const char *words)
+void httpc_outcome_say(struct httpc_call *call, enum httpc_code code, const char *meaning, const char *words)
 {
     struct slice origin = buf_slice(&call->origin);
     bool more = words != NULL && words[0] != '\0';
     call->reply.code = code;
-    error_set(&call->words, "%.*s%s%s%s%s%s", SLICE_ARG(origin), origin.len > 0 ? ": " : "", codes[code].meaning,
-              more ? " (" : "", more ? words : "", more ? ")" : "");
+    error_set(&call->words, "%.*s%s%s%s%s%s", SLICE_ARG(origin), origin.len > 0 ? ": " : "", meaning, more ? " (" : "",
+              more ? words : "", more ? ")" : "");
     call->reply.words = call->words.text;
+}
+
+void httpc_outcome_set(struct httpc_call *call, enum httpc_code code, const char *words)
+{
+    httpc_outcome_say(call, code, codes[code].meaning, words);
 }
 
 static bool mentions(const struct httpc_call *call, const char *word)
@@ -97,6 +105,13 @@ static bool of_stop(struct httpc_call *call)
     case HTTPC_STOP_MEMORY:
         httpc_outcome_set(call, HTTPC_BUSY, "no memory for the reply");
         return true;
+    case HTTPC_STOP_SWITCH:
+        httpc_outcome_set(call, HTTPC_BAD_RESPONSE, "status 101: it changes to another protocol, unasked");
+        return true;
+    case HTTPC_STOP_LOOKUPS:
+        error_set(&words, "%d names are being looked up", IO_CURL_LOOKUPS_MAX);
+        httpc_outcome_set(call, HTTPC_BUSY, words.text);
+        return true;
     case HTTPC_STOP_TWICE:
         httpc_outcome_set(call, HTTPC_CLOSED, "it may have been taken in; it was not sent again");
         return true;
@@ -105,6 +120,79 @@ static bool of_stop(struct httpc_call *call)
     }
     httpc_outcome_set(call, HTTPC_TOO_LARGE, words.text);
     return true;
+}
+
+static bool is_shortage(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+static int lacks_descriptors(void)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return errno;
+    close(fd);
+    return 0;
+}
+
+/* What this process lacks; the host has nothing to do with it. True: it was that, and it is said. */
+static bool of_shortage(struct httpc_call *call, CURLcode code)
+{
+    /* A lookup and a file need descriptors as well, and do not say that there were none. */
+    bool silent =
+        code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_SSL_CACERT_BADFILE || code == CURLE_SSL_CERTPROBLEM;
+    int why = silent ? lacks_descriptors() : call->no_socket;
+    if (!is_shortage(why))
+        return false;
+    httpc_outcome_say(call, HTTPC_BUSY, "no connection can be opened from here", strerror(why));
+    return true;
+}
+
+/* NULL: it can be read. Else why not. */
+static const char *file_fault(const char *path)
+{
+    char byte;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t got = fd >= 0 ? read(fd, &byte, 1) : -1;
+    const char *fault = got < 0 ? strerror(errno) : got == 0 ? "it is empty" : NULL;
+    if (fd >= 0)
+        close(fd);
+    return fault;
+}
+
+/* True: the file of this option is of no use, and that is said. */
+static bool is_bad_file(struct httpc_call *call, const char *option, struct slice given)
+{
+    struct buf path = {0};
+    struct error meaning, words;
+    const char *fault = NULL;
+    if (given.len > 0 && httpc_handle_path(call, given, &path))
+        fault = file_fault(buf_text(&path));
+    if (fault != NULL) {
+        error_set(&meaning, "the file of '%s' cannot be read", option);
+        error_set(&words, "%s: %s", buf_text(&path), fault);
+        httpc_outcome_say(call, HTTPC_TLS, meaning.text, words.text);
+    }
+    buf_free(&path);
+    return fault != NULL;
+}
+
+/* The same for what a script gave us for the handshake. */
+static bool of_file(struct httpc_call *call, CURLcode code)
+{
+    const struct httpc_request *r = &call->request;
+    if (code == CURLE_SSL_CACERT_BADFILE && r->ca.len > 0) {
+        if (!is_bad_file(call, "ca", r->ca))
+            httpc_outcome_say(call, HTTPC_TLS, "no certificate can be read from 'ca'", call->detail);
+        return true;
+    }
+    if (code == CURLE_SSL_CERTPROBLEM && r->cert.len > 0) {
+        if (!is_bad_file(call, "cert", r->cert) && !is_bad_file(call, "key", r->key))
+            httpc_outcome_say(call, HTTPC_TLS, "'cert' and 'key' cannot be used", call->detail);
+        return true;
+    }
+    return false;
 }
 
 static void note_sent(struct httpc_call *call)
@@ -125,6 +213,10 @@ void httpc_outcome_of(struct httpc_call *call, CURLcode code)
     if (code == CURLE_OK || call->stop == HTTPC_STOP_ENOUGH)
         return;
     if (of_stop(call))
+        return;
+    if (call->following) /* what follows its header is not needed, so it may break off; its connection has ended */
+        return;
+    if (of_shortage(call, code) || of_file(call, code))
         return;
     if (call->refused != NULL && (code == CURLE_COULDNT_CONNECT || code == CURLE_ABORTED_BY_CALLBACK)) {
         error_set(&words, "%s: %s", call->refused_ip, call->refused);

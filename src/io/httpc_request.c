@@ -184,8 +184,7 @@ void httpc_request_take(struct httpc_call *call, const struct httpc_request *r)
     call->request.traceparent = SLICE_NONE; /* the url goes where the caller parses it */
     if (r->body.at != NULL && !r->body_stays) {
         buf_clear(&call->body);
-        buf_add_slice(&call->body, r->body);
-        call->client->memory += r->body.len;
+        buf_add_slice(&call->body, r->body); /* counted: httpc_hold */
         call->request.body = (struct slice){buf_text(&call->body), r->body.len};
     }
 }

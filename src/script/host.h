@@ -45,6 +45,8 @@ struct script_host {
     size_t (*labels)(void *cookie, struct host_labels *labels);
     /* The W3C trace that the task with this cookie belongs to, as its callees are told; false: none was named. */
     bool (*trace)(void *cookie, char text_out[HOST_TRACE]);
+    /* When the task with this cookie is cancelled for having taken too long; MONO_NEVER: it is not. NULL: never. */
+    mono_t (*deadline)(void *cookie);
     bool sandbox; /* false: Lua's own libraries whole */
     bool jit;     /* false while loading: then a stuck top level can be interrupted anywhere */
 };

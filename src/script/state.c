@@ -221,6 +221,11 @@ bool state_trace(const struct state *s, char text_out[HOST_TRACE])
     return s->current != NULL && s->host->trace != NULL && s->host->trace(s->current->labels, text_out);
 }
 
+mono_t state_deadline(const struct state *s)
+{
+    return s->current != NULL && s->host->deadline != NULL ? s->host->deadline(s->current->labels) : MONO_NEVER;
+}
+
 void state_set_pointer(struct state *s, const void *key, void *pointer, void (*release)(void *))
 {
     size_t i = 0;

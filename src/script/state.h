@@ -28,6 +28,8 @@ const char *state_script(const struct state *s);
 size_t state_labels(const struct state *s, struct host_labels *labels);
 /* The traceparent for whom the running task calls; false: its request named none. */
 bool state_trace(const struct state *s, char text_out[HOST_TRACE]);
+/* When the running task is cancelled for having taken too long; MONO_NEVER: it is not. */
+mono_t state_deadline(const struct state *s);
 /* A slot per module for a C pointer, e.g. JSON parser memory: key is the address of a static. */
 void state_set_pointer(struct state *s, const void *key, void *pointer, void (*release)(void *));
 void *state_pointer(const struct state *s, const void *key);

@@ -299,12 +299,25 @@ static void refuse(struct answer_proxy *p, const struct proxy_refusal *refusal)
     exchange_problem(ex, refusal->status, refusal->script ? SLICE_NONE : slice_of(refusal->words), SLICE_NONE);
 }
 
-static dur_t time_for(const struct answer_proxy *p)
+/*
+ * The attempt's time. Where it is out of one that all of them share, and another attempt may follow, it gets half of
+ * what is left, so that an upstream that hangs does not use up the next one's; what cannot be sent twice, only for its
+ * connection.
+ */
+static void set_times(const struct answer_proxy *p, struct httpc_request *r)
 {
-    if (p->plan->timeout.ns > 0)
-        return p->plan->timeout;
-    dur_t left = mono_since(p->until, p->began);
-    return left.ns > 0 ? left : DUR_MS(1); /* passed, which it then says itself */
+    dur_t left = mono_since(p->until, p->began), share = left;
+    if (p->plan->timeout.ns > 0) {
+        r->timeout = p->plan->timeout;
+        return;
+    }
+    if (left.ns <= 0)
+        left = share = DUR_MS(1); /* passed, which it then says itself */
+    else if (p->attempts < p->plan->attempts)
+        share = (dur_t){left.ns / 2};
+    r->timeout = r->repeatable ? share : left;
+    if (r->connect_timeout.ns > share.ns)
+        r->connect_timeout = share;
 }
 
 /* False: the exchange is answered. */
@@ -325,7 +338,7 @@ static bool attempt(struct answer_proxy *p)
     p->attempts++;
     p->began = mono_now();
     p->small = -1;
-    r.timeout = time_for(p);
+    set_times(p, &r);
     ex->upstream = origin_of(p);
     counters_add(s->counters, COUNTER_upstream_requests, 1);
     p->call = httpc_start(http, &r, &events, p);

@@ -40,13 +40,23 @@ static void deadline_passed(struct timeout *t)
     exchange_over(ex);
 }
 
+mono_t cancel_deadline(void *cookie)
+{
+    const struct exchange *ex = cookie;
+    CHECK(ex->magic == EXCHANGE_MAGIC);
+    if (timeout_is_set(&ex->deadline))
+        return ex->deadline.at;
+    if (ex->stream != NULL) /* it has no limit of its own */
+        return MONO_NEVER;
+    return mono_add(ex->started, exchange_endpoint(ex)->timeout); /* it will be set with the first wait */
+}
+
 void cancel_arm(struct exchange *ex)
 {
     struct server *s = ex->server;
     CHECK((ex->task != NULL || ex->file != NULL || ex->proxy != NULL) && ex->status == 0);
     if (ex->proxy == NULL && !timeout_is_set(&ex->deadline))
-        timeout_set(s->host.loop, &ex->deadline, mono_add(ex->started, exchange_endpoint(ex)->timeout),
-                    deadline_passed);
+        timeout_set(s->host.loop, &ex->deadline, cancel_deadline(ex), deadline_passed);
     list_remove(&ex->link);
     list_add(&s->waiting, &ex->link);
     /* A reset frees an HTTP/2 request at once; an HTTP/1 request stays until it is answered. */

@@ -5,6 +5,7 @@
 #ifndef CRESCENT_SERVER_CANCEL_H
 #define CRESCENT_SERVER_CANCEL_H
 
+#include "base/time.h"
 #include <stdbool.h>
 
 struct exchange;
@@ -19,5 +20,7 @@ void cancel_arm(struct exchange *ex);
 void cancel_gone(struct exchange *ex);
 /* Whether a client's leaving cancels it. */
 bool cancel_wanted(const struct exchange *ex);
+/* When the exchange's task is cancelled for having taken too long; MONO_NEVER: it is not. cookie: the exchange. */
+mono_t cancel_deadline(void *cookie);
 
 #endif

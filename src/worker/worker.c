@@ -10,6 +10,7 @@
 #include "bind/bind.h"
 #include "http/redact.h"
 #include "server/access.h"
+#include "server/cancel.h"
 #include "worker/orders.h"
 #include <signal.h>
 #include <stdio.h>
@@ -84,6 +85,7 @@ static int make_state(struct worker *w, struct error *err)
         .redact = w->redact,
         .labels = access_labels,
         .trace = access_trace,
+        .deadline = cancel_deadline,
         .memory = w->config.limits.lua_memory,
         .max_run = w->config.limits.max_run,
         .sandbox = w->config.sandbox,

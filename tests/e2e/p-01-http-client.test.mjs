@@ -559,7 +559,7 @@ test('who no longer waits ends the transfer: deadline, client gone, a failed str
         return true;
     });
     const server = await serve(t, { hooks: {
-        'late.lua': `return { methods = { "GET" }, timeout = "200ms", handle = function() http.get("${up.url}/silent") return 200 end }`,
+        'late.lua': `return { methods = { "GET" }, timeout = "200ms", handle = function() http.get("${up.url}/silent", { timeout = "60s" }) return 200 end }`,
         'gone.lua': `return { methods = { "GET" }, on_disconnect = "cancel", handle = function() http.get("${up.url}/silent") return 200 end }`,
         'pipe.lua': `return function() local r = http.get("${up.url}/endless", { stream = true })
             return reply.stream(function(write) for p in r:pieces() do write(p) end end) end`,

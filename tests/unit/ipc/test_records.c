@@ -5,9 +5,12 @@
 #include "base/panic.h"
 #include "codec/json.h"
 #include "ipc/records.h"
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 // clang-format off
 #include <stdarg.h>
 #include <stdint.h>
@@ -216,6 +219,27 @@ static void an_exchange_with_huge_texts_is_bounded(void **state)
     assert_int_equal(record.exchange.agent.len, 256);
 }
 
+/* Seeds of yesterday's records are refused at their first bytes: the fuzzer would begin with nothing. */
+static void the_fuzzer_begins_with_records_of_today(void **state)
+{
+    int lines = 0, exchanges = 0;
+    DIR *dir = opendir(RECORDS_CORPUS);
+    assert_non_null(dir);
+    for (struct dirent *e; (e = readdir(dir)) != NULL;) {
+        static char room[TAPE_RECORD_MAX];
+        int fd = openat(dirfd(dir), e->d_name, O_RDONLY | O_CLOEXEC);
+        ssize_t len = read(fd, room, sizeof(room)); /* of a folder: -1 */
+        close(fd);
+        if (len < 0 || records_read((struct slice){room, (size_t)len}, &record) != 0)
+            continue;
+        lines += record.kind == RECORDS_LINE && record.line.count > 0;
+        exchanges += record.kind == RECORDS_EXCHANGE && record.exchange.upstream.len > 0;
+    }
+    closedir(dir);
+    assert_true(lines > 0);
+    assert_true(exchanges > 0);
+}
+
 /* --- hostile bytes ------------------------------------------------------------------------------------------------ */
 
 static void formats(void)
@@ -275,6 +299,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(texts_too_long_are_cut_and_it_says_so, setup, teardown),
         cmocka_unit_test_setup_teardown(an_exchange_comes_back_and_is_one_line, setup, teardown),
         cmocka_unit_test_setup_teardown(an_exchange_with_huge_texts_is_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_fuzzer_begins_with_records_of_today, setup, teardown),
         cmocka_unit_test_setup_teardown(every_cut_and_every_changed_byte_is_survived, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
