@@ -25,7 +25,6 @@ static const char *const later[] = {"trusted_proxies",
                                     "public_url",
                                     "proxy_protocol",
                                     "rate_limit",
-                                    "user",
                                     "smtp",
                                     "modules",
                                     "retention",
@@ -38,7 +37,7 @@ static const char *const later[] = {"trusted_proxies",
 enum { LATER = sizeof later / sizeof *later };
 static const char *const special[] = {"hooks",      "files",    "listen",   "store",    "admin",   "admin_token",
                                       "tls",        "log",      "limits",   "tls.cert", "tls.key", "tls.client_ca",
-                                      "tls.client", "tls.ocsp", "log.file", "health",   "exec"};
+                                      "tls.client", "tls.ocsp", "log.file", "health",   "exec",    "user"};
 enum { SPECIAL = sizeof special / sizeof *special };
 
 const char *config_file_later(size_t i)
@@ -332,6 +331,8 @@ static void read_setting(struct file *f, const char *name)
         read_text(f, name, &f->draft->log_file);
     else if (strcmp(name, "store") == 0)
         read_text(f, name, &f->draft->store);
+    else if (strcmp(name, "user") == 0)
+        read_text(f, name, &f->draft->user);
     else if (strcmp(name, "admin_token") == 0)
         read_text(f, name, &f->draft->admin_token);
     else if (strcmp(name, "listen") == 0)

@@ -1,10 +1,11 @@
 /*
- * worker.c: PROCESS worker: heritage → spawner → Lua state → the inherited scripts → server → links; then the loop
+ * worker.c: PROCESS worker: heritage → user → spawner → jail → Lua state → the inherited scripts → server → links; then the loop
  * until drained. It accepts from the moment there is a live generation: connections wait in their queue until then.
  * Owns: everything in struct worker. Runs in: its only thread. Fails: see worker.h.
  */
 #include "worker/worker.h"
 #include "base/fd.h"
+#include "base/jail_places.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "bind/bind.h"
@@ -166,10 +167,15 @@ static int start(struct worker *w, struct error *err)
 {
     if (take_heritage(w, err) != 0)
         return -1;
+    if (jail_become(&w->config.user, err) != 0)
+        return -1;
     area_capture_stderr(w->area, w->heritage.slot);
     w->loop = loop_new();
     loop_measure(w->loop, &w->area->worker[w->heritage.slot].counters);
-    if (start_exec(w, err) != 0)
+    if (start_exec(w, err) != 0) /* outside the jail, and with the limits that were found */
+        return -1;
+    jail_close();
+    if (jail_places_enter(&w->config, JAIL_WORKER, err) != 0)
         return -1;
     w->pool = pool_new(w->loop);
     w->calls = calls_new(w->loop, &w->area->worker[w->heritage.slot].counters);
