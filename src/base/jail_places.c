@@ -24,14 +24,23 @@ struct places {
 
 /* What libraries read while a worker runs: themselves, names and addresses, certificates, time zones, this process. */
 static const char *const system_places[] = {
-    "/usr",          "/lib",        "/lib64",     "/proc", "/dev/zero", "/dev/random", "/dev/urandom", "/sys/devices/system/cpu",
-    "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager",
+    "/usr",
+    "/lib",
+    "/lib64",
+    "/proc",
+    "/dev/zero",
+    "/dev/random",
+    "/dev/urandom",
+    "/sys/devices/system/cpu",
+    "/run/systemd/resolve",
+    "/run/resolvconf",
+    "/run/NetworkManager",
 };
 /* Of /etc, where the process is root and the kernel's own rules keep it from nothing there. */
 static const char *const of_etc[] = {
-    "/etc/hosts",     "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/host.conf",   "/etc/gai.conf",  "/etc/services",
-    "/etc/protocols", "/etc/localtime",   "/etc/timezone",      "/etc/ld.so.cache", "/etc/ssl",       "/etc/pki",
-    "/etc/ca-certificates", "/etc/passwd", "/etc/group",
+    "/etc/hosts",    "/etc/resolv.conf", "/etc/nsswitch.conf",   "/etc/host.conf", "/etc/gai.conf",
+    "/etc/services", "/etc/protocols",   "/etc/localtime",       "/etc/timezone",  "/etc/ld.so.cache",
+    "/etc/ssl",      "/etc/pki",         "/etc/ca-certificates", "/etc/passwd",    "/etc/group",
 };
 
 #define COUNT(list) (sizeof(list) / sizeof(list)[0])
