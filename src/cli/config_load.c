@@ -108,10 +108,11 @@ static struct config_text *environment_text(struct config_draft *d, const char *
     const struct {
         const char *name;
         struct config_text *text;
-    } texts[] = {
-        {"CRESCENT_HOOKS", &d->hooks},   {"CRESCENT_FILES", &d->files},       {"CRESCENT_LOG_FILE", &d->log_file},
-        {"CRESCENT_STORE", &d->store},   {"CRESCENT_ADMIN", &d->admin},       {"CRESCENT_ADMIN_TOKEN", &d->admin_token},
-        {"CRESCENT_USER", &d->user}, {"CRESCENT_HEALTH", &d->health}, {"CRESCENT_TLS_CERT", &d->tls_cert}, {"CRESCENT_TLS_KEY", &d->tls_key}};
+    } texts[] = {{"CRESCENT_HOOKS", &d->hooks},       {"CRESCENT_FILES", &d->files},
+                 {"CRESCENT_LOG_FILE", &d->log_file}, {"CRESCENT_STORE", &d->store},
+                 {"CRESCENT_ADMIN", &d->admin},       {"CRESCENT_ADMIN_TOKEN", &d->admin_token},
+                 {"CRESCENT_USER", &d->user},         {"CRESCENT_HEALTH", &d->health},
+                 {"CRESCENT_TLS_CERT", &d->tls_cert}, {"CRESCENT_TLS_KEY", &d->tls_key}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (strcmp(texts[i].name, name) == 0)
             return texts[i].text;
@@ -128,10 +129,10 @@ static bool environment_foreign(const char *name)
 
 static int environment_unknown(const char *name, struct error *err)
 {
-    static const char *const texts[] = {"CRESCENT_HOOKS",    "CRESCENT_FILES",   "CRESCENT_STORE",
-                                        "CRESCENT_LOG_FILE", "CRESCENT_ADMIN",   "CRESCENT_ADMIN_TOKEN",
-                                        "CRESCENT_TLS_CERT", "CRESCENT_TLS_KEY", "CRESCENT_LISTEN",
-                                        "CRESCENT_CONFIG",   "CRESCENT_HEALTH",  "CRESCENT_EXEC",     "CRESCENT_USER"};
+    static const char *const texts[] = {
+        "CRESCENT_HOOKS",       "CRESCENT_FILES",    "CRESCENT_STORE",   "CRESCENT_LOG_FILE", "CRESCENT_ADMIN",
+        "CRESCENT_ADMIN_TOKEN", "CRESCENT_TLS_CERT", "CRESCENT_TLS_KEY", "CRESCENT_LISTEN",   "CRESCENT_CONFIG",
+        "CRESCENT_HEALTH",      "CRESCENT_EXEC",     "CRESCENT_USER"};
     enum { TEXTS = sizeof texts / sizeof *texts, MOST = 64 };
     char rooms[MOST][64];
     const char *known[TEXTS + MOST];

@@ -76,7 +76,7 @@ static bool read_env(struct trial_process *p)
         trial_result_write(&r, &bytes);
     }
     say_tried(p, ENV_INDEX, buf_slice(&bytes));
-    buf_free(&bytes);
+    buf_wipe(&bytes);
     return good;
 }
 
@@ -126,7 +126,7 @@ int trial_main(void)
     say(&p, &(struct message){.type = MESSAGE_tried_all, .tried_all = {p.count}});
     channel_free(&p.keeper);
     snapshot_free(&p.candidate);
-    buf_free(&p.room);
+    buf_wipe(&p.room);
     config_free(&p.config);
     return 0;
 }
