@@ -2,10 +2,9 @@
  * exec.h: programs on a worker's loop: asked for, started by the worker's spawner, their output read within bounds,
  * their ends told once. At most EXEC_AT_ONCE run; others wait in line, within their own time.
  * The worker makes pipes and a memory file and gives them away; it never starts a program itself, but for its spawner:
- * when that dies, what it ran is killed and told as ended (spawner_gone), and another one is started, where this process
- * may do that still.
- * Owns: the spawner's link, the programs until their ends were told. Runs in: the worker's loop. Fails: exec_new with
- * words; a program with a code and words.
+ * when that dies, what it ran is killed and told as ended (spawner_gone), and another one is started, where this
+ * process may do that still. Owns: the spawner's link, the programs until their ends were told. Runs in: the worker's
+ * loop. Fails: exec_new with words; a program with a code and words.
  */
 #ifndef CRESCENT_EXEC_EXEC_H
 #define CRESCENT_EXEC_EXEC_H
