@@ -74,8 +74,8 @@ void jail_close(void)
 {
     const struct rlimit none = {0, 0};
 
-    setrlimit(RLIMIT_CORE, &none); /* to lower a limit is always allowed */
-    if (geteuid() == 0)            /* who has become another user is so by the kernel's own rule (prctl(2)) */
+    setrlimit(RLIMIT_CORE, &none);         /* to lower a limit is always allowed */
+    if (geteuid() == 0 && !JAIL_SANITIZED) /* who has become another user is so by the kernel's own rule (prctl(2)) */
         prctl(PR_SET_DUMPABLE, 0);
 }
 
@@ -87,7 +87,7 @@ void jail_close_supervisor(void)
         limit.rlim_cur = 0;
         setrlimit(RLIMIT_CORE, &limit);
     }
-    if (geteuid() == 0)
+    if (geteuid() == 0 && !JAIL_SANITIZED)
         prctl(PR_SET_DUMPABLE, 0);
 }
 

@@ -15,6 +15,13 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define JAIL_SANITIZED true /* such a process traces itself as it ends: it may start programs, and make unknown calls \
+                             */
+#else
+#define JAIL_SANITIZED false
+#endif
+
 enum jail_role { JAIL_KEEPER, JAIL_WORKER, JAIL_TRIAL };
 
 #define JAIL_GROUPS_MAX 64

@@ -195,104 +195,102 @@ static const struct call allowed[] = {
     {"wait4", WORKER},
     {"waitid", WORKER},
     {"pidfd_open", WORKER},
-    {"pidfd_send_signal", WORKER},
-};
+    {"pidfd_send_signal", WORKER}};
 
 /* Nobody needs these to answer requests: whoever makes them is no longer our code. */
-static const char *const deadly[] = {
-    "ptrace",
-    "process_vm_readv",
-    "process_vm_writev",
-    "kcmp",
-    "pidfd_getfd",
-    "mount",
-    "umount2",
-    "pivot_root",
-    "chroot",
-    "setns",
-    "unshare",
-    "move_mount",
-    "fsopen",
-    "open_tree",
-    "init_module",
-    "finit_module",
-    "delete_module",
-    "kexec_load",
-    "kexec_file_load",
-    "reboot",
-    "bpf",
-    "perf_event_open",
-    "userfaultfd",
-    "io_uring_setup",
-    "io_uring_enter",
-    "keyctl",
-    "add_key",
-    "request_key",
-    "personality",
-    "acct",
-    "swapon",
-    "swapoff",
-    "open_by_handle_at",
-    "settimeofday",
-    "clock_settime",
-    "setuid",
-    "setgid",
-    "setresuid",
-    "setresgid",
-    "setgroups",
-    "capset",
-    "mknod",
-    "mknodat",
-};
+static const char *const deadly[] = {"ptrace",
+                                     "process_vm_readv",
+                                     "process_vm_writev",
+                                     "kcmp",
+                                     "pidfd_getfd",
+                                     "mount",
+                                     "umount2",
+                                     "pivot_root",
+                                     "chroot",
+                                     "setns",
+                                     "unshare",
+                                     "move_mount",
+                                     "fsopen",
+                                     "open_tree",
+                                     "init_module",
+                                     "finit_module",
+                                     "delete_module",
+                                     "kexec_load",
+                                     "kexec_file_load",
+                                     "reboot",
+                                     "bpf",
+                                     "perf_event_open",
+                                     "userfaultfd",
+                                     "io_uring_setup",
+                                     "io_uring_enter",
+                                     "keyctl",
+                                     "add_key",
+                                     "request_key",
+                                     "personality",
+                                     "acct",
+                                     "swapon",
+                                     "swapoff",
+                                     "open_by_handle_at",
+                                     "settimeofday",
+                                     "clock_settime",
+                                     "setuid",
+                                     "setgid",
+                                     "setresuid",
+                                     "setresgid",
+                                     "setgroups",
+                                     "capset",
+                                     "mknod",
+                                     "mknodat"};
 static const char *const programs[] = {"execve", "execveat", "fork", "vfork"};
 
 #define COUNT(list) (sizeof(list) / sizeof(list)[0])
 
-/* A name that this machine, or this version of the library, does not have is passed over. */
-static int rule(scmp_filter_ctx filter, uint32_t action, const char *name)
+/*
+ * One rule, for calls whose argument 0, masked, is a value (mask 0: for all). A name that this machine, or this version
+ * of the library, does not have is passed over.
+ */
+static int rule_for(scmp_filter_ctx filter, uint32_t action, const char *name, scmp_datum_t mask, scmp_datum_t value)
 {
     int number = seccomp_syscall_resolve_name(name);
-    int done = number == __NR_SCMP_ERROR ? 0 : seccomp_rule_add(filter, action, number, 0);
+    int done = number == __NR_SCMP_ERROR ? 0
+               : mask == 0               ? seccomp_rule_add(filter, action, number, 0)
+                           : seccomp_rule_add(filter, action, number, 1, SCMP_A0(SCMP_CMP_MASKED_EQ, mask, value));
 
     return done == -EACCES ? 0 : done; /* what the filter does anyway */
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-static const bool sanitized = true; /* looks for leaks by tracing itself, starts its symbolizer */
-#else
-static const bool sanitized = false;
-#endif
+static int rule(scmp_filter_ctx filter, uint32_t action, const char *name)
+{
+    return rule_for(filter, action, name, 0, 0);
+}
 
 /* Threads, by arguments that can be looked at (clone3's cannot: it is ENOSYS, and the C library takes clone). */
 static int rule_clone(scmp_filter_ctx filter, bool any)
 {
-    static const scmp_datum_t thread = CLONE_THREAD;
-    int number = seccomp_syscall_resolve_name("clone");
-
     if (any)
         return rule(filter, SCMP_ACT_ALLOW, "clone");
-    int done = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1, SCMP_A0(SCMP_CMP_MASKED_EQ, thread, thread));
-    return done != 0
-               ? done
-               : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), number, 1, SCMP_A0(SCMP_CMP_MASKED_EQ, thread, 0));
+    int done = rule_for(filter, SCMP_ACT_ALLOW, "clone", CLONE_THREAD, CLONE_THREAD);
+    return done != 0 ? done : rule_for(filter, SCMP_ACT_ERRNO(EPERM), "clone", CLONE_THREAD, 0);
 }
 
-/* The internet, and the kernel's own table of addresses that a look-up of names reads; never a local service's socket.
+/*
+ * The internet, and the kernel's own table of addresses that a look-up of names reads; never a local service's socket.
+ * The pair is for the proof of HTTP/2's guard.
  */
 static int rule_sockets(scmp_filter_ctx filter, enum jail_role role)
 {
     static const int families[] = {AF_INET, AF_INET6, AF_NETLINK};
-    int number = seccomp_syscall_resolve_name("socket"), done = 0;
+    int done = 0;
 
     if (role != JAIL_WORKER) {
         done = rule(filter, SCMP_ACT_ERRNO(EACCES), "socket");
         return done != 0 ? done : rule(filter, SCMP_ACT_ERRNO(EACCES), "connect");
     }
     for (size_t i = 0; i < COUNT(families) && done == 0; i++)
-        done = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
+        done = rule_for(filter, SCMP_ACT_ALLOW, "socket", UINT32_MAX, (scmp_datum_t)families[i]);
     if (done == 0)
-        done = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), number, 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
-    return done != 0 ? done : rule(filter, SCMP_ACT_ALLOW, "socketpair"); /* the proof of HTTP/2's guard */
+        done = rule_for(filter, SCMP_ACT_ERRNO(EACCES), "socket", UINT32_MAX, AF_UNIX);
+    return done != 0 ? done : rule(filter, SCMP_ACT_ALLOW, "socketpair");
 }
 
 static int rules_of(scmp_filter_ctx filter, const struct jail_rules *rules)
@@ -303,20 +301,20 @@ static int rules_of(scmp_filter_ctx filter, const struct jail_rules *rules)
         if ((allowed[i].roles & 1u << rules->role) != 0)
             done = rule(filter, SCMP_ACT_ALLOW, allowed[i].name);
     for (size_t i = 0; i < COUNT(deadly) && done == 0; i++)
-        if (!sanitized || i > 0)
+        if (!JAIL_SANITIZED || i > 0)
             done = rule(filter, SCMP_ACT_KILL_PROCESS, deadly[i]);
     for (size_t i = 0; i < COUNT(programs) && done == 0; i++)
-        done = rule(filter, rules->any_program || sanitized ? SCMP_ACT_ALLOW : SCMP_ACT_KILL_PROCESS, programs[i]);
-    if (done == 0 && sanitized)
+        done = rule(filter, rules->any_program || JAIL_SANITIZED ? SCMP_ACT_ALLOW : SCMP_ACT_KILL_PROCESS, programs[i]);
+    if (done == 0 && JAIL_SANITIZED)
         done = rule(filter, SCMP_ACT_ALLOW, "ptrace");
     if (done == 0)
-        done = rule_clone(filter, rules->any_program || sanitized);
+        done = rule_clone(filter, rules->any_program || JAIL_SANITIZED);
     return done == 0 ? rule_sockets(filter, rules->role) : done;
 }
 
 int jail_calls(const struct jail_rules *rules, struct error *err)
 {
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
+    scmp_filter_ctx filter = seccomp_init(JAIL_SANITIZED ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(ENOSYS));
     int done = filter == NULL ? -ENOMEM : seccomp_attr_set(filter, SCMP_FLTATR_CTL_NNP, 0);
 
     if (done == 0)

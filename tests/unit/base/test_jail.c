@@ -36,12 +36,6 @@
 
 #define STOPPED (256 + SIGSYS)
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#else
-#define SANITIZED 0
-#endif
-
 static char folder[] = "/tmp/crescent-jail-XXXXXX", inside[64], outside[64];
 
 static int errno_of(long result)
@@ -150,7 +144,7 @@ static void what_no_honest_process_does_ends_it(void **unused)
 
     for (size_t i = 0; i < sizeof(acts) / sizeof(acts[0]); i++)
         for (enum jail_role role = JAIL_KEEPER; role <= JAIL_TRIAL; role++)
-            if (!SANITIZED || i > 2)
+            if (!JAIL_SANITIZED || i > 2)
                 assert_int_equal(in_jail(role, acts[i]), STOPPED);
 }
 
@@ -204,9 +198,10 @@ static int connects(void)
 static void what_is_not_its_part_is_refused(void **unused)
 {
     for (enum jail_role role = JAIL_KEEPER; role <= JAIL_TRIAL; role++) {
-        if (!SANITIZED)
+        if (!JAIL_SANITIZED) {
             assert_int_equal(in_jail(role, forks), EPERM);
-        assert_int_equal(in_jail(role, makes_an_unknown_call), ENOSYS);
+            assert_int_equal(in_jail(role, makes_an_unknown_call), ENOSYS);
+        }
         assert_int_equal(in_jail(role, opens_a_local_socket), EACCES);
         if (!has_landlock())
             continue;
