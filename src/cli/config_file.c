@@ -10,6 +10,7 @@
 #include "cli/config_load.h"
 #include "load/limit.h"
 #include "load/lines.h"
+#include "script/table.h"
 #include <ctype.h>
 #include <lauxlib.h>
 #include <lualib.h>
@@ -234,7 +235,12 @@ static void read_listen(struct file *f)
             config_load_listen(f->draft, text, where);
         return;
     }
-    size_t count = lua_objlen(f->L, -1);
+    size_t count;
+    struct error err;
+    if (!table_is_list(f->L, -1, &count, &err)) {
+        note(f, "listen", "listen: %s", err.text);
+        return;
+    }
     for (size_t i = 1; i <= count; i++) {
         lua_rawgeti(f->L, -1, (int)i);
         const char *text = need_text(f, "listen", "an address or a list of addresses");
@@ -298,10 +304,10 @@ static void read_tls(struct file *f)
         read_tls_entry(f);
         return;
     }
-    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
-        lua_Number at = lua_type(L, -2) == LUA_TNUMBER ? lua_tonumber(L, -2) : 0;
-        if (at < 1 || at > (lua_Number)count || at != floor(at))
-            note(f, "tls", "tls: expected an entry or a list of entries, got a mixture");
+    struct error err;
+    if (!table_is_list(L, -1, &count, &err)) {
+        note(f, "tls", "tls: expected an entry or a list of entries: %s", err.text);
+        return;
     }
     for (size_t i = 1; i <= count; i++) {
         lua_rawgeti(L, -1, (int)i);

@@ -209,6 +209,10 @@ static void mistakes_are_errors_that_name_them(void **slot)
         {"verify.github { secret = '' }", "verify.github: secret is empty"},
         {"verify.github { secret = {} }", "verify.github: secret is an empty list"},
         {"verify.github { secret = { 'a', nil, 'b' } }", "verify.github: secret[2] is nil"},
+        {"verify.github { secret = { 'a', [1.5] = 'b' } }", "verify.github: secret: 1.5 is no position of a list"},
+        {"verify.github { secret = { 'a', old = 'b' } }", "verify.github: secret: 'old' is no position of a list"},
+        {"verify.github { secret = { 'a', [true] = 'b' } }", "verify.github: secret: a boolean is no position"},
+        {"verify.github { secret = { 'a', [17] = 'b' } }", "a list of at most 16"},
         {"verify.github { secret = 1 }", "verify.github: secret must be a string, a list, or a function"},
         {"verify.github { secrt = 'x' }", "secrt"},
         {"verify.github { secret = 'x', tolerance = 5 }", "there is no timestamp"},
@@ -233,6 +237,8 @@ static void mistakes_are_errors_that_name_them(void **slot)
         {"verify.api_key { header = 'h', keys = { alice = '' } }", "keys.alice is empty"},
         {"verify.api_key { header = 'h', keys = { nil, 'b' } }", "keys is a list with a nil in it"},
         {"verify.api_key { header = 'h', keys = { 'a', bob = 'b' } }", "a list, or a map, not both"},
+        {"verify.api_key { header = 'h', keys = { 'a', 'b', [1.5] = 'c' } }", "keys: 1.5 is no position of a list"},
+        {"verify.bearer { tokens = { 'a', nil, 'b', [2.5] = 'c' } }", "tokens: 2.5 is no position of a list"},
         {"verify.api_key { header = 'h', keys = { bob = 'sha256:12' } }", "keys.bob: is not 'sha256:' and 64 hex"},
         {"verify.basic { users = { 'p' } }", "users must be { NAME = \"password\" }"},
         {"verify.basic { users = { ['a:b'] = 'p' } }", "cannot hold ':'"},
@@ -240,6 +246,8 @@ static void mistakes_are_errors_that_name_them(void **slot)
         {"verify.any {}", "an empty list"},
         {"verify.any { 'none' }", "'none' cannot stand in a list"},
         {"verify.any { secret = 'x' }", "has no 'secret'"},
+        {"verify.any { function() end, [1.5] = 1 }", "1.5 is no position of a list"},
+        {"verify.any { nil, function() end }", "position 1 of the list is nil"},
         {"verify.all { 7 }", "expected a verifier"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -269,6 +269,7 @@ static void test_origins(void **state)
 }
 
 #define EXEC_EXPECTED "exec: expected true, false or a list of programs, got "
+#define EXEC_LIST "exec: expected true, false or a list of programs: "
 
 static void test_exec(void **state)
 {
@@ -310,9 +311,11 @@ static void test_exec(void **state)
     unsetenv("CRESCENT_EXEC");
     refuse_file("return { exec = 'git' }", "crescent.lua:1: " EXEC_EXPECTED "a string");
     refuse_file("return {\n exec = { 'git', 1 } }", "crescent.lua:2: " EXEC_EXPECTED "a number in it");
-    refuse_file("return { exec = { git = true } }", "crescent.lua:1: " EXEC_EXPECTED "a table with names or gaps");
+    refuse_file("return { exec = { git = true } }", "crescent.lua:1: " EXEC_LIST "'git' is no position of a list");
     refuse_file("return { exec = { 'git', nil, 'make' } }",
-                "crescent.lua:1: " EXEC_EXPECTED "a table with names or gaps");
+                "crescent.lua:1: " EXEC_LIST "position 2 of the list is nil");
+    refuse_file("return { exec = { 'git', [1.5] = 'make' } }",
+                "crescent.lua:1: " EXEC_LIST "1.5 is no position of a list");
     refuse_file("return { exec = { 'a\\0b' } }", "crescent.lua:1: " EXEC_EXPECTED "a name with a NUL byte");
 }
 
@@ -328,7 +331,11 @@ static void test_file(void **state)
     refuse_file("return {\n tls = { { cert = 'a', key = 'b' }, 'c' } }",
                 "crescent.lua:2: tls: expected { cert = FILE, key = FILE }, got a string");
     refuse_file("return { tls = { { cert = 'a', key = 'b' }, x = 1 } }",
-                "crescent.lua:1: tls: expected an entry or a list of entries, got a mixture");
+                "crescent.lua:1: tls: expected an entry or a list of entries: 'x' is no position of a list");
+    refuse_file("return { listen = { '127.0.0.1:0', admin = '127.0.0.1:1' } }",
+                "crescent.lua:1: listen: 'admin' is no position of a list");
+    refuse_file("return { listen = { '127.0.0.1:0', nil, '127.0.0.1:1' } }",
+                "crescent.lua:1: listen: position 2 of the list is nil");
     refuse_file("return { tls = { cert = 'a', key = 'b', cleint_ca = 'c' } }",
                 "crescent.lua:1: unknown setting 'tls.cleint_ca' (did you mean 'tls.client_ca'?)");
     refuse_file("return { tls = { cert = 'a', key = true } }",

@@ -183,6 +183,12 @@ static void test_faults(void **state)
            "\"/type\"\n"
            "hooks/x.lua:1: methods: expected a list of strings, not empty\n"
            "hooks/x.lua:1: on_disconnect: expected \"finish\" or \"cancel\", got a boolean\n");
+    refuse(b, "return { handle = function() end, methods = { 'GET', put = 'PUT' }, path = { '/a', nil, '/c' } }",
+           "hooks/x.lua:1: methods: expected a list of strings: 'put' is no position of a list\n"
+           "hooks/x.lua:1: path: expected a string or a list of strings: position 2 of the list is nil\n");
+    refuse(b, "return { handle = function() end, methods = { 'GET', nil, 'PUT', [1.5] = 'POST' }, path = { '' } }",
+           "hooks/x.lua:1: methods: expected a list of strings: 1.5 is no position of a list\n"
+           "hooks/x.lua:1: path: expected a string or a list of strings, not empty\n");
     refuse(b, "return { handle = function() end, max_body = '33MiB' }",
            "hooks/x.lua:1: max_body: more than the server takes: limits.body is 32MiB\n");
     refuse(b, "return { handle = function() end, verify = 'nnoe' }",
