@@ -10,6 +10,7 @@
 #include "base/slice.h"
 #include "base/time.h"
 #include "base/uuid.h"
+#include "codec/ip.h"
 #include <stdbool.h>
 
 struct st_h2o_req_t;
@@ -28,7 +29,8 @@ struct http_request {
     struct slice host;      /* lower case, without port */
     struct slice scheme;    /* "http", "https" */
     struct slice body;      /* raw */
-    struct slice ip;        /* the client's address as text */
+    struct ip client;       /* whose request it is: the connection's peer, or whom a trusted proxy names */
+    struct slice ip;        /* the same as text */
     int version;            /* 0x100, 0x101, 0x200 */
     const struct http_header *headers; /* in the order sent; `host` and `content-length` are among them */
     size_t header_count;

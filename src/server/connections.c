@@ -93,6 +93,14 @@ struct connection *connections_of_request(h2o_req_t *req)
     return connections_of(req->conn->callbacks->get_socket(req->conn));
 }
 
+void connections_peer(const struct connection *c, struct ip *ip_out)
+{
+    struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
+    *ip_out = (struct ip){.kind = IP_NONE};
+    if (h2o_socket_getpeername(c->sock, (struct sockaddr *)&peer) != 0)
+        ip_of_sockaddr((struct sockaddr *)&peer, ip_out);
+}
+
 void connections_begin(struct connection *c, bool http2)
 {
     c->http2 |= http2;

@@ -8,6 +8,7 @@
 #define CRESCENT_SERVER_CONNECTIONS_H
 
 #include "base/list.h"
+#include "codec/ip.h"
 #include "io/timeout.h"
 #include "shm/counters.h"
 #include <h2o.h>
@@ -61,6 +62,8 @@ bool connections_library_spoke(const struct connection *c);
 /* The record of a socket or request, or NULL: not one of ours, or in the middle of an upgrade. */
 struct connection *connections_of(h2o_socket_t *sock);
 struct connection *connections_of_request(h2o_req_t *req);
+/* The address of its other end; behind PROXY protocol, once its header was read, whom that names. sock is there. */
+void connections_peer(const struct connection *c, struct ip *ip_out);
 /* A request was dispatched; was disposed (c may then be freed). */
 void connections_begin(struct connection *c, bool http2);
 void connections_end(struct connection *c);
