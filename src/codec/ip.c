@@ -5,6 +5,7 @@
 #include "base/panic.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdint.h>
 #include <sys/un.h>
 
 static const unsigned char mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -57,7 +58,7 @@ void ip_of_sockaddr(const struct sockaddr *from, struct ip *ip_out)
     }
 }
 
-socklen_t ip_to_sockaddr(const struct ip *ip, unsigned short port, struct sockaddr_storage *to)
+unsigned ip_to_sockaddr(const struct ip *ip, unsigned short port, struct sockaddr_storage *to)
 {
     CHECK(ip->kind != IP_NONE);
     memset(to, 0, sizeof(*to));

@@ -7,7 +7,9 @@
 #define CRESCENT_CODEC_IP_H
 
 #include "base/slice.h"
-#include <sys/socket.h>
+
+struct sockaddr;
+struct sockaddr_storage;
 
 enum ip_kind { IP_NONE, IP_UNIX, IP_V4, IP_V6 }; /* IP_NONE: not known */
 
@@ -23,7 +25,7 @@ bool ip_parse(struct slice text, struct ip *ip_out);
 /* Of a socket's address; of another family: IP_NONE. */
 void ip_of_sockaddr(const struct sockaddr *from, struct ip *ip_out);
 /* The other way round; its length. Of a unix socket: one without a name. Not of IP_NONE. */
-socklen_t ip_to_sockaddr(const struct ip *ip, unsigned short port, struct sockaddr_storage *to);
+unsigned ip_to_sockaddr(const struct ip *ip, unsigned short port, struct sockaddr_storage *to);
 /* RFC 5952; "unix:" (as nginx names it) and "unknown" for what has no address. A slice of room, NUL-ended. */
 struct slice ip_text(const struct ip *ip, char room[IP_TEXT]);
 bool ip_equal(const struct ip *a, const struct ip *b);

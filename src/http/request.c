@@ -243,6 +243,22 @@ int http_request_view(h2o_req_t *req, wall_t now, struct http_request *view, con
     return normalize(&req->pool, view, why_out);
 }
 
+void http_request_forwarded(h2o_req_t *req, struct http_request *view, const struct ip *client, struct slice scheme,
+                            struct slice authority)
+{
+    CHECK(view->own == NULL);
+    if (client->kind != IP_NONE) {
+        view->client = *client;
+        view->ip = ip_text(client, h2o_mem_alloc_pool(&req->pool, IP_TEXT));
+    }
+    if (scheme.at != NULL)
+        view->scheme = scheme;
+    if (authority.at != NULL) {
+        view->authority = authority;
+        view->host = host_of(&req->pool, authority);
+    }
+}
+
 static struct slice move(char **to, struct slice s)
 {
     if (s.at == NULL)

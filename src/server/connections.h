@@ -42,8 +42,10 @@ struct connection {
     mono_t resets;                   /* the reset budget: a point that runs ahead of the clock with each reset */
     uint64_t receiving;              /* the number of the sweep that last saw a request arriving on it */
     size_t accounted;                /* HTTP/1: bytes written up to the end of its last request */
+    struct proxy_gate *gate;         /* its PROXY header is awaited; NULL: there is none to come */
     struct tls_handshake *handshake; /* NULL: there is none, or it is over */
     struct ssl_st *ssl;              /* after the handshake, while sock is; NULL: in clear */
+    struct identity *identity;       /* of the client's certificate; NULL: it has shown none */
     mono_t turn;                     /* the pass of the loop in which it last asked for more room to read into */
     size_t turn_size;                /* bytes that it had then */
     mono_t goodbye;                  /* HTTP/2: when it was told the first of two GOAWAYs; 0: not yet */
