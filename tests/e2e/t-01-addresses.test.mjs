@@ -16,7 +16,7 @@ test('allow_ips: IPv4, IPv6, and IPv4 in IPv6 form; before method and body', asy
             'net.lua': guarded('{ "127.0.0.2/31", "::1" }'),
             'mapped.lua': guarded('{ "::ffff:127.0.0.2/128" }'),
             'six.lua': guarded('"::/0"'),
-            'far.lua': guarded('{ "192.0.2.0/24", "2001:db8::/32" }', 'description = "nobody"'),
+            'far.lua': guarded('{ "192.0.2.0/24", "2001:db8::/32" }', 'description = "nobody",'),
         },
     });
     const four = `http://127.0.0.1:${new URL(server.urls[0]).port}`, six = server.urls[1];
