@@ -183,13 +183,17 @@ struct element { /* each as written, without quotes; at == NULL: not there */
     struct slice node, scheme, host;
 };
 
-/* A value: a token, or a quoted string. One with a backslash in it is nothing that we could use. */
+/* A value: a token, or a quoted string. */
 static bool read_value(struct slice text, struct slice *value_out)
 {
-    if (text.len >= 2 && text.at[0] == '"' && text.at[text.len - 1] == '"')
-        text = (struct slice){text.at + 1, text.len - 2};
     *value_out = text;
-    return text.len > 0 && slice_find(text, '"') == SIZE_MAX && slice_find(text, '\\') == SIZE_MAX;
+    if (text.len == 0 || text.at[0] != '"')
+        return text.len > 0 && slice_find(text, '"') == SIZE_MAX;
+    size_t end = 1;
+    while (end < text.len && text.at[end] != '"')
+        end += text.at[end] == '\\' ? 2 : 1;
+    *value_out = (struct slice){text.at + 1, end - 1};
+    return end + 1 == text.len;
 }
 
 /* Where a pair ends: at the next ';' that is not within quotes. */
@@ -222,7 +226,8 @@ static bool read_element(struct slice text, struct element *out)
                               : slice_equal_nocase(name, SLICE("proto")) ? &out->scheme
                               : slice_equal_nocase(name, SLICE("host"))  ? &out->host
                                                                          : NULL;
-        if (place != NULL && place->at != NULL)
+        /* An escaped character is none that a name or an address has. */
+        if (place != NULL && (place->at != NULL || slice_find(content, '\\') != SIZE_MAX))
             return false;
         if (place != NULL)
             *place = content;

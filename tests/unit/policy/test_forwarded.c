@@ -82,7 +82,7 @@ static void the_first_from_the_right_who_is_no_proxy_is_the_client(void **state)
         {"forwarded: for=192.0.2.43|forwarded: for=10.0.0.1", "192.0.2.43"},
         {"forwarded: for=192.0.2.43, for=\"[2001:db8:1::1]\"", "192.0.2.43"},
         {"forwarded: FOR=\"192.0.2.43:80\";secret=\"a,b;c\", for=10.0.0.1", "192.0.2.43"},
-        {"forwarded: for=192.0.2.43;by=\"x\\\",for=1.2.3.4\", for=10.0.0.1", "10.0.0.1"}, /* \" is nothing we can use */
+        {"forwarded: for=192.0.2.43;by=\"x\\\",for=1.2.3.4\", for=10.0.0.1", "192.0.2.43"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         if (strcmp(ask(cases[i].fields), cases[i].client) != 0)
@@ -113,6 +113,11 @@ static void what_cannot_be_read_ends_the_reading(void **state)
         {"forwarded: for=\"1.2.3.4, for=10.0.0.1", "10.0.0.1"}, /* a quote of the client's reaches no further */
         {"forwarded: for=\"x\\\", for=10.0.0.1", "10.0.0.1"},
         {"forwarded: for=1.2.3.4, for=10.0.0.1;for=10.0.0.2", "-"},
+        {"forwarded: for=1.2.3.4, for=\"10.0.0.\\1\"", "-"},
+        {"forwarded: for=1.2.3.4, for=\"10.0.0.1\"x", "-"},
+        {"forwarded: for=1.2.3.4, for=\"", "-"},
+        {"forwarded: for=\"10.0.0.11", "-"},
+        {"forwarded: for=\"10.0.0.1\\\"", "-"},
         {"forwarded: for=1.2.3.4, for", "-"},
         {"forwarded: for=1.2.3.4, =10.0.0.1", "-"},
         {"forwarded: for=1.2.3.4, for=", "-"},
