@@ -4,12 +4,17 @@
  */
 #include "policy/ips.h"
 #include "base/panic.h"
+#include <endian.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-struct range { /* as struct ip has addresses: both ends are in it */
-    unsigned char first[16], last[16];
+struct number { /* an address of struct ip as one number of 128 bits, to compare */
+    uint64_t high, low;
+};
+
+struct range { /* both ends are in it */
+    struct number first, last;
 };
 
 struct ranges {
@@ -21,6 +26,19 @@ struct ips {
     struct ranges v4, v6;
     bool unix_sockets;
 };
+
+static struct number number_of(const unsigned char at[16])
+{
+    struct number n;
+    memcpy(&n.high, at, 8);
+    memcpy(&n.low, at + 8, 8);
+    return (struct number){be64toh(n.high), be64toh(n.low)};
+}
+
+static bool above(struct number a, struct number b)
+{
+    return a.high != b.high ? a.high > b.high : a.low > b.low;
+}
 
 /* --- from text ---------------------------------------------------------------------------------------------------- */
 
@@ -63,14 +81,13 @@ static int read_prefix(struct slice text, struct slice bits, struct ip *ip, bool
     return 0;
 }
 
-static int check_bits(struct slice text, const struct ip *ip, unsigned prefix, const struct range *r, struct error *err)
+static int check_bits(struct slice text, const struct ip *ip, unsigned prefix, const struct ip *network,
+                      struct error *err)
 {
-    struct ip network = {.kind = ip->kind};
     char words[200], address[IP_TEXT], meant[IP_TEXT];
-    if (memcmp(r->first, ip->at, 16) == 0)
+    if (ip_equal(ip, network))
         return 0;
-    memcpy(network.at, r->first, 16);
-    ip_text(&network, meant);
+    ip_text(network, meant);
     ip_text(ip, address);
     snprintf(words, sizeof(words), "the address has bits beyond the prefix: write %s/%u for the network, or %s alone",
              meant, prefix, address);
@@ -98,9 +115,11 @@ static int read_range(struct slice text, enum ip_kind *kind_out, struct range *r
         read_prefix(text, slice_from(text, slash + 1), &ip, slice_find(address, ':') != SIZE_MAX, &prefix, err) != 0)
         return -1;
     *kind_out = ip.kind;
-    fill_up(&ip, prefix, false, r->first);
-    fill_up(&ip, prefix, true, r->last);
-    return check_bits(text, &ip, prefix, r, err);
+    struct ip first = {.kind = ip.kind}, last = {.kind = ip.kind};
+    fill_up(&ip, prefix, false, first.at);
+    fill_up(&ip, prefix, true, last.at);
+    *r = (struct range){number_of(first.at), number_of(last.at)};
+    return check_bits(text, &ip, prefix, &first, err);
 }
 
 int ips_check(struct slice text, struct error *err)
@@ -114,7 +133,8 @@ int ips_check(struct slice text, struct error *err)
 
 static int by_first(const void *a, const void *b)
 {
-    return memcmp(((const struct range *)a)->first, ((const struct range *)b)->first, 16);
+    const struct range *x = a, *y = b;
+    return above(x->first, y->first) ? 1 : above(y->first, x->first) ? -1 : 0;
 }
 
 /* Sorted, and one where two overlap: then the last one that begins before an address decides alone. */
@@ -125,10 +145,10 @@ static void settle(struct ranges *all)
         qsort(all->at, all->count, sizeof(*all->at), by_first);
     for (size_t i = 0; i < all->count; i++) {
         struct range *last = kept > 0 ? &all->at[kept - 1] : NULL;
-        if (last == NULL || memcmp(all->at[i].first, last->last, 16) > 0)
+        if (last == NULL || above(all->at[i].first, last->last))
             all->at[kept++] = all->at[i];
-        else if (memcmp(all->at[i].last, last->last, 16) > 0)
-            memcpy(last->last, all->at[i].last, 16);
+        else if (above(all->at[i].last, last->last))
+            last->last = all->at[i].last;
     }
     all->count = kept;
 }
@@ -171,14 +191,15 @@ void ips_free(struct ips **s)
 static bool within(const struct ranges *all, const struct ip *ip)
 {
     size_t low = 0, high = all->count; /* the ranges before `low` begin at the address or before it */
+    struct number n = number_of(ip->at);
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (memcmp(all->at[middle].first, ip->at, 16) <= 0)
-            low = middle + 1;
-        else
+        if (above(all->at[middle].first, n))
             high = middle;
+        else
+            low = middle + 1;
     }
-    return low > 0 && memcmp(ip->at, all->at[low - 1].last, 16) <= 0;
+    return low > 0 && !above(n, all->at[low - 1].last);
 }
 
 bool ips_have(const struct ips *s, const struct ip *ip)

@@ -17,7 +17,7 @@ int ips_check(struct slice text, struct error *err);
 /* A set of these; of none: an empty one. NULL with the words of the first that is none. */
 struct ips *ips_new(char *const *texts, size_t count, struct error *err);
 void ips_free(struct ips **s);
-/* Some 10 ns, however many there are. Who is not known (IP_NONE) is in no set. */
+/* About 10 ns, up to a thousand networks. Who is not known (IP_NONE) is in no set. */
 bool ips_have(const struct ips *s, const struct ip *ip);
 bool ips_empty(const struct ips *s);
 

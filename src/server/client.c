@@ -5,6 +5,7 @@
 #include "base/panic.h"
 #include "codec/url.h"
 #include "policy/forwarded.h"
+#include "server/dev_page.h"
 #include "server/steps.h"
 
 static void open_published(struct server *s, const char *base)
@@ -54,11 +55,28 @@ enum step_result client_step(struct exchange *ex)
     return by.authority.at != NULL ? steps_site(ex) : STEP_NEXT;
 }
 
+/* With --dev: who it was, and whether a proxy said so in vain. */
+static void explain(struct exchange *ex)
+{
+    const struct http_request *v = &ex->view;
+    struct buf line = {0};
+    bool forwarded = http_request_header(v, SLICE("x-forwarded-for")).at != NULL ||
+                     http_request_header(v, SLICE("forwarded")).at != NULL;
+    buf_addf(&line, "the client is %.*s, which allow_ips of %s does not name", SLICE_ARG(v->ip),
+             exchange_endpoint(ex)->file);
+    if (forwarded && !client_trusted(ex->server, &v->client))
+        buf_add_text(&line, " (what a proxy says of its client counts where trusted_proxies names the proxy)");
+    dev_page_note(ex->server, buf_slice(&line));
+    buf_free(&line);
+}
+
 enum step_result client_allowed(struct exchange *ex)
 {
     const struct ips *allowed = exchange_endpoint(ex)->allow_ips;
     if (allowed == NULL || ips_have(allowed, &ex->view.client))
         return STEP_NEXT;
+    if (ex->server->host.config->dev)
+        explain(ex);
     exchange_response(ex);
     exchange_refuse(ex, REASON_address_not_allowed, "this address is not let in here");
     return STEP_DONE;

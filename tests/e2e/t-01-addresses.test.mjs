@@ -50,6 +50,13 @@ test('allow_ips: IPv4, IPv6, and IPv4 in IPv6 form; before method and body', asy
     assert.deepEqual(far.allow_ips, ['192.0.2.0/24', '2001:db8::/32']);
 });
 
+test('--dev says who it was', async (t) => {
+    const server = await start(t, { hooks: { 'far.lua': guarded('"192.0.2.0/24"') }, workers: null, args: ['--dev'], env: { CRESCENT_LOG_FORMAT: 'json' } });
+    const plain = (await from('127.0.0.1', `${server.url}/far`)).text;
+    assert.match(plain, /the client is 127\.0\.0\.1, which allow_ips of far\.lua does not name$/m);
+    assert.match((await from('127.0.0.1', `${server.url}/far`, { 'x-forwarded-for': '192.0.2.7' })).text, /counts where trusted_proxies names the proxy/);
+});
+
 test('a saved list is live at once; a wrong one is an error, and the old one stays', async (t) => {
     const server = await start(t, { hooks: { 'a.lua': guarded('"192.0.2.1"') } });
     assert.equal((await server.get('/a')).status, 403);

@@ -1,5 +1,6 @@
 // PROXY protocol on a listener: a gate. With its header the connection is whose it says, without it there is none.
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -145,6 +146,41 @@ test('HAProxy sends it: version 1, version 2 with a checksum and more, over TLS,
     assert.deepEqual([seen.ip, seen.scheme], ['127.0.0.9', 'https']);
     await sleep(500);
     assert.equal(await gate(server, 'missing') + await gate(server, 'malformed'), 0, 'its checks are LOCAL ones');
+});
+
+test('thousands of connections that end at every byte, closed or reset: nothing is left of them', async (t) => {
+    const dir = folder(t), { args } = await certificate(dir);
+    const server = await gated(t, { dir, args, workers: 1, listen: ['http://127.0.0.1:0', 'https://127.0.0.1:0'] });
+    const [plain, secure] = server.urls.map((u) => Number(new URL(u).port));
+    const [worker] = server.children('worker');
+    const open = () => readdirSync(`/proc/${worker}/fd`).length;
+    const settled = () => until(async () => {
+        const [all, closed] = [await server.metric('crescent_connections_total'), await server.metric('crescent_connections_closed_total')];
+        return all > 0 && all === closed;
+    }, 'each connection has ended', 30000);
+    assert.equal((await see(await connect(plain, header1('192.0.2.7')))).ip, '192.0.2.7');
+    await settled();
+    const before = open(), whole = [header1('192.0.2.7'), header2({ source: '192.0.2.7', rest: Buffer.from([4, 0, 1, 9]) })];
+    const hello = Buffer.from('160301020001000001', 'hex');
+    const ends = [];
+    for (const port of [plain, secure]) for (const header of whole) for (const behind of [Buffer.alloc(0), Buffer.from(ask).subarray(0, 20), hello])
+        for (let len = 0; len <= header.length + behind.length; len += 1) ends.push([port, Buffer.concat([header, behind]).subarray(0, len)]);
+    assert.ok(ends.length > 400);
+    for (let at = 0; at < ends.length; at += 50) {
+        await Promise.all(ends.slice(at, at + 50).map(async ([port, bytes], i) => {
+            for (const end of ['destroy', 'end', 'resetAndDestroy']) {
+                const socket = await connect(port, bytes);
+                const closed = new Promise((done) => socket.on('error', () => {}).on('close', done).resume());
+                if (i % 2) await sleep(2);
+                socket[end]();
+                await closed;
+            }
+        }));
+    }
+    await settled();
+    assert.equal(open(), before, 'descriptors');
+    assert.deepEqual(server.children('worker'), [worker]);
+    assert.equal((await see(await connect(plain, header1('192.0.2.7')))).ip, '192.0.2.7');
 });
 
 test('a drain ends connections whose header has not come; an upgrade to a gate', async (t) => {
