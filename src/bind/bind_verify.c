@@ -6,6 +6,7 @@
  */
 #include "bind/bind_verify.h"
 #include "bind/bind_verify_credential.h"
+#include "bind/bind_verify_mtls.h"
 #include "bind/bind_verify_options.h"
 #include "bind/bind_verify_run.h"
 #include "script/state.h"
@@ -283,6 +284,7 @@ void bind_verify_open(lua_State *L)
     luaL_setfuncs(L, functions, 0);
     bind_verify_options_open(L);
     bind_verify_credential_open(L);
+    bind_verify_mtls_open(L);
     lua_newtable(L);
     lua_newtable(L);
     lua_pushvalue(L, -3);

@@ -12,12 +12,13 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-static const char *const known[] = {"handle",     "methods",  "path",    "host",    "verify",        "events",
-                                    "event_type", "max_body", "timeout", "max_run", "on_disconnect", "description"};
+static const char *const known[] = {"handle",        "methods",     "path",     "host",    "verify",
+                                    "events",        "event_type",  "max_body", "timeout", "max_run",
+                                    "on_disconnect", "description", "allow_ips"};
 /* Of the design, and not built yet: refused by name, never ignored. */
-static const char *const later[] = {"process",  "dedupe",     "concurrency", "retry",          "order_by",
-                                    "coalesce", "schedule",   "on_dead",     "internal",       "wait",
-                                    "cors",     "rate_limit", "allow_ips",   "process_timeout"};
+static const char *const later[] = {"process",  "dedupe",     "concurrency",    "retry",    "order_by",
+                                    "coalesce", "schedule",   "on_dead",        "internal", "wait",
+                                    "cors",     "rate_limit", "process_timeout"};
 enum { KNOWN = sizeof known / sizeof *known, LATER = sizeof later / sizeof *later };
 
 /* --- faults --- */
@@ -391,6 +392,7 @@ void declare_read(struct declare *d)
         return;
     }
     read_routes(d, table);
+    declare_allow_ips(d, table);
     declare_verify(d, table);
     declare_events(d, table);
     declare_limits(d, table);

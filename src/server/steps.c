@@ -70,6 +70,8 @@ enum step_result steps_view(struct exchange *ex)
     const char *why = NULL;
     int viewed = http_request_view(ex->req, wall_of_pass(ex->server), &ex->view, &why);
     trace_read(&ex->view, &ex->trace);
+    if (ex->connection != NULL && ex->connection->identity != NULL)
+        ex->view.identity = ex->identity = identity_hold(ex->connection->identity);
     if (viewed == 0)
         return STEP_NEXT;
     exchange_response(ex);

@@ -202,7 +202,7 @@ static void mistakes_are_errors_that_name_them(void **slot)
         const char *expression, *words;
     } cases[] = {
         {"verify.slack {}", "verify.slack: not in this version; known: all, any, api_key, basic, bearer, github, hmac, "
-                            "standard, stripe"},
+                            "mtls, standard, stripe"},
         {"verify.githb {}", "verify.githb: not in this version (did you mean verify.github?)"},
         {"verify.jwt {}", "verify.jwt: not in this version"},
         {"verify.github { secret = nil }", "verify.github: secret is nil"},
@@ -243,6 +243,19 @@ static void mistakes_are_errors_that_name_them(void **slot)
         {"verify.basic { users = { 'p' } }", "users must be { NAME = \"password\" }"},
         {"verify.basic { users = { ['a:b'] = 'p' } }", "cannot hold ':'"},
         {"verify.bearer { token = { 'p' } }", "token"},
+        {"verify.mtls {}", "give subject, san or fingerprint (is the env variable behind it set?)"},
+        {"verify.mtls { san = nil }", "give subject, san or fingerprint"},
+        {"verify.mtls { any = false }", "give subject, san or fingerprint"},
+        {"verify.mtls { any = true, san = 'DNS:a' }", "leave it out"},
+        {"verify.mtls { sans = 'DNS:a' }", "unknown option 'sans' (did you mean 'san'?)"},
+        {"verify.mtls { san = 7 }", "san must be a string or a list of strings, not a number"},
+        {"verify.mtls { san = '' }", "san is empty (is the env variable behind it set?)"},
+        {"verify.mtls { san = {} }", "san is an empty list"},
+        {"verify.mtls { san = { nil, 'DNS:a' } }", "san is a list with a nil in it"},
+        {"verify.mtls { san = { 'DNS:a', x = 'DNS:b' } }", "san must be a list of strings"},
+        {"verify.mtls { san = { 'DNS:a', 'b' } }", "san: \"b\": a name begins with one of DNS:, IP:, URI: and email:"},
+        {"verify.mtls { subject = '/CN=a' }", "subject: \"/CN=a\": expected a subject like"},
+        {"verify.mtls { fingerprint = 'AB:CD' }", "expected \"sha256:\" and 64 hex digits"},
         {"verify.any {}", "an empty list"},
         {"verify.any { 'none' }", "'none' cannot stand in a list"},
         {"verify.any { secret = 'x' }", "has no 'secret'"},
