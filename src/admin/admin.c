@@ -372,6 +372,8 @@ static void answer(const struct face *f, h2o_req_t *req, struct http_response *r
     } else {
         route->answer(a, name, r, body);
     }
+    if (!f->health) /* the command line tells by it whom it has asked */
+        http_response_add(r, SLICE("crescent-admin"), SLICE("1"), NULL);
     http_response_add(r, SLICE("cache-control"), SLICE("no-store"), NULL);
 }
 

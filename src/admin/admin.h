@@ -2,8 +2,8 @@
  * admin.h: the operator's listener: /healthz, /readyz, /metrics and /api/v1 (admin/api) over HTTP/1.1; and the health
  * listener, which answers the first two and nothing else, to anybody. Host is checked (a web page that rebinds its name
  * to this address is refused), so is the Origin of an order; /metrics and the API want the token where one is
- * configured. Owns: its listening sockets and connections. Runs in: the keeper's loop. Never fails; without a socket in
- * the heritage it listens on nothing.
+ * configured. Each answer of the operator's listener has the field crescent-admin. Owns: its listening sockets and
+ * connections. Runs in: the keeper's loop. Never fails; without a socket in the heritage it listens on nothing.
  */
 #ifndef CRESCENT_ADMIN_ADMIN_H
 #define CRESCENT_ADMIN_ADMIN_H

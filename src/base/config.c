@@ -17,6 +17,7 @@
 #define FORM "crescent config 1"
 #define LISTENERS_MAX 64
 #define PROGRAMS_MAX 1024
+#define TRUSTED_MAX 65536
 
 #define SETTING(kind, name, member, fallback, least, most, help) \
     {name, CONFIG_##kind, true, offsetof(struct config, member), fallback, least, most, help},
@@ -41,6 +42,7 @@ static const struct {
     {"admin_token", offsetof(struct config, admin_token), false},
     {"log.file", offsetof(struct config, log_file), false},
     {"store", offsetof(struct config, store), true},
+    {"public_url", offsetof(struct config, public_url), false},
 };
 enum { TEXT_COUNT = sizeof texts / sizeof *texts };
 
@@ -271,6 +273,7 @@ void config_free(struct config *c)
     free(c->tls);
     config_forget_exec(c);
     free(c->user.name);
+    config_forget_trusted(c);
     *c = (struct config){0};
 }
 
@@ -319,6 +322,8 @@ void config_write(const struct config *c, struct buf *out)
         write_pair(out, "exec.any", "");
     for (size_t i = 0; i < c->exec_count; i++)
         write_pair(out, "exec", c->exec[i]);
+    for (size_t i = 0; i < c->trusted_count; i++)
+        write_pair(out, "trusted_proxies", c->trusted[i]);
 }
 
 static int read_scalar(struct config *c, size_t i, bool *seen, struct slice value, struct error *err)
@@ -339,6 +344,14 @@ static int read_exec(struct config *c, struct slice value, struct error *err)
     if (value.len == 0 || slice_find(value, '\0') != SIZE_MAX || c->exec_count >= PROGRAMS_MAX)
         return error_set(err, "exec: too many, or one that is empty or holds a NUL");
     config_add_exec(c, value);
+    return 0;
+}
+
+static int read_trusted(struct config *c, struct slice value, struct error *err)
+{
+    if (value.len == 0 || slice_find(value, '\0') != SIZE_MAX || c->trusted_count >= TRUSTED_MAX)
+        return error_set(err, "trusted_proxies: too many, or one that is empty or holds a NUL");
+    config_add_trusted(c, value);
     return 0;
 }
 
@@ -368,6 +381,8 @@ static int read_pair(struct config *c, bool *seen, struct slice name, struct sli
         return read_exec(c, value, err);
     if (slice_equal(name, SLICE("user")) && c->user.name == NULL)
         return config_user_read(value, &c->user, err);
+    if (slice_equal(name, SLICE("trusted_proxies")))
+        return read_trusted(c, value, err);
     if (slice_equal(name, SLICE("tls")))
         config_add_tls(c);
     if (config_tls_knows(name) && c->tls_count > 0)
@@ -396,6 +411,21 @@ void config_forget_exec(struct config *c)
     c->exec = NULL;
     c->exec_count = 0;
     c->exec_any = false;
+}
+
+void config_add_trusted(struct config *c, struct slice network)
+{
+    c->trusted = need_realloc(c->trusted, (c->trusted_count + 1) * sizeof *c->trusted);
+    c->trusted[c->trusted_count++] = slice_dup(network);
+}
+
+void config_forget_trusted(struct config *c)
+{
+    for (size_t i = 0; i < c->trusted_count; i++)
+        free(c->trusted[i]);
+    free(c->trusted);
+    c->trusted = NULL;
+    c->trusted_count = 0;
 }
 
 struct config_tls *config_add_tls(struct config *c)

@@ -23,6 +23,7 @@ struct config_listen {
     char *numbers; /* the host's addresses, "127.0.0.1 ::1"; NULL: a name that was not looked up yet */
     uint16_t port;
     bool tls;
+    bool proxy;     /* each connection begins with a header of PROXY protocol */
     bool inherited; /* handed over when the server was started: text is that of supervise/sockets_inherited */
 };
 /* What a socket that was handed over is for, by the name that it has: `any` is a listener without a scheme. */
@@ -40,14 +41,19 @@ struct config {
     char *admin_token;           /* NULL: none */
     struct config_tls *tls;      /* the first is for unknown names; none: no TLS */
     size_t tls_count;
-    char *store;   /* "sqlite:" and an absolute path */
-    bool exec_any; /* scripts may start any program; else those of */
-    char **exec;   /* this list, as written */
+    char *store;    /* "sqlite:" and an absolute path */
+    char **trusted; /* trusted_proxies: addresses, networks, "unix"; as policy/ips reads them */
+    size_t trusted_count;
+    char *
+        public_url; /* "https://hooks.example.com/base": lower case but for its path, no slash at its end; NULL: none */
+    bool exec_any;  /* scripts may start any program; else those of */
+    char **exec;    /* this list, as written */
     size_t exec_count;
     struct jail_user user; /* who keeper, workers and trials run as; name NULL: who started the server */
     uint32_t workers;
     bool require_verify, http_private, sandbox, dev;
     bool store_given; /* not the default */
+    bool client_ca;   /* some entry of tls has one, also where their files are not read */
     dur_t drain;
     enum log_level log_level;
     uint32_t log_format; /* enum config_log_format */
@@ -123,6 +129,9 @@ void config_forget_exec(struct config *c);
 /* The user in the text form, "33 33 4,33 www-data", and back. */
 void config_user_write(const struct jail_user *u, struct buf *out);
 int config_user_read(struct slice text, struct jail_user *user_out, struct error *err);
+/* One more trusted proxy; none any more. */
+void config_add_trusted(struct config *c, struct slice network);
+void config_forget_trusted(struct config *c);
 /* One more TLS entry, empty; valid until the next. */
 struct config_tls *config_add_tls(struct config *c);
 /* The text form and back. What it does not know, or lacks, is an error. */

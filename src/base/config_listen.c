@@ -185,11 +185,12 @@ bool config_listen_same(const struct config_listen *a, const struct config_liste
 
 /* --- the text form --- */
 
-/* Whether it speaks TLS, its text, the numbers of its host, and the whole path of a unix socket. */
+/* Whether it speaks TLS and PROXY protocol ('0' to '3'), its text, the numbers of its host, and the whole path of a
+ * unix socket. */
 void config_listen_write(const struct config_listen *l, struct buf *out)
 {
-    buf_addf(out, "%c%s\n%s\n%s", l->tls ? '1' : '0', l->text, l->numbers != NULL ? l->numbers : "",
-             l->path != NULL ? l->path : "");
+    buf_addf(out, "%c%s\n%s\n%s", '0' + (l->tls ? 1 : 0) + (l->proxy ? 2 : 0), l->text,
+             l->numbers != NULL ? l->numbers : "", l->path != NULL ? l->path : "");
 }
 
 int config_listen_read(struct slice text, struct config_listen *listen_out, struct error *err)
@@ -197,10 +198,10 @@ int config_listen_read(struct slice text, struct config_listen *listen_out, stru
     struct slice path = text, first = SLICE_NONE, numbers = SLICE_NONE;
     *listen_out = (struct config_listen){0};
     if (!slice_cut(&path, '\n', &first) || !slice_cut(&path, '\n', &numbers) || path.at == NULL || first.len < 2 ||
-        (text.at[0] != '0' && text.at[0] != '1') || slice_find(text, '\0') != SIZE_MAX)
+        text.at[0] < '0' || text.at[0] > '3' || slice_find(text, '\0') != SIZE_MAX)
         return error_set(err, "malformed address");
     char *given = slice_dup(slice_from(first, 1));
-    bool tls = text.at[0] == '1';
+    bool tls = ((text.at[0] - '0') & 1) != 0, proxy = ((text.at[0] - '0') & 2) != 0;
     enum config_role role;
     int done = slice_starts(slice_of(given), SLICE("inherited:"))
                    ? config_parse_inherited(given, tls, listen_out, &role, err)
@@ -210,6 +211,7 @@ int config_listen_read(struct slice text, struct config_listen *listen_out, stru
         done = error_set(err, "malformed address");
     else if (done == 0 && path.len > 0)
         done = config_listen_place(listen_out, slice_dup(path), err);
+    listen_out->proxy = proxy;
     if (done == 0 && numbers.len > 0 && listen_out->numbers == NULL)
         listen_out->numbers = slice_dup(numbers);
     if (done != 0)

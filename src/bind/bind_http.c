@@ -19,7 +19,6 @@
 #include <stdlib.h>
 
 #define HOLD_MAX DUR_S(3600)
-#define SIGN_HEADERS 3
 
 struct call;
 
@@ -127,7 +126,7 @@ static struct again *again_new(struct bind_http_plan *p, mono_t end)
     r->traceparent = keep(&a->texts, r->traceparent);
     r->body_stays = true;
     a->header_count = r->header_count;
-    a->headers = need_zero(a->header_count + SIGN_HEADERS, sizeof(*a->headers));
+    a->headers = need_zero(a->header_count + BIND_HTTP_SIGN_HEADERS, sizeof(*a->headers));
     for (size_t i = 0; i < a->header_count; i++) {
         a->headers[i].name = keep(&a->texts, r->headers[i].name);
         a->headers[i].value = keep(&a->texts, r->headers[i].value);
@@ -156,12 +155,11 @@ static void again_free(struct again **ap)
 static void sign(struct bind_http_sign *s, struct httpc_request *r, struct httpc_header *headers, size_t count,
                  struct buf *memory)
 {
-    static const char *const names[SIGN_HEADERS] = {"webhook-id", "webhook-timestamp", "webhook-signature"};
-    struct slice values[SIGN_HEADERS];
+    struct slice values[BIND_HTTP_SIGN_HEADERS];
     bind_http_sign_make(s, r->body.at != NULL ? r->body : SLICE(""), wall_now(), memory, values);
-    for (size_t i = 0; i < SIGN_HEADERS; i++)
-        headers[count + i] = (struct httpc_header){slice_of(names[i]), values[i]};
-    r->header_count = count + SIGN_HEADERS;
+    for (size_t i = 0; i < BIND_HTTP_SIGN_HEADERS; i++)
+        headers[count + i] = (struct httpc_header){slice_of(bind_http_sign_headers[i]), values[i]};
+    r->header_count = count + BIND_HTTP_SIGN_HEADERS;
 }
 
 /* --- one call ---------------------------------------------------------------------------------------------------- */
@@ -301,7 +299,7 @@ static int ask(lua_State *L, const char *what, const char *method)
         first_attempt(c);
     } else {
         if (p->sign.count > 0)
-            sign(&p->sign, &p->request, p->headers, p->request.header_count, &p->text);
+            sign(&p->sign, &p->request, p->headers.at, p->request.header_count, &p->text);
         c->attempts = 1;
         c->http = httpc_start(c->client, &p->request, &events, c);
         bind_http_sign_free(&p->sign);

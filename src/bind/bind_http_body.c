@@ -86,6 +86,10 @@ static void each_value(const struct walk *w, struct slice name, void (*one)(cons
         one(w, name);
         return;
     }
+    struct error err;
+    if (!table_is_list(L, -1, &count, &err))
+        script_error_words(L, "%s: %s: '%.*s': %s", w->what, w->option, name.len > 80 ? 80 : (int)name.len, name.at,
+                           err.text);
     for (size_t i = 1; i <= count; i++) {
         lua_rawgeti(L, -1, (int)i);
         one(w, name);
@@ -212,8 +216,11 @@ void bind_http_body_multipart(lua_State *L, const char *what, struct buf *out, c
     const struct walk w = {.L = L, .what = what, .option = "multipart", .out = out, .boundary = boundary};
     make_boundary(boundary);
     size_t count = lua_istable(L, -1) ? lua_objlen(L, -1) : 0;
+    struct error err;
     if (count == 0)
         walk_sorted(&w, part_or_list);
+    else if (!table_is_list(L, -1, &count, &err))
+        script_error_words(L, "%s: multipart: %s", what, err.text);
     for (size_t i = 1; i <= count; i++) {
         lua_rawgeti(L, -1, (int)i);
         if (!lua_istable(L, -1))

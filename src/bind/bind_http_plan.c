@@ -7,6 +7,7 @@
 #include "base/panic.h"
 #include "bind/bind_http_body.h"
 #include "bind/bind_json.h"
+#include "codec/url.h"
 #include "script/error.h"
 #include "script/table.h"
 #include <lauxlib.h>
@@ -50,25 +51,6 @@ static void trim(struct buf *b)
     buf_clear(b);
 }
 
-/* Pushes the option; false, with nothing pushed, where there is none. */
-static bool push(struct table_reader *t, const char *name)
-{
-    lua_pushstring(t->L, name);
-    lua_rawget(t->L, t->index);
-    if (!lua_isnil(t->L, -1))
-        return true;
-    lua_pop(t->L, 1);
-    return false;
-}
-
-static bool is_token(struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if (s.at[i] <= ' ' || s.at[i] >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", s.at[i]) != NULL)
-            return false;
-    return s.len > 0;
-}
-
 /* --- method and url ---------------------------------------------------------------------------------------------- */
 
 static bool is_one_of(struct slice s, const char *const *list)
@@ -85,7 +67,7 @@ static void read_method(struct table_reader *t, struct bind_http_plan *p)
     static const char *const others[] = {"CONNECT", "TRACE", NULL};
     struct slice given = SLICE("GET");
     table_string(t, "method", &given);
-    if (!is_token(given) || given.len > 32 || is_one_of(given, others))
+    if (!bind_http_headers_token(given) || given.len > 32 || is_one_of(given, others))
         table_fault(t, "method", "expected a method such as \"POST\", got \"%.*s\"",
                     given.len > 40 ? 40 : (int)given.len, given.at);
     p->request.method = given;
@@ -104,7 +86,7 @@ static void take_url(lua_State *L, int index, struct bind_http_plan *p)
 
 static void add_query(struct table_reader *t, struct bind_http_plan *p)
 {
-    if (!push(t, "query"))
+    if (!table_push(t, "query"))
         return;
     struct slice url = p->request.url;
     size_t fragment = slice_find(url, '#');
@@ -122,94 +104,13 @@ static void add_query(struct table_reader *t, struct bind_http_plan *p)
     lua_pop(t->L, 1);
 }
 
-/* --- headers ----------------------------------------------------------------------------------------------------- */
-
-static bool has_header(const struct bind_http_plan *p, struct slice name)
-{
-    for (size_t i = 0; i < p->request.header_count; i++)
-        if (slice_equal_nocase(p->headers[i].name, name))
-            return true;
-    return false;
-}
-
-static void add_header(struct bind_http_plan *p, struct slice name, struct slice value)
-{
-    CHECK(p->request.header_count < HTTPC_HEADERS_MAX);
-    p->headers[p->request.header_count++] = (struct httpc_header){name, value};
-}
-
-/* The value at the top of the stack, which stays there: what the plan borrows must not be collected. */
-static void read_header(struct table_reader *t, struct bind_http_plan *p, struct slice name)
-{
-    lua_State *L = t->L;
-    if (lua_type(L, -1) != LUA_TSTRING && lua_type(L, -1) != LUA_TNUMBER)
-        table_fault(t, "headers", "'%.*s': expected a string, got %s", SLICE_ARG(name), luaL_typename(L, -1));
-    struct slice value = slice_trim(table_text(L, -1));
-    for (size_t i = 0; i < value.len; i++)
-        if (((unsigned char)value.at[i] < ' ' && value.at[i] != '\t') || value.at[i] == 0x7f)
-            table_fault(t, "headers", "'%.*s' holds a control character", SLICE_ARG(name));
-    if (p->request.header_count >= HTTPC_HEADERS_MAX - 8) /* room for our own */
-        table_fault(t, "headers", "more than %d", HTTPC_HEADERS_MAX - 8);
-    luaL_checkstack(L, 8, "headers");
-    add_header(p, name, value);
-}
-
-static void check_name(struct table_reader *t, struct slice name)
-{
-    /* RFC 9110 7.6.1, and what the body and the connection decide. */
-    static const char *const ours[] = {"content-length",
-                                       "transfer-encoding",
-                                       "connection",
-                                       "keep-alive",
-                                       "proxy-connection",
-                                       "te",
-                                       "trailer",
-                                       "upgrade",
-                                       "expect",
-                                       "http2-settings",
-                                       NULL};
-    if (!is_token(name))
-        table_fault(t, "headers", "'%.*s' is no name of a header", name.len > 80 ? 80 : (int)name.len, name.at);
-    if (is_one_of(name, ours))
-        table_fault(t, "headers", "'%.*s' is set by the client itself", SLICE_ARG(name));
-}
-
-static void read_headers(struct table_reader *t, struct bind_http_plan *p)
-{
-    lua_State *L = t->L;
-    if (!push(t, "headers"))
-        return;
-    int table = lua_gettop(L);
-    if (!lua_istable(L, table))
-        table_fault(t, "headers", "expected a table, got %s", luaL_typename(L, table));
-    for (lua_pushnil(L); lua_next(L, table) != 0;) {
-        /* key, value: the key moves up, the value stays below it */
-        struct slice name;
-        if (lua_type(L, -2) != LUA_TSTRING)
-            table_fault(t, "headers", "expected names as keys, got a %s", luaL_typename(L, -2));
-        name.at = lua_tolstring(L, -2, &name.len);
-        check_name(t, name);
-        if (lua_istable(L, -1)) {
-            int list = lua_gettop(L);
-            for (size_t i = 1, count = lua_objlen(L, list); i <= count; i++) {
-                lua_rawgeti(L, list, (int)i);
-                read_header(t, p, name);
-            }
-            lua_pushvalue(L, list - 1);
-        } else {
-            read_header(t, p, name);
-            lua_insert(L, -2);
-        }
-    }
-}
-
 /* --- bodies ------------------------------------------------------------------------------------------------------ */
 
 static void take_encoded(struct bind_http_plan *p, struct slice type)
 {
     p->request.body = (struct slice){p->body.len > 0 ? p->body.at : "", p->body.len};
-    if (!has_header(p, SLICE("content-type")))
-        add_header(p, SLICE("content-type"), type);
+    if (!bind_http_headers_has(&p->headers, SLICE("content-type")))
+        bind_http_headers_add(&p->headers, SLICE("content-type"), type);
 }
 
 static void read_body(struct table_reader *t, struct bind_http_plan *p)
@@ -218,7 +119,7 @@ static void read_body(struct table_reader *t, struct bind_http_plan *p)
     lua_State *L = t->L;
     const char *found = NULL;
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        if (!push(t, kinds[i]))
+        if (!table_push(t, kinds[i]))
             continue;
         if (found != NULL)
             table_fault(t, kinds[i], "there is '%s' as well: a request has one body", found);
@@ -296,14 +197,19 @@ static void read_private(struct table_reader *t, struct bind_http_plan *p, const
 static void read_tls(struct table_reader *t, struct bind_http_plan *p)
 {
     struct httpc_request *r = &p->request;
+    struct url u;
     const struct {
         const char *name;
         struct slice *into;
     } texts[] = {{"ca", &r->ca}, {"cert", &r->cert}, {"key", &r->key}};
-    for (size_t i = 0; i < 3; i++)
-        if (table_string(t, texts[i].name, texts[i].into) &&
-            (texts[i].into->len == 0 || memchr(texts[i].into->at, '\0', texts[i].into->len) != NULL))
+    for (size_t i = 0; i < 3; i++) {
+        if (!table_string(t, texts[i].name, texts[i].into))
+            continue;
+        if (texts[i].into->len == 0 || memchr(texts[i].into->at, '\0', texts[i].into->len) != NULL)
             table_fault(t, texts[i].name, "expected PEM text, or the path of a file");
+        if (url_parse(r->url, &u) == NULL && !u.tls) /* a broken one is told of as the call's outcome */
+            table_fault(t, texts[i].name, "there is no TLS in which to use it: the URL begins with http://");
+    }
     if ((r->cert.len > 0) != (r->key.len > 0))
         table_fault(t, r->cert.len > 0 ? "cert" : "key", "cert and key go together");
 }
@@ -315,8 +221,9 @@ static void read_range(struct table_reader *t, struct bind_http_plan *p)
 {
     lua_State *L = t->L;
     struct bind_http_range range = {0, 0};
-    if (lua_type(L, -1) == LUA_TNUMBER) {
-        range.least = range.most = (int)lua_tonumber(L, -1);
+    long long status;
+    if (table_whole(L, -1, 100, 599, &status)) {
+        range.least = range.most = (int)status;
     } else if (lua_type(L, -1) == LUA_TSTRING) {
         struct slice text;
         text.at = lua_tolstring(L, -1, &text.len);
@@ -333,18 +240,16 @@ static void read_range(struct table_reader *t, struct bind_http_plan *p)
 static void read_expect(struct table_reader *t, struct bind_http_plan *p)
 {
     lua_State *L = t->L;
-    if (!push(t, "expect"))
+    if (!table_push(t, "expect"))
         return;
-    size_t count = lua_istable(L, -1) ? lua_objlen(L, -1) : 0; /* of a number it would make text */
-    if (count > 0) {
-        for (size_t i = 1; i <= count; i++) {
-            lua_rawgeti(L, -1, (int)i);
-            read_range(t, p);
-            lua_pop(L, 1);
-        }
-    } else {
+    size_t count = lua_istable(L, -1) ? table_list(t, "expect", lua_gettop(L)) : 0;
+    for (size_t i = 1; i <= count; i++) {
+        lua_rawgeti(L, -1, (int)i);
         read_range(t, p);
+        lua_pop(L, 1);
     }
+    if (count == 0)
+        read_range(t, p); /* an empty list is none */
     lua_pop(L, 1);
 }
 
@@ -364,6 +269,7 @@ static void reset(struct bind_http_plan *p, const char *what, const struct scrip
     trim(&p->body);
     trim(&p->text);
     p->max_body_said = false;
+    p->headers.count = 0;
     p->what = what;
     p->expect_count = 0;
     p->retry = (struct bind_http_retry){.attempts = 1};
@@ -382,20 +288,20 @@ static void read_options(lua_State *L, int index, struct bind_http_plan *p, cons
     table_begin(&t, L, index, p->what, whole ? names : names + OF_REQUEST, false);
     if (whole) {
         read_method(&t, p);
-        if (!push(&t, "url"))
+        if (!table_push(&t, "url"))
             lua_pushnil(L);
         take_url(L, lua_gettop(L), p);
     }
     add_query(&t, p);
-    read_headers(&t, p);
+    bind_http_headers_read(&t, &p->headers);
     read_body(&t, p);
     read_limits(&t, p);
     read_private(&t, p, host);
     read_tls(&t, p);
     read_expect(&t, p);
-    if (push(&t, "retry"))
+    if (table_push(&t, "retry"))
         bind_http_retry_read(L, p->what, &p->retry);
-    if (push(&t, "sign"))
+    if (table_push(&t, "sign"))
         bind_http_sign_read(L, p->what, &p->sign);
 }
 
@@ -426,6 +332,21 @@ static void set_times(lua_State *L, struct bind_http_plan *p)
         r->timeout = default_timeout(r->until);
 }
 
+/* What only the whole of the options says. */
+static void check(lua_State *L, const struct bind_http_plan *p)
+{
+    const struct httpc_request *r = &p->request;
+    for (size_t i = 0; p->sign.count > 0 && i < BIND_HTTP_SIGN_HEADERS; i++)
+        if (bind_http_headers_has(&p->headers, slice_of(bind_http_sign_headers[i])))
+            script_error_words(L, "%s: headers: '%s' is set by sign", p->what, bind_http_sign_headers[i]);
+    if (p->retry.statuses_said && !r->repeatable)
+        script_error_words(
+            L,
+            "%s: retry: statuses: a %.*s that was answered is not sent again, since it may have been done; "
+            "where that does no harm, say so with retry.idempotent = true",
+            p->what, SLICE_ARG(r->method));
+}
+
 static void finish(lua_State *L, struct bind_http_plan *p, bool redirects_given)
 {
     struct httpc_request *r = &p->request;
@@ -438,7 +359,9 @@ static void finish(lua_State *L, struct bind_http_plan *p, bool redirects_given)
     if (!redirects_given && (get || head))
         r->redirects = BIND_HTTP_REDIRECTS;
     r->repeatable = is_idempotent(r->method) || p->retry.idempotent;
-    r->headers = p->headers;
+    check(L, p);
+    r->headers = p->headers.at;
+    r->header_count = p->headers.count;
     if (state_trace(state_of(L), p->trace))
         r->traceparent = (struct slice){p->trace, sizeof(p->trace)};
     set_times(L, p);

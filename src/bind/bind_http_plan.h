@@ -7,6 +7,7 @@
 #define CRESCENT_BIND_BIND_HTTP_PLAN_H
 
 #include "base/buf.h"
+#include "bind/bind_http_headers.h"
 #include "bind/bind_http_retry.h"
 #include "bind/bind_http_sign.h"
 #include "io/httpc.h"
@@ -25,10 +26,10 @@ struct bind_http_range {
 };
 
 struct bind_http_plan {
-    const char *what;             /* "http.get", for messages */
-    struct httpc_request request; /* slices: in the plan, or in Lua values that are on the stack */
-    struct httpc_header headers[HTTPC_HEADERS_MAX];
-    struct buf url, text, body; /* text: header fields */
+    const char *what;                 /* "http.get", for messages */
+    struct httpc_request request;     /* slices: in the plan, or in Lua values that are on the stack */
+    struct bind_http_headers headers; /* what request.headers is, with room for the signature's */
+    struct buf url, text, body;       /* text: header fields */
     struct bind_http_range expect[BIND_HTTP_EXPECT_MAX];
     size_t expect_count; /* 0: every status is fine */
     struct bind_http_retry retry;

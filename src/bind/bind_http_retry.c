@@ -20,20 +20,23 @@ static const struct bind_http_retry defaults = {
 static void read_statuses(struct table_reader *t, struct bind_http_retry *r)
 {
     lua_State *L = t->L;
-    lua_getfield(L, t->index, "statuses");
-    if (!lua_isnil(L, -1)) {
-        size_t count = lua_istable(L, -1) ? lua_objlen(L, -1) : 0;
-        if (!lua_istable(L, -1) || count > BIND_HTTP_STATUSES_MAX)
-            table_fault(t, "statuses", "expected a list of at most %d statuses", BIND_HTTP_STATUSES_MAX);
-        for (size_t i = 0; i < count; i++) {
-            lua_rawgeti(L, -1, (int)i + 1);
-            r->statuses[i] = (int)lua_tonumber(L, -1);
-            if (lua_type(L, -1) != LUA_TNUMBER || r->statuses[i] < 300 || r->statuses[i] > 599)
-                table_fault(t, "statuses", "expected statuses from 300 to 599");
-            lua_pop(L, 1);
-        }
-        r->status_count = count;
+    long long status;
+    if (!table_push(t, "statuses"))
+        return;
+    if (!lua_istable(L, -1))
+        table_fault(t, "statuses", "expected a list of statuses, got %s", luaL_typename(L, -1));
+    size_t count = table_list(t, "statuses", lua_gettop(L));
+    if (count > BIND_HTTP_STATUSES_MAX)
+        table_fault(t, "statuses", "expected a list of at most %d statuses", BIND_HTTP_STATUSES_MAX);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, -1, (int)i + 1);
+        if (!table_whole(L, -1, 300, 599, &status))
+            table_fault(t, "statuses", "expected whole numbers from 300 to 599");
+        r->statuses[i] = (int)status;
+        lua_pop(L, 1);
     }
+    r->status_count = count;
+    r->statuses_said = count > 0;
     lua_pop(L, 1);
 }
 
@@ -66,8 +69,8 @@ void bind_http_retry_read(lua_State *L, const char *what, struct bind_http_retry
     }
     snprintf(name, sizeof(name), "%s: retry", what);
     if (lua_type(L, -1) == LUA_TNUMBER) {
-        lua_Number attempts = lua_tonumber(L, -1);
-        if (!(attempts >= 1 && attempts <= ATTEMPTS_MAX) || attempts != (unsigned)attempts)
+        long long attempts;
+        if (!table_whole(L, -1, 1, ATTEMPTS_MAX, &attempts))
             script_error_words(L, "%s: expected 1 to %d attempts", name, ATTEMPTS_MAX);
         retry_out->attempts = (unsigned)attempts;
         return;

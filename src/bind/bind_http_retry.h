@@ -24,6 +24,7 @@ struct bind_http_retry {
     bool idempotent;   /* may be sent twice, whatever its method */
     int statuses[BIND_HTTP_STATUSES_MAX];
     size_t status_count;
+    bool statuses_said; /* by the script: some that shall be tried again */
 };
 
 /* Reads the value at the top: true, a number of attempts, or { attempts, min, max, timeout, statuses, idempotent }. */

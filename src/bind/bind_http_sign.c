@@ -12,6 +12,9 @@
 #include <lauxlib.h>
 #include <stdio.h>
 
+const char *const bind_http_sign_headers[BIND_HTTP_SIGN_HEADERS] = {"webhook-id", "webhook-timestamp",
+                                                                    "webhook-signature"};
+
 void bind_http_sign_free(struct bind_http_sign *s)
 {
     for (size_t i = 0; i < s->count; i++)
@@ -58,9 +61,10 @@ static void read_secret(struct table_reader *t, struct bind_http_sign *s)
 static void read_secrets(struct table_reader *t, struct bind_http_sign *s)
 {
     lua_State *L = t->L;
-    lua_getfield(L, t->index, "secret");
+    if (!table_push(t, "secret"))
+        lua_pushnil(L);
     if (lua_istable(L, -1)) {
-        size_t count = lua_objlen(L, -1);
+        size_t count = table_list(t, "secret", lua_gettop(L));
         for (size_t i = 1; i <= count; i++) {
             lua_rawgeti(L, -1, (int)i);
             read_secret(t, s);
@@ -114,13 +118,13 @@ void bind_http_sign_read(lua_State *L, const char *what, struct bind_http_sign *
 }
 
 void bind_http_sign_make(struct bind_http_sign *s, struct slice body, wall_t now, struct buf *out,
-                         struct slice values_out[3])
+                         struct slice values_out[BIND_HTTP_SIGN_HEADERS])
 {
     unsigned char digest[DIGEST_MAX];
     char stamp[24];
     int len = snprintf(stamp, sizeof(stamp), "%lld", (long long)(now.ns / 1000000000));
     const struct slice parts[] = {slice_of(s->id), SLICE("."), {stamp, (size_t)len}, SLICE("."), body};
-    size_t at[4] = {out->len};
+    size_t at[BIND_HTTP_SIGN_HEADERS + 1] = {out->len};
     buf_add_text(out, s->id);
     at[1] = out->len;
     buf_add(out, stamp, (size_t)len);
@@ -131,6 +135,6 @@ void bind_http_sign_make(struct bind_http_sign *s, struct slice body, wall_t now
         base64_encode((struct slice){(const char *)digest, size}, out);
     }
     at[3] = out->len;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < BIND_HTTP_SIGN_HEADERS; i++)
         values_out[i] = (struct slice){out->at + at[i], at[i + 1] - at[i]};
 }

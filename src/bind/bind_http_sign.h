@@ -13,6 +13,10 @@
 
 #define BIND_HTTP_SIGN_SECRETS 8
 #define BIND_HTTP_SIGN_ID 128
+#define BIND_HTTP_SIGN_HEADERS 3
+
+/* webhook-id, webhook-timestamp, webhook-signature */
+extern const char *const bind_http_sign_headers[BIND_HTTP_SIGN_HEADERS];
 
 struct bind_http_sign {                              /* born as {0} */
     struct digest_key *keys[BIND_HTTP_SIGN_SECRETS]; /* of every secret: a receiver may know the old one or the new */
@@ -22,9 +26,10 @@ struct bind_http_sign {                              /* born as {0} */
 
 /* Reads { scheme, secret, id } at the top of the stack. s is emptied first; it must outlive a raise. [-0,+0,v] */
 void bind_http_sign_read(lua_State *L, const char *what, struct bind_http_sign *s);
-/* Appends id, timestamp and signatures for these bytes now, and gives the three places: good until `out` changes. */
+/* Appends id, timestamp and signatures for these bytes now, and gives the places of the headers' values: good until
+ * `out` changes. */
 void bind_http_sign_make(struct bind_http_sign *s, struct slice body, wall_t now, struct buf *out,
-                         struct slice values_out[3]);
+                         struct slice values_out[BIND_HTTP_SIGN_HEADERS]);
 void bind_http_sign_free(struct bind_http_sign *s);
 
 #endif

@@ -46,7 +46,9 @@ static int add_header_value(lua_State *L, int index, struct reading *r, struct s
 
 static int add_header_list(lua_State *L, int index, struct reading *r, struct slice name)
 {
-    size_t count = lua_objlen(L, index);
+    size_t count;
+    if (!table_is_list(L, index, &count, r->err))
+        return error_prefix(r->err, "header '%.*s'", name.len > 80 ? 80 : (int)name.len, name.at);
     if (count == 0)
         return error_set(r->err, "header '%.*s' has an empty list", SLICE_ARG(name));
     for (size_t i = 1; i <= count; i++) {

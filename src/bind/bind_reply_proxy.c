@@ -66,14 +66,7 @@ static struct slice keep(struct making *m)
 
 static bool push(struct making *m, const char *name)
 {
-    if (m->opts == 0)
-        return false;
-    lua_pushstring(m->L, name);
-    lua_rawget(m->L, m->opts);
-    if (!lua_isnil(m->L, -1))
-        return true;
-    lua_pop(m->L, 1);
-    return false;
+    return m->opts != 0 && table_push(&m->table, name);
 }
 
 static bool read_string(struct making *m, const char *name, struct slice *out)
@@ -117,10 +110,11 @@ static size_t count_upstreams(lua_State *L)
     if (!lua_istable(L, 1))
         script_error_words(L, WHAT ": expected a URL or a list of URLs, got %s",
                            lua_isnil(L, 1) ? "nothing" : luaL_typename(L, 1));
-    size_t count = lua_objlen(L, 1), keys = 0;
-    for (lua_pushnil(L); lua_next(L, 1) != 0; lua_pop(L, 1))
-        keys++;
-    if (count == 0 || count > PROXY_UPSTREAMS_MAX || keys != count)
+    size_t count;
+    struct error err;
+    if (!table_is_list(L, 1, &count, &err))
+        script_error_words(L, WHAT ": the list of URLs: %s", err.text);
+    if (count == 0 || count > PROXY_UPSTREAMS_MAX)
         script_error_words(L, WHAT ": expected a URL or a list of 1 to %d URLs", PROXY_UPSTREAMS_MAX);
     return count;
 }
@@ -150,7 +144,10 @@ static size_t count_changes(struct making *m, const char *option)
     for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING)
             table_fault(&m->table, option, "expected names as keys, got a %s", luaL_typename(L, -2));
-        size_t values = lua_istable(L, -1) ? lua_objlen(L, -1) : 1;
+        size_t values = 1;
+        struct error err;
+        if (lua_istable(L, -1) && !table_is_list(L, -1, &values, &err))
+            table_fault(&m->table, option, "'%.80s': %s", lua_tostring(L, -2), err.text);
         if (values == 0)
             table_fault(&m->table, option, "'%s' has an empty list; false leaves it out", lua_tostring(L, -2));
         count += values;
@@ -166,7 +163,7 @@ static struct slice read_name(struct making *m, const char *option, int index, b
 {
     lua_State *L = m->L;
     struct slice name;
-    char lower[256];
+    char lower[PROXY_NAME_MAX];
     name.at = lua_tolstring(L, index, &name.len);
     bool token = name.len > 0 && name.len <= sizeof(lower);
     for (size_t i = 0; token && i < name.len; i++) {
@@ -329,6 +326,14 @@ static void read_counts(struct making *m)
         p->concurrency = (unsigned)number;
 }
 
+static bool any_tls(const struct making *m)
+{
+    for (size_t i = 0; i < m->plan.upstream_count; i++)
+        if (m->upstreams[i].url.tls)
+            return true;
+    return false;
+}
+
 static void read_reach(struct making *m)
 {
     const struct script_host *host = state_host(state_of(m->L));
@@ -341,10 +346,14 @@ static void read_reach(struct making *m)
     if (m->opts != 0 && table_bool(&m->table, "private", &allowed) && allowed && !host->http_private)
         table_fault(&m->table, "private", "the setting http_private forbids it");
     p->public_only = !allowed;
-    for (size_t i = 0; i < 3; i++)
-        if (read_string(m, texts[i].name, texts[i].into) &&
-            (texts[i].into->len == 0 || memchr(texts[i].into->at, '\0', texts[i].into->len) != NULL))
+    for (size_t i = 0; i < 3; i++) {
+        if (!read_string(m, texts[i].name, texts[i].into))
+            continue;
+        if (texts[i].into->len == 0 || memchr(texts[i].into->at, '\0', texts[i].into->len) != NULL)
             table_fault(&m->table, texts[i].name, "expected PEM text, or the path of a file");
+        if (!any_tls(m))
+            table_fault(&m->table, texts[i].name, "there is no TLS in which to use it: no URL begins with https://");
+    }
     if ((p->cert.len > 0) != (p->key.len > 0))
         table_fault(&m->table, p->cert.len > 0 ? "cert" : "key", "cert and key go together");
 }

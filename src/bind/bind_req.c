@@ -270,10 +270,10 @@ static int push_field(lua_State *L, struct object *o, enum field which)
         push_slice(L, http->path);
         return 1;
     case FIELD_HOST:
-        push_slice(L, http->host);
+        push_slice(L, http_request_host(http));
         return 1;
     case FIELD_SCHEME:
-        push_slice(L, http->scheme);
+        push_slice(L, http_request_scheme(http));
         return 1;
     case FIELD_VERSION: /* as nginx and Go spell the number: 1.0, 1.1, 2 */
         lua_pushstring(L, http->version >= 0x200 ? "2" : http->version >= 0x101 ? "1.1" : "1.0");

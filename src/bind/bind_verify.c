@@ -6,9 +6,11 @@
  */
 #include "bind/bind_verify.h"
 #include "bind/bind_verify_credential.h"
+#include "bind/bind_verify_mtls.h"
 #include "bind/bind_verify_options.h"
 #include "bind/bind_verify_run.h"
 #include "script/state.h"
+#include "script/table.h"
 #include <lauxlib.h>
 #include <stdlib.h>
 
@@ -101,17 +103,14 @@ static void push_verifier(lua_State *L, int index, int depth);
 /* A list and nothing else: keys 1..n without a hole. Returns n. */
 static size_t check_list(lua_State *L, int index)
 {
-    size_t count = 0, length = lua_objlen(L, index);
-    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1), count++) {
+    size_t count;
+    struct error err;
+    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1))
         if (lua_type(L, -2) == LUA_TSTRING)
             luaL_error(L, "verify: a list of verifiers has no '%s' (verify.NAME { %s = ... }?)", lua_tostring(L, -2),
                        lua_tostring(L, -2));
-        lua_Number at = lua_type(L, -2) == LUA_TNUMBER ? lua_tonumber(L, -2) : 0;
-        if (at < 1 || at > (lua_Number)length)
-            luaL_error(L, "verify: a list of verifiers must be a list without holes");
-    }
-    if (count != length)
-        luaL_error(L, "verify: a list of verifiers must be a list without holes");
+    if (!table_is_list(L, index, &count, &err))
+        luaL_error(L, "verify: a list of verifiers must be a list without holes: %s", err.text);
     if (count == 0)
         luaL_error(L, "verify: an empty list of verifiers");
     if (count > GROUP_MAX)
@@ -285,6 +284,7 @@ void bind_verify_open(lua_State *L)
     luaL_setfuncs(L, functions, 0);
     bind_verify_options_open(L);
     bind_verify_credential_open(L);
+    bind_verify_mtls_open(L);
     lua_newtable(L);
     lua_newtable(L);
     lua_pushvalue(L, -3);

@@ -12,7 +12,8 @@
 static void check_entries(const struct table_reader *t, const char *key, bool names_needed)
 {
     lua_State *L = t->L;
-    size_t count = 0, names = 0;
+    size_t count = 0, names = 0, length;
+    struct error err;
     int kind = bind_verify_options_push(t, key), table = lua_gettop(L);
     if (kind != LUA_TTABLE && !(kind == LUA_TNIL && bind_verify_secrets_optional(L)))
         luaL_error(L, "%s: %s must be a table, not %s", t->what, key, luaL_typename(L, -1));
@@ -32,7 +33,9 @@ static void check_entries(const struct table_reader *t, const char *key, bool na
         luaL_error(L, "%s: %s must be { NAME = \"password\" }", t->what, key);
     if (names != 0 && names != count)
         luaL_error(L, "%s: %s must be a list, or a map, not both", t->what, key);
-    if (names == 0 && kind == LUA_TTABLE && lua_objlen(L, table) != count && !bind_verify_secrets_optional(L))
+    if (names == 0 && kind == LUA_TTABLE && !table_is_list_with_gaps(L, table, &length, &err))
+        luaL_error(L, "%s: %s: %s", t->what, key, err.text);
+    if (names == 0 && kind == LUA_TTABLE && length != count && !bind_verify_secrets_optional(L))
         luaL_error(L, "%s: %s is a list with a nil in it %s", t->what, key, BIND_VERIFY_UNSET);
     lua_pop(L, 1);
 }

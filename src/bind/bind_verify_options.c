@@ -45,14 +45,13 @@ static void add_secret(const struct table_reader *t, struct secrets *s, int posi
 
 static void add_secret_list(const struct table_reader *t, struct secrets *s, int list)
 {
-    size_t length = 0;
-    for (lua_pushnil(t->L); lua_next(t->L, list); lua_pop(t->L, 1)) {
-        lua_Number at = lua_type(t->L, -2) == LUA_TNUMBER ? lua_tonumber(t->L, -2) : 0;
-        if (at < 1 || at > SCHEME_SECRETS_MAX)
-            luaL_error(t->L, "%s: secret must be a string, a list of at most %d, or a function", t->what,
-                       SCHEME_SECRETS_MAX);
-        length = (size_t)at > length ? (size_t)at : length;
-    }
+    size_t length;
+    struct error err;
+    if (!table_is_list_with_gaps(t->L, list, &length, &err)) /* a gap is a secret that is nil */
+        luaL_error(t->L, "%s: secret: %s", t->what, err.text);
+    if (length > SCHEME_SECRETS_MAX)
+        luaL_error(t->L, "%s: secret must be a string, a list of at most %d, or a function", t->what,
+                   SCHEME_SECRETS_MAX);
     if (length == 0 && !bind_verify_secrets_optional(t->L))
         luaL_error(t->L, "%s: secret is an empty list %s", t->what, BIND_VERIFY_UNSET);
     for (size_t i = 1; i <= length; i++) {

@@ -9,6 +9,7 @@
 #include "policy/scheme.h"
 #include "script/embedded.h"
 #include "script/state.h"
+#include "script/table.h"
 #include "shm/counters.h"
 #include <lauxlib.h>
 
@@ -131,8 +132,11 @@ static int step_log_refused(lua_State *L)
 static int read_secrets(lua_State *L, int index, struct slice secrets_out[SCHEME_SECRETS_MAX], size_t *count_out)
 {
     int kind = lua_type(L, index);
-    size_t length = kind == LUA_TTABLE ? lua_objlen(L, index) : kind == LUA_TSTRING;
+    size_t length = kind == LUA_TSTRING;
+    struct error unsaid;
     *count_out = 0;
+    if (kind == LUA_TTABLE && !table_is_list(L, index, &length, &unsaid))
+        return -1;
     if ((kind != LUA_TTABLE && kind != LUA_TSTRING && kind != LUA_TNIL && kind != LUA_TNONE) ||
         length > SCHEME_SECRETS_MAX)
         return -1;

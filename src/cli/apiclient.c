@@ -73,6 +73,16 @@ static size_t on_body(char *bytes, size_t one, size_t count, void *cookie)
     return count;
 }
 
+/* Its bytes go into a header field: none may end the line. */
+static int check_token(struct error *err)
+{
+    const char *token = getenv("CRESCENT_TOKEN");
+    for (; token != NULL && *token != '\0'; token++)
+        if (iscntrl((unsigned char)*token))
+            return error_set(err, "CRESCENT_TOKEN: it holds a control character (a line break?), as no token does");
+    return 0;
+}
+
 static void add_token(struct call *c)
 {
     const char *token = getenv("CRESCENT_TOKEN");
@@ -111,21 +121,29 @@ static void set_up(struct call *c, const char *method)
     NEED(done);
 }
 
+static bool is_admin(struct call *c)
+{
+    struct curl_header *mark;
+    return curl_easy_header(c->curl, "crescent-admin", 0, CURLH_HEADER, -1, &mark) == CURLHE_OK;
+}
+
 /* What the server says of an answer that is no 2xx. */
-static int refused(const struct buf *body, long status, struct error *err)
+static int refused(struct call *c, long status, struct error *err)
 {
     struct json_reader *json = json_reader_new();
     struct json_fault fault;
     struct json_walk walk;
     struct json_token t = {.kind = JSON_NULL};
-    if (json_parse(json, buf_slice(body), &fault) == 0 && json_walk_at(json, SLICE("/detail"), &walk))
+    if (json_parse(json, buf_slice(c->body), &fault) == 0 && json_walk_at(json, SLICE("/detail"), &walk))
         json_next(&walk, &t);
-    if (status == 401)
+    if (!is_admin(c)) /* a public listener has words, too, but for other questions */
+        error_set(err, "%s is no crescent's admin listener: it answered with status %ld", c->to.text, status);
+    else if (status == 401)
         error_set(err, "the server wants its admin token: set CRESCENT_TOKEN");
     else if (t.kind == JSON_STRING)
         error_set(err, "%.*s", SLICE_ARG(t.text));
     else
-        error_set(err, "the server answered with status %ld: is it a crescent's admin listener?", status);
+        error_set(err, "the server does not do this: it answered with status %ld", status);
     json_reader_free(&json);
     return CLI_FAILED;
 }
@@ -140,14 +158,14 @@ static int perform(struct call *c, struct error *err)
         return CLI_FAILED;
     }
     curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
-    return status >= 200 && status < 300 ? CLI_DONE : refused(c->body, status, err);
+    return status >= 200 && status < 300 ? CLI_DONE : refused(c, status, err);
 }
 
 int apiclient_call(const struct options *o, const char *method, const char *path, struct buf *body, struct error *err)
 {
     struct call c = {.body = body};
     int code = CLI_USAGE;
-    if (find_address(o, &c.to, err) == 0) {
+    if (check_token(err) == 0 && find_address(o, &c.to, err) == 0) {
         make_url(&c, path);
         set_up(&c, method);
         code = perform(&c, err);

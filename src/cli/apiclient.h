@@ -2,7 +2,8 @@
  * apiclient.h: one question or order to a running server's admin listener, over libcurl. The address is --admin, else
  * CRESCENT_ADMIN, else 127.0.0.1:8081; the token is CRESCENT_TOKEN (not a flag: the list of processes shows those).
  * Owns: what it has read. Runs in: a command's process. Fails: exit code and words; an answer that is no 2xx is
- * CLI_FAILED with the words of the server's problem.
+ * CLI_FAILED with the words of the server's problem; whoever does not say that it is an admin listener (the field
+ * crescent-admin) is not quoted. A token that could not stand in a header field is wrong usage.
  */
 #ifndef CRESCENT_CLI_APICLIENT_H
 #define CRESCENT_CLI_APICLIENT_H

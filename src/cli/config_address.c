@@ -2,6 +2,7 @@
  * config_address.c: see config_address.h.
  */
 #include "cli/config_address.h"
+#include "cli/config_proxies.h"
 #include <stdio.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -152,6 +153,8 @@ int config_address_finish(struct config_draft *d, const struct options *o, struc
     for (size_t i = 0; i < o->inherited_count; i++)
         if (add_inherited(d, o->inherited[i], &listening, err) != 0)
             return -1;
+    if (config_proxies_finish(d, err) != 0)
+        return -1;
     if (finish_plain(c, &d->admin, "admin", &c->admin, err) != 0 ||
         finish_plain(c, &d->health, "health", &c->health, err) != 0)
         return -1;

@@ -3,8 +3,12 @@
  */
 #include "cli/config_exec.h"
 
+#include "base/log.h"
+#include "exec/allowed.h"
+#include "script/table.h"
+
 #include <lauxlib.h>
-#include <math.h>
+#include <stdlib.h>
 
 #define EXPECTED "expected true, false or a list of programs"
 
@@ -18,28 +22,14 @@ static int add(struct config *c, struct slice name, struct error *err)
     return 0;
 }
 
-/* A list has positions only: what is between or beside them would be a program that is silently not allowed. */
-static int check_positions(lua_State *L, size_t count, struct error *err)
-{
-    size_t keys = 0;
-
-    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
-        lua_Number at = lua_type(L, -2) == LUA_TNUMBER ? lua_tonumber(L, -2) : 0;
-
-        if (at < 1 || at > (lua_Number)count || at != floor(at)) {
-            lua_pop(L, 2);
-            return error_set(err, EXPECTED ", got a table with names or gaps");
-        }
-        keys++;
-    }
-    return keys == count ? 0 : error_set(err, EXPECTED ", got a table with names or gaps");
-}
-
+/* What a list has beside its items would be a program that is silently not allowed. */
 static int add_list(lua_State *L, struct config *c, struct error *err)
 {
-    size_t count = lua_objlen(L, -1);
-    int result = check_positions(L, count, err);
+    size_t count;
+    int result = 0;
 
+    if (!table_is_list(L, -1, &count, err))
+        return error_prefix(err, EXPECTED);
     for (size_t i = 1; i <= count && result == 0; i++) {
         struct slice name = SLICE_NONE;
 
@@ -81,4 +71,20 @@ int config_exec_text(struct slice text, struct config *c, struct error *err)
         if (add(c, slice_trim(name), err) != 0)
             return -1;
     return 0;
+}
+
+void config_exec_warn(const struct config *c)
+{
+    for (size_t i = 0; i < c->exec_count; i++) {
+        char *name = allowed_name(c->root, c->exec[i]);
+        const char *code;
+        struct error err;
+        char *file = allowed_file(name, allowed_path(), &code, &err);
+
+        if (file == NULL)
+            log_at(LOG_WARN, "the setting exec allows a program that cannot be started", LOG_STR("program", c->exec[i]),
+                   LOG_STR("error", err.text));
+        free(file);
+        free(name);
+    }
 }

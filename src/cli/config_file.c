@@ -8,8 +8,10 @@
 #include "base/panic.h"
 #include "cli/config_exec.h"
 #include "cli/config_load.h"
+#include "cli/config_proxies.h"
 #include "load/limit.h"
 #include "load/lines.h"
+#include "script/table.h"
 #include <ctype.h>
 #include <lauxlib.h>
 #include <lualib.h>
@@ -21,10 +23,7 @@
 #define RUN_MAX DUR_S(1)
 
 /* Of the design, and not built yet. */
-static const char *const later[] = {"trusted_proxies",
-                                    "public_url",
-                                    "proxy_protocol",
-                                    "rate_limit",
+static const char *const later[] = {"rate_limit",
                                     "smtp",
                                     "modules",
                                     "retention",
@@ -35,9 +34,10 @@ static const char *const later[] = {"trusted_proxies",
                                     "limits.connections_per_ip",
                                     "limits.requests"};
 enum { LATER = sizeof later / sizeof *later };
-static const char *const special[] = {"hooks",      "files",    "listen",   "store",    "admin",   "admin_token",
-                                      "tls",        "log",      "limits",   "tls.cert", "tls.key", "tls.client_ca",
-                                      "tls.client", "tls.ocsp", "log.file", "health",   "exec",    "user"};
+static const char *const special[] = {
+    "hooks",    "files",  "listen",   "store",   "admin",           "admin_token", "tls",
+    "log",      "limits", "tls.cert", "tls.key", "tls.client_ca",   "tls.client",  "tls.ocsp",
+    "log.file", "health", "exec",     "user",    "trusted_proxies", "public_url",  "proxy_protocol"};
 enum { SPECIAL = sizeof special / sizeof *special };
 
 const char *config_file_later(size_t i)
@@ -233,7 +233,12 @@ static void read_listen(struct file *f)
             config_load_listen(f->draft, text, where);
         return;
     }
-    size_t count = lua_objlen(f->L, -1);
+    size_t count;
+    struct error err;
+    if (!table_is_list(f->L, -1, &count, &err)) {
+        note(f, "listen", "listen: %s", err.text);
+        return;
+    }
     for (size_t i = 1; i <= count; i++) {
         lua_rawgeti(f->L, -1, (int)i);
         const char *text = need_text(f, "listen", "an address or a list of addresses");
@@ -297,10 +302,10 @@ static void read_tls(struct file *f)
         read_tls_entry(f);
         return;
     }
-    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
-        lua_Number at = lua_type(L, -2) == LUA_TNUMBER ? lua_tonumber(L, -2) : 0;
-        if (at < 1 || at > (lua_Number)count || at != floor(at))
-            note(f, "tls", "tls: expected an entry or a list of entries, got a mixture");
+    struct error err;
+    if (!table_is_list(L, -1, &count, &err)) {
+        note(f, "tls", "tls: expected an entry or a list of entries: %s", err.text);
+        return;
     }
     for (size_t i = 1; i <= count; i++) {
         lua_rawgeti(L, -1, (int)i);
@@ -314,6 +319,30 @@ static void read_exec(struct file *f)
     struct error err;
     if (config_exec_value(f->L, f->draft->config, &err) != 0)
         note(f, "exec", "exec: %s", err.text);
+}
+
+static void read_trusted_proxies(struct file *f)
+{
+    struct error err;
+    if (config_proxies_trusted_value(f->L, f->draft->config, &err) != 0)
+        note(f, "trusted_proxies", "trusted_proxies: %s", err.text);
+}
+
+static void read_public_url(struct file *f)
+{
+    struct error err;
+    const char *text = need_text(f, "public_url", "a URL like \"https://hooks.example.com\"");
+    if (text != NULL && config_proxies_url(slice_of(text), f->draft->config, &err) != 0)
+        note(f, "public_url", "public_url: %s", err.text);
+}
+
+static void read_proxy_protocol(struct file *f)
+{
+    struct error err;
+    char where[600];
+    where_of(f, "proxy_protocol", where);
+    if (config_proxies_protocol_value(f->L, f->draft, where, &err) != 0)
+        note(f, "proxy_protocol", "proxy_protocol: %s", err.text);
 }
 
 static void read_table(struct file *f, const char *prefix);
@@ -345,6 +374,12 @@ static void read_setting(struct file *f, const char *name)
         read_tls(f);
     else if (strcmp(name, "exec") == 0)
         read_exec(f);
+    else if (strcmp(name, "trusted_proxies") == 0)
+        read_trusted_proxies(f);
+    else if (strcmp(name, "public_url") == 0)
+        read_public_url(f);
+    else if (strcmp(name, "proxy_protocol") == 0)
+        read_proxy_protocol(f);
     else if (strcmp(name, "log") == 0 || strcmp(name, "limits") == 0)
         read_table(f, name);
     else

@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/config_address.h"
 #include "cli/config_exec.h"
+#include "cli/config_proxies.h"
 #include "cli/config_tls_files.h"
 #include "cli/config_user.h"
 #include "store/open.h"
@@ -82,6 +83,7 @@ static void draft_free(struct config_draft *d)
     text_free(&d->user);
     text_free(&d->tls_cert);
     text_free(&d->tls_key);
+    config_proxies_free(d);
 }
 
 const struct config_setting *config_load_setting(const char *name)
@@ -130,9 +132,10 @@ static bool environment_foreign(const char *name)
 static int environment_unknown(const char *name, struct error *err)
 {
     static const char *const texts[] = {
-        "CRESCENT_HOOKS",       "CRESCENT_FILES",    "CRESCENT_STORE",   "CRESCENT_LOG_FILE", "CRESCENT_ADMIN",
-        "CRESCENT_ADMIN_TOKEN", "CRESCENT_TLS_CERT", "CRESCENT_TLS_KEY", "CRESCENT_LISTEN",   "CRESCENT_CONFIG",
-        "CRESCENT_HEALTH",      "CRESCENT_EXEC",     "CRESCENT_USER"};
+        "CRESCENT_HOOKS",  "CRESCENT_FILES",           "CRESCENT_STORE",      "CRESCENT_LOG_FILE",
+        "CRESCENT_ADMIN",  "CRESCENT_ADMIN_TOKEN",     "CRESCENT_TLS_CERT",   "CRESCENT_TLS_KEY",
+        "CRESCENT_LISTEN", "CRESCENT_CONFIG",          "CRESCENT_HEALTH",     "CRESCENT_EXEC",
+        "CRESCENT_USER",   "CRESCENT_TRUSTED_PROXIES", "CRESCENT_PUBLIC_URL", "CRESCENT_PROXY_PROTOCOL"};
     enum { TEXTS = sizeof texts / sizeof *texts, MOST = 64 };
     char rooms[MOST][64];
     const char *known[TEXTS + MOST];
@@ -168,18 +171,38 @@ static int environment_listen(struct config_draft *d, const char *value, struct 
     return d->listen_count > 0 ? 0 : error_set(err, "CRESCENT_LISTEN: no address in it");
 }
 
+/* The ones that are neither a plain text nor a line of config.def. False: it is none of them. */
+static bool environment_special(struct config_draft *d, const char *name, struct slice value, int *done_out,
+                                struct error *err)
+{
+    if (strcmp(name, "CRESCENT_EXEC") == 0)
+        *done_out = config_exec_text(value, d->config, err);
+    else if (strcmp(name, "CRESCENT_TRUSTED_PROXIES") == 0)
+        *done_out = config_proxies_trusted_text(value, d->config, err);
+    else if (strcmp(name, "CRESCENT_PUBLIC_URL") == 0)
+        *done_out = config_proxies_url(value, d->config, err);
+    else if (strcmp(name, "CRESCENT_PROXY_PROTOCOL") == 0)
+        *done_out = config_proxies_protocol_text(value, d, name, err);
+    else
+        return false;
+    if (*done_out != 0)
+        error_prefix(err, "%s", name);
+    return true;
+}
+
 static int environment_one(struct config_draft *d, const char *name, const char *value, struct error *err)
 {
     struct config_text *text = environment_text(d, name);
     char room[64];
+    int done;
     if (environment_foreign(name))
         return 0;
     if (value[0] == '\0')
         return error_set(err, "%s: empty value (unset it for the default)", name);
     if (strcmp(name, "CRESCENT_LISTEN") == 0)
         return environment_listen(d, value, err);
-    if (strcmp(name, "CRESCENT_EXEC") == 0)
-        return config_exec_text(slice_of(value), d->config, err) == 0 ? 0 : error_prefix(err, "%s", name);
+    if (environment_special(d, name, slice_of(value), &done, err))
+        return done;
     if (text != NULL) {
         config_load_text(text, value, name, text == &d->hooks);
         return 0;
@@ -372,6 +395,8 @@ static int load(struct config_draft *d, const struct options *o, bool serving, c
     *code_out = CLI_FAILED;
     if (finish_paths(d, here, err) != 0)
         return -1;
+    for (size_t i = 0; i < d->tls_count; i++)
+        d->config->client_ca |= d->tls[i].client_ca.text != NULL;
     if (!serving)
         return 0;
     if (finish_user(d, err) != 0 || finish_log(d, err) != 0 || config_tls_files_finish(d, err) != 0 ||

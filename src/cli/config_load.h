@@ -29,6 +29,12 @@ struct config_draft {
     size_t listen_count;
     struct config_draft_tls *tls;
     size_t tls_count;
+    struct config_draft_proxied { /* the setting proxy_protocol */
+        bool all;
+        char **at; /* or of these addresses */
+        size_t count;
+        char *where; /* NULL: not given */
+    } proxied;
 };
 
 /* Sets a text of the draft, in place of what a weaker source gave. */

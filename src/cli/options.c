@@ -121,7 +121,9 @@ int options_parse(int argc, char **argv, struct options *o_out, struct error *er
         } else if (flags && argv[i][0] == '-' && argv[i][1] != '\0') {
             if (read_flag(o_out, argc, argv, &i, err) != 0)
                 return -1;
-        } else if (o_out->hooks != NULL || argv[i][0] == '\0') {
+        } else if (argv[i][0] == '\0') { /* a variable of the shell that is not set? */
+            return error_set(err, "an argument is empty");
+        } else if (o_out->hooks != NULL) {
             return error_set(err, "one argument is taken, \"%.80s\" is too many", argv[i]);
         } else {
             o_out->hooks = argv[i];

@@ -10,13 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { METHODS, PATH, HOST, SCRIPT, VERIFY, EVENTS, COLUMNS };
+enum { METHODS, PATH, HOST, SCRIPT, ADDRESSES, VERIFY, EVENTS, COLUMNS };
 
 struct row {
     const struct endpoint *endpoint;
     const struct endpoint_route *route;
     const char *verify;
-    char *methods, *events;
+    char *methods, *addresses, *events;
 };
 
 static char *joined(char **texts, size_t count, const char *none)
@@ -47,9 +47,12 @@ static struct row *make_rows(const struct folder *f, size_t *count_out)
         for (size_t k = 0; d->endpoint != NULL && k < d->endpoint->route_count; k++) {
             const struct endpoint *e = d->endpoint;
             rows = need_realloc(rows, (*count_out + 1) * sizeof *rows);
-            rows[(*count_out)++] =
-                (struct row){e, &e->routes[k], d->verify ? d->verify : "PUBLIC",
-                             joined(e->methods, e->method_count, "any"), joined(e->events, e->event_count, "all")};
+            rows[(*count_out)++] = (struct row){e,
+                                                &e->routes[k],
+                                                d->verify ? d->verify : "PUBLIC",
+                                                joined(e->methods, e->method_count, "any"),
+                                                joined(e->allowed, e->allowed_count, "all"),
+                                                joined(e->events, e->event_count, "all")};
         }
     }
     if (*count_out > 1)
@@ -62,7 +65,7 @@ static void print_rows(const struct folder *f)
     size_t count;
     struct row *rows = make_rows(f, &count);
     const char **cells = need_zero((count + 1) * COLUMNS, sizeof *cells), **cell = cells;
-    static const char *const heads[COLUMNS] = {"METHODS", "PATH", "HOST", "SCRIPT", "VERIFY", "EVENTS"};
+    static const char *const heads[COLUMNS] = {"METHODS", "PATH", "HOST", "SCRIPT", "ALLOW_IPS", "VERIFY", "EVENTS"};
     for (size_t i = 0; i < COLUMNS; i++)
         *cell++ = heads[i];
     for (size_t i = 0; i < count; i++, cell += COLUMNS) {
@@ -70,12 +73,14 @@ static void print_rows(const struct folder *f)
         cell[PATH] = rows[i].route->path;
         cell[HOST] = rows[i].route->host ? rows[i].route->host : "any";
         cell[SCRIPT] = rows[i].endpoint->file;
+        cell[ADDRESSES] = rows[i].addresses;
         cell[VERIFY] = rows[i].verify;
         cell[EVENTS] = rows[i].events;
     }
     print_table(cells, COLUMNS, count + 1);
     for (size_t i = 0; i < count; i++) {
         free(rows[i].methods);
+        free(rows[i].addresses);
         free(rows[i].events);
     }
     free(rows);

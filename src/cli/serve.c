@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "cli/cli.h"
+#include "cli/config_exec.h"
 #include "cli/config_load.h"
 #include "cli/config_tls_files.h"
 #include "cli/print.h"
@@ -87,6 +88,7 @@ static int answer(const struct order *o, int out)
             code = print_fail(CLI_FAILED, "config: %s", strerror(errno));
         log_open(STDERR_FILENO, config.log_level, "config", isatty(STDERR_FILENO) == 1);
         config_tls_files_warn(&config);
+        config_exec_warn(&config);
     } else {
         print_fail(code, "%s", err.text);
     }

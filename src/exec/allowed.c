@@ -37,6 +37,13 @@ bool allowed_has(struct slice list, const char *name)
     return false;
 }
 
+const char *allowed_path(void)
+{
+    const char *path = getenv("PATH");
+
+    return path != NULL && path[0] != '\0' ? path : "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+}
+
 /* 0: it can be run, as far as its mode says. -1: with errno; a folder is EISDIR. */
 static int look(const char *file)
 {

@@ -11,14 +11,14 @@
 #include "base/config.h"
 #include "base/error.h"
 
-#define ALLOWED_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" /* where there is no PATH */
-
 /* What the configuration says, as a list of strings (buf_add_string), each in the form that names are compared in. */
 void allowed_write(const struct config *c, struct buf *out);
 /* A name in that form: a path absolute, a bare name as it is. malloc'ed. */
 char *allowed_name(const char *root, const char *name);
 /* Whether the list has that name, which is in that form. */
 bool allowed_has(struct slice list, const char *name);
+/* The server's PATH: where bare names are looked for. One of the usual places where it has none, or an empty one. */
+const char *allowed_path(void);
 /*
  * The file of a name in that form, malloc'ed; NULL with words, and the code: not_found, not_executable. path: a PATH;
  * entries in it that are not absolute are no places to look in.

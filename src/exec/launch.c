@@ -59,11 +59,7 @@ static bool vector_take(struct vector *v, struct slice strings)
 
 static const char *server_value(const char *name)
 {
-    const char *value = getenv(name);
-
-    if (strcmp(name, "PATH") == 0 && (value == NULL || value[0] == '\0'))
-        return ALLOWED_PATH;
-    return value;
+    return strcmp(name, "PATH") == 0 ? allowed_path() : getenv(name);
 }
 
 static bool vector_has(const struct vector *v, const char *name)
@@ -160,7 +156,7 @@ static int launch_file(const struct launch *l, struct vector *argv, struct vecto
     if (!l->any && !allowed_has(l->allowed, name)) {
         *code_out = "not_allowed";
         error_set(err, "%s: the setting exec does not allow it", argv->at[0]);
-    } else if ((file = allowed_file(name, server_value("PATH"), code_out, err)) != NULL &&
+    } else if ((file = allowed_file(name, allowed_path(), code_out, err)) != NULL &&
                (cwd = open_cwd(l->cwd, code_out, err)) >= 0) {
         int failed = spawn(file, argv->at, env->at, l->standard, cwd, pid_out);
 

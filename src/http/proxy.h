@@ -9,8 +9,10 @@
  *
  * Onwards: what says who the client is, is set here, and what came under these names is not believed: X-Forwarded-For
  * (the client's address), X-Forwarded-Proto, X-Forwarded-Host, X-Request-Id (ours); any other X-Forwarded-*, X-Real-Ip
- * and Forwarded are left out. Traceparent is ours within the client's trace, or left out where there is no valid one.
- * Via grows by "1.1 crescent" (RFC 9110 7.6.3). Host is the upstream's, unless the plan says otherwise.
+ * and Forwarded are left out. So is what differs from a name that is set or left out here, by the script too, in '_'
+ * for '-' only: many an upstream takes both for one. Traceparent is ours within the client's trace, or left out where
+ * there is no valid one. Via grows by "1.1 crescent" (RFC 9110 7.6.3). Host is the upstream's, unless the plan says
+ * otherwise.
  *
  * HTTP/1.1 is spoken, in TLS too: a reply that is held back would hold up all others of an HTTP/2 connection (httpc.h).
  *
@@ -28,6 +30,7 @@
 
 #define PROXY_UPSTREAMS_MAX 32
 #define PROXY_CHANGES_MAX 64
+#define PROXY_NAME_MAX 256 /* bytes of a name in a change */
 #define PROXY_RETRIES_MAX 16
 #define PROXY_LOOP 8 /* so often we may stand in Via already */
 #define PROXY_CONNECT_TIMEOUT DUR_S(5)
@@ -41,7 +44,7 @@ struct proxy_upstream {
 };
 
 struct proxy_change {
-    struct slice name;  /* lower case */
+    struct slice name;  /* lower case, at most PROXY_NAME_MAX bytes */
     struct slice value; /* at == NULL: the field is left out. Several of one name are fields one behind the other. */
 };
 

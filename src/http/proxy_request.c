@@ -10,6 +10,8 @@ struct making { /* one request */
     const struct http_request *from;
     struct proxy_room *room;
     size_t count; /* of room->headers */
+    struct slice method, body;
+    bool body_dropped; /* the client's: what its header says of it goes with it */
     struct proxy_refusal *refusal;
 };
 
@@ -133,6 +135,22 @@ static int make_url(struct making *m, const struct proxy_upstream *to)
     return 0;
 }
 
+/* --- the body ----------------------------------------------------------------------------------------------------- */
+
+static struct slice body_of(const struct making *m)
+{
+    struct slice method = m->method;
+    struct slice body = m->plan->has_body ? m->plan->body : m->from->body;
+    if (slice_equal(method, SLICE("HEAD"))) /* RFC 9110 9.3.2: it has no meaning there */
+        return SLICE_NONE;
+    if (body.len > 0)
+        return body;
+    /* A method that is about a body says that its length is 0 (RFC 9110 8.6). */
+    bool expected =
+        slice_equal(method, SLICE("POST")) || slice_equal(method, SLICE("PUT")) || slice_equal(method, SLICE("PATCH"));
+    return expected ? SLICE("") : SLICE_NONE;
+}
+
 /* --- header fields ----------------------------------------------------------------------------------------------- */
 
 static void add(struct making *m, struct slice name, struct slice value)
@@ -193,6 +211,37 @@ static bool is_ours(struct slice name)
     return slice_starts(name, SLICE("x-forwarded-"));
 }
 
+/* RFC 9110 8.3 to 8.7 */
+static bool is_of_body(struct slice name)
+{
+    static const struct slice names[] = {SLICE("content-type"), SLICE("content-encoding"), SLICE("content-language"),
+                                         SLICE("content-location")};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (slice_equal(name, names[i]))
+            return true;
+    return false;
+}
+
+/* What does not go on as the client has sent it. */
+static bool stays_here(const struct making *m, struct slice name)
+{
+    return proxy_is_of_connection(name) || is_ours(name) || changes_it(&m->plan->request, name);
+}
+
+/*
+ * X_Forwarded_For: to an upstream that has header fields as variables of CGI (RFC 3875 4.1.18), and to others that mean
+ * to be kind, it is the same as X-Forwarded-For.
+ */
+static bool is_twin(const struct making *m, struct slice name)
+{
+    char plain[PROXY_NAME_MAX];
+    if (slice_find(name, '_') == SIZE_MAX || name.len > sizeof(plain))
+        return false;
+    for (size_t i = 0; i < name.len; i++)
+        plain[i] = (char)(name.at[i] == '_' ? '-' : name.at[i]);
+    return stays_here(m, (struct slice){plain, name.len});
+}
+
 /* RFC 9113 8.2.3: several fields of cookies are one outside of HTTP/2. */
 static void add_cookies(struct making *m)
 {
@@ -220,7 +269,7 @@ static int add_clients(struct making *m)
         struct slice name = r->headers[i].name, value = r->headers[i].value;
         if (!is_token(name) || !is_value(value))
             return refuse(m, 400, "a header field of the request is malformed");
-        if (proxy_is_of_connection(name) || is_ours(name) || changes_it(&m->plan->request, name) ||
+        if ((m->body_dropped && is_of_body(name)) || stays_here(m, name) || is_twin(m, name) ||
             (any_named && is_named(r, name)))
             continue;
         if (slice_equal(name, SLICE("cookie"))) {
@@ -287,8 +336,9 @@ static size_t times_by_here(const struct http_request *r)
     return times;
 }
 
-static int check(struct making *m, struct slice method)
+static int check(struct making *m)
 {
+    struct slice method = m->method;
     if (!is_token(method))
         return refuse(m, 400, "the request's method is malformed");
     if (slice_equal(method, SLICE("TRACE")) || slice_equal(method, SLICE("CONNECT")))
@@ -302,40 +352,29 @@ static int check(struct making *m, struct slice method)
     return 0;
 }
 
-static struct slice body_of(const struct making *m, struct slice method)
-{
-    struct slice body = m->plan->has_body ? m->plan->body : m->from->body;
-    if (slice_equal(method, SLICE("HEAD"))) /* RFC 9110 9.3.2: it has no meaning there */
-        return SLICE_NONE;
-    if (body.len > 0)
-        return body;
-    /* A method that is about a body says that its length is 0 (RFC 9110 8.6). */
-    bool expected =
-        slice_equal(method, SLICE("POST")) || slice_equal(method, SLICE("PUT")) || slice_equal(method, SLICE("PATCH"));
-    return expected ? SLICE("") : SLICE_NONE;
-}
-
 int proxy_request(const struct proxy_plan *plan, const struct proxy_upstream *to, const struct http_request *request,
                   const struct trace *trace, struct proxy_room *room, struct httpc_request *out,
                   struct proxy_refusal *refusal)
 {
     struct making m = {.plan = plan, .from = request, .room = room, .refusal = refusal};
-    struct slice method = plan->method.at != NULL ? plan->method : request->method;
+    m.method = plan->method.at != NULL ? plan->method : request->method;
+    m.body = body_of(&m);
+    m.body_dropped = m.body.at == NULL && (plan->has_body || request->body.len > 0);
     buf_clear(&room->url);
     buf_clear(&room->text);
     /* From here on it does not move: a path in three spellings, and cookies. */
     size_t need = to->url.path.len + 6 * request->path.len + request->raw_path.len + 3 * request->header_bytes + 16;
     buf_reserve(&room->text, need);
     const char *memory = room->text.at;
-    if (check(&m, method) != 0 || make_url(&m, to) != 0 || add_clients(&m) != 0 || add_ours(&m, trace) != 0)
+    if (check(&m) != 0 || make_url(&m, to) != 0 || add_clients(&m) != 0 || add_ours(&m, trace) != 0)
         return -1;
     CHECK(room->text.at == memory && m.count <= HTTPC_HEADERS_MAX);
     *out = (struct httpc_request){
-        .method = method,
+        .method = m.method,
         .url = buf_slice(&room->url),
         .headers = room->headers,
         .header_count = m.count,
-        .body = body_of(&m, method),
+        .body = m.body,
         .body_stays = true,
         .concurrency = plan->concurrency,
         .connect_timeout = plan->connect_timeout,

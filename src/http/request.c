@@ -4,7 +4,6 @@
  */
 #include "http/request.h"
 #include "base/panic.h"
-#include <arpa/inet.h>
 #include <h2o.h>
 #include <stdlib.h>
 
@@ -164,32 +163,14 @@ static char *put_number(char *to, size_t n)
     return to;
 }
 
-static struct slice v4_text(const unsigned char bytes[4], char *text)
-{
-    char *at = text;
-    for (int i = 0; i < 4; i++) {
-        if (i > 0)
-            *at++ = '.';
-        at = put_number(at, bytes[i]);
-    }
-    return (struct slice){text, (size_t)(at - text)};
-}
-
-static struct slice address_text(h2o_mem_pool_t *pool, h2o_conn_t *conn)
+/* The peer of the connection: PROXY protocol has changed it there. */
+static struct ip peer_of(h2o_conn_t *conn)
 {
     struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
-    if (conn->callbacks->get_peername(conn, (struct sockaddr *)&peer) == 0)
-        return SLICE("unknown");
-    char *text = h2o_mem_alloc_pool(pool, INET6_ADDRSTRLEN);
-    if (peer.ss_family == AF_INET)
-        return v4_text((const unsigned char *)&((struct sockaddr_in *)&peer)->sin_addr, text);
-    if (peer.ss_family != AF_INET6)
-        return SLICE("unix:"); /* as nginx names it: its peer has no address */
-    const struct in6_addr *v6 = &((struct sockaddr_in6 *)&peer)->sin6_addr;
-    if (IN6_IS_ADDR_V4MAPPED(v6)) /* an IPv4 client of a listener for both */
-        return v4_text(&v6->s6_addr[12], text);
-    CHECK(inet_ntop(AF_INET6, v6, text, INET6_ADDRSTRLEN) != NULL);
-    return slice_of(text);
+    struct ip ip = {.kind = IP_NONE};
+    if (conn->callbacks->get_peername(conn, (struct sockaddr *)&peer) != 0)
+        ip_of_sockaddr((struct sockaddr *)&peer, &ip);
+    return ip;
 }
 
 static void add_header(struct http_request *view, struct http_header *headers, struct slice name, struct slice value)
@@ -234,11 +215,12 @@ int http_request_view(h2o_req_t *req, wall_t now, struct http_request *view, con
         .authority = slice_iovec(req->input.authority),
         .scheme = sock != NULL && sock->ssl != NULL ? SLICE("https") : SLICE("http"),
         .body = slice_iovec(req->entity),
-        .ip = address_text(&req->pool, req->conn),
+        .client = peer_of(req->conn),
         .version = req->version,
         .received_at = now,
         .id = uuid_new(now),
     };
+    view->ip = ip_text(&view->client, h2o_mem_alloc_pool(&req->pool, IP_TEXT));
     if (req->input.query_at != SIZE_MAX) {
         view->query = slice_from(view->raw_path, req->input.query_at + 1);
         if (view->query.len == 0)
@@ -259,6 +241,22 @@ int http_request_view(h2o_req_t *req, wall_t now, struct http_request *view, con
     if (view_headers(req, view, why_out) != 0)
         return -1;
     return normalize(&req->pool, view, why_out);
+}
+
+void http_request_forwarded(h2o_req_t *req, struct http_request *view, const struct ip *client, struct slice scheme,
+                            struct slice authority)
+{
+    CHECK(view->own == NULL);
+    if (client->kind != IP_NONE) {
+        view->client = *client;
+        view->ip = ip_text(client, h2o_mem_alloc_pool(&req->pool, IP_TEXT));
+    }
+    if (scheme.at != NULL)
+        view->scheme = scheme;
+    if (authority.at != NULL) {
+        view->authority = authority;
+        view->host = host_of(&req->pool, authority);
+    }
 }
 
 static struct slice move(char **to, struct slice s)

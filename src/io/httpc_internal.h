@@ -38,7 +38,7 @@ enum httpc_stop { /* why one of our callbacks has stopped libcurl */
 struct httpc_line { /* one header field to be sent; a curl_slist first, so that libcurl reads the list as its own */
     struct curl_slist list;
     bool origin_only; /* credentials and the like: not to another origin */
-    bool of_body;     /* not without the body */
+    bool of_body;     /* dropped with the body */
     bool open;        /* ordinary ones may be written behind it */
 };
 

@@ -54,7 +54,7 @@ enum kind {
     ORDINARY,
     ALONE,   /* libcurl looks for it by its name: a line of its own */
     PRIVATE, /* likewise, and not to another origin */
-    OF_BODY  /* likewise, and not without the body */
+    OF_BODY  /* likewise, and not when a redirect has dropped the body */
 };
 
 static enum kind kind_of(struct slice name)
@@ -98,7 +98,7 @@ static void add_header(struct httpc_call *call, const struct httpc_header *h)
     } else {
         struct httpc_line *line = add_line(call);
         line->origin_only = kind == PRIVATE;
-        line->of_body = kind == OF_BODY;
+        line->of_body = kind == OF_BODY && call->request.body.at != NULL;
         line->open = kind == ORDINARY && h->value.len > 0;
     }
     buf_add_slice(&call->text, h->name);

@@ -6,17 +6,19 @@
 #include "load/declare.h"
 #include "base/panic.h"
 #include "route/router.h"
+#include "script/table.h"
 #include <ctype.h>
 #include <lauxlib.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
-static const char *const known[] = {"handle",     "methods",  "path",    "host",    "verify",        "events",
-                                    "event_type", "max_body", "timeout", "max_run", "on_disconnect", "description"};
+static const char *const known[] = {"handle",        "methods",     "path",     "host",    "verify",
+                                    "events",        "event_type",  "max_body", "timeout", "max_run",
+                                    "on_disconnect", "description", "allow_ips"};
 /* Of the design, and not built yet: refused by name, never ignored. */
-static const char *const later[] = {"process",  "dedupe",     "concurrency", "retry",          "order_by",
-                                    "coalesce", "schedule",   "on_dead",     "internal",       "wait",
-                                    "cors",     "rate_limit", "allow_ips",   "process_timeout"};
+static const char *const later[] = {"process",  "dedupe",     "concurrency",    "retry",    "order_by",
+                                    "coalesce", "schedule",   "on_dead",        "internal", "wait",
+                                    "cors",     "rate_limit", "process_timeout"};
 enum { KNOWN = sizeof known / sizeof *known, LATER = sizeof later / sizeof *later };
 
 /* --- faults --- */
@@ -118,25 +120,27 @@ bool declare_texts(struct declare *d, const char *field, bool lone, char ***text
         *count_out = 1;
         return true;
     }
-    size_t count = lua_type(L, list) == LUA_TTABLE ? lua_objlen(L, list) : 0, keys = 0;
-    bool good = count > 0;
-    for (lua_pushnil(L); lua_type(L, list) == LUA_TTABLE && lua_next(L, list) != 0; lua_pop(L, 1)) {
-        keys++;
-        const char *text = text_at_top(L);
-        good = good && lua_type(L, -2) == LUA_TNUMBER && text != NULL && text[0] != '\0';
+    size_t count = 0;
+    struct error err;
+    if (lua_type(L, list) == LUA_TTABLE && !table_is_list(L, list, &count, &err)) {
+        declare_note(d, field, "%s: %s", wanted, err.text);
+        return false;
     }
-    if (lua_type(L, list) != LUA_TTABLE)
-        lua_settop(L, list);
-    if (!good || keys != count) {
+    bool good = count > 0;
+    for (size_t i = 1; i <= count; i++, lua_pop(L, 1)) {
+        lua_rawgeti(L, list, (int)i);
+        const char *text = text_at_top(L);
+        good = good && text != NULL && text[0] != '\0';
+    }
+    if (!good) {
         declare_note(d, field, "%s, not empty", wanted);
         return false;
     }
     *texts_out = need_zero(count, sizeof **texts_out);
     *count_out = count;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++, lua_pop(L, 1)) {
         lua_rawgeti(L, list, (int)i + 1);
-        (*texts_out)[i] = need_strdup(text_at_top(L) != NULL ? text_at_top(L) : "");
-        lua_pop(L, 1);
+        (*texts_out)[i] = need_strdup(text_at_top(L));
     }
     return true;
 }
@@ -388,6 +392,7 @@ void declare_read(struct declare *d)
         return;
     }
     read_routes(d, table);
+    declare_allow_ips(d, table);
     declare_verify(d, table);
     declare_events(d, table);
     declare_limits(d, table);

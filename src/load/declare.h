@@ -42,6 +42,7 @@ bool declare_texts(struct declare *d, const char *field, bool lone, char ***text
 
 /* declare_policy.c: the fields that decide before handle runs. `table`: the script's table, or 0 for a bare function.
  */
+void declare_allow_ips(struct declare *d, int table);
 void declare_verify(struct declare *d, int table);
 void declare_events(struct declare *d, int table);
 void declare_limits(struct declare *d, int table); /* max_body, timeout, on_disconnect, after verify */

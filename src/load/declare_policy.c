@@ -1,13 +1,14 @@
 /*
- * declare_policy.c: the fields that decide before handle runs: verify, events, event_type, and the limits max_body,
- * timeout, max_run, on_disconnect; see declare.h.
- * Owns: nothing. Runs in: the state's thread. Fails: by noted faults.
+ * declare_policy.c: the fields that decide before handle runs: allow_ips, verify, events, event_type, and the limits
+ * max_body, timeout, max_run, on_disconnect; see declare.h. Owns: nothing. Runs in: the state's thread. Fails: by noted
+ * faults.
  */
 #include "base/duration.h"
 #include "base/panic.h"
 #include "bind/bind_verify.h"
 #include "load/declare.h"
 #include "policy/event_type.h"
+#include "policy/ips.h"
 #include "policy/verify.h"
 #include <lauxlib.h>
 #include <math.h>
@@ -18,6 +19,18 @@
 #define TIMEOUT_MIN DUR_MS(1)
 #define TIMEOUT_MAX DUR_S(24 * 3600)
 #define MAX_RUN_MIN DUR_MS(1)
+
+void declare_allow_ips(struct declare *d, int table)
+{
+    struct endpoint *e = d->endpoint;
+    struct error err;
+    if (table == 0 || !declare_field(d, table, "allow_ips"))
+        return;
+    if (declare_texts(d, "allow_ips", true, &e->allowed, &e->allowed_count) &&
+        (e->allow_ips = ips_new(e->allowed, e->allowed_count, &err)) == NULL)
+        declare_note(d, "allow_ips", "%s", err.text);
+    lua_pop(d->L, 1);
+}
 
 /* The value of `verify` at the top of the stack. */
 static void read_verifier(struct declare *d)
@@ -44,6 +57,9 @@ void declare_verify(struct declare *d, int table)
         d->verify_failed = d->fault_count > faults;
         lua_pop(d->L, 1);
     }
+    if (e->verify != NULL && verify_needs_certificate(e->verify) && !d->config->client_ca &&
+        !bind_verify_secrets_optional(d->L))
+        declare_note(d, "verify", "no client is asked for a certificate: that is client_ca of the setting tls");
     if (e->verify != NULL) {
         const char *place = verify_event_type(e->verify);
         if (place != NULL)

@@ -62,6 +62,7 @@ void load_describe(const struct endpoint *e, struct buf *out)
     write_text(&w, "file", e->file);
     write_routes(&w, e);
     write_texts(&w, "methods", e->methods, e->method_count);
+    write_texts(&w, "allow_ips", e->allowed, e->allowed_count);
     write_text(&w, "verify", e->verify != NULL ? verify_describe(e->verify) : NULL);
     json_write_name(&w, SLICE("public"));
     json_write_bool(&w, e->verify == NULL);
@@ -170,6 +171,8 @@ int description_read(struct slice json, struct description *d_out, struct error 
         e->file = read_text(&r, "/file", true, &bad);
         read_routes(&r, e, &bad);
         e->methods = read_texts(&r, "/methods", false, &e->method_count, &bad);
+        if (walk_to(&r, "/allow_ips", &(struct json_token){.kind = JSON_DONE})) /* versions before did not have it */
+            e->allowed = read_texts(&r, "/allow_ips", false, &e->allowed_count, &bad);
         d_out->verify = read_text(&r, "/verify", false, &bad);
         e->events = read_texts(&r, "/events", false, &e->event_count, &bad);
         e->description = read_text(&r, "/description", false, &bad);

@@ -10,8 +10,8 @@
 #include "route/endpoint.h"
 
 struct description {
-    /* name, file, routes, methods, events, max_body, timeout, max_run, description as described; no handlers, no
-     * verifier. */
+    /* name, file, routes, methods, allow_ips (as written), events, max_body, timeout, max_run, description as
+     * described; no handlers, no verifier. */
     struct endpoint *endpoint;
     char *verify; /* "github"; NULL: PUBLIC */
 };

@@ -26,7 +26,8 @@ static int parse_place(struct slice text, struct payload_part *part_out, struct 
         enum payload_place place;
         bool named;
     } places[] = {{"body", PAYLOAD_BODY, false},   {"method", PAYLOAD_METHOD, false}, {"path", PAYLOAD_PATH, false},
-                  {"query", PAYLOAD_QUERY, false}, {"header", PAYLOAD_HEADER, true},  {"field", PAYLOAD_FIELD, true}};
+                  {"query", PAYLOAD_QUERY, false}, {"url", PAYLOAD_BASE, false},      {"header", PAYLOAD_HEADER, true},
+                  {"field", PAYLOAD_FIELD, true}};
     size_t colon = slice_find(text, ':');
     struct slice kind = {text.at, colon == SIZE_MAX ? text.len : colon};
     struct slice name = colon == SIZE_MAX ? SLICE_NONE : slice_from(text, colon + 1);
@@ -38,7 +39,7 @@ static int parse_place(struct slice text, struct payload_part *part_out, struct 
         *part_out = (struct payload_part){places[i].place, name};
         return 0;
     }
-    return error_set(err, "'%.*s' is no place (known: body, method, path, query, header:NAME)", SLICE_ARG(text));
+    return error_set(err, "'%.*s' is no place (known: body, method, path, query, url, header:NAME)", SLICE_ARG(text));
 }
 
 static int add_part(struct payload *p, struct payload_part part, struct error *err)
@@ -48,6 +49,16 @@ static int add_part(struct payload *p, struct payload_part part, struct error *e
     if (p->count == PAYLOAD_PARTS_MAX)
         return error_set(err, "more than %d parts", PAYLOAD_PARTS_MAX);
     p->part[p->count++] = part;
+    return 0;
+}
+
+/* {url}: each of its parts is a slice of its own, so nothing has to be copied together. */
+static int add_url(struct payload *p, struct error *err)
+{
+    static const enum payload_place rest[] = {PAYLOAD_AUTHORITY, PAYLOAD_PATH, PAYLOAD_MARK, PAYLOAD_QUERY};
+    for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
+        if (add_part(p, (struct payload_part){.place = rest[i]}, err) != 0)
+            return -1;
     return 0;
 }
 
@@ -84,7 +95,8 @@ int payload_compile(struct slice text, struct payload *p_out, struct error *err)
     struct payload_part part;
     bool any = false;
     while (rest.len > 0) {
-        if (take_part(&rest, &part, err) < 0 || add_part(&p, part, err) < 0)
+        if (take_part(&rest, &part, err) < 0 || add_part(&p, part, err) < 0 ||
+            (part.place == PAYLOAD_BASE && add_url(&p, err) < 0))
             goto failed;
         any = any || part.place != PAYLOAD_LITERAL;
     }
@@ -153,6 +165,17 @@ enum reason payload_read(const struct payload_part *part, const struct http_requ
     case PAYLOAD_FIELD:
         *value_out = field != NULL ? field(cookie, part->text) : SLICE_NONE;
         return value_out->at != NULL ? REASON_none : REASON_malformed_header;
+    case PAYLOAD_BASE:
+        *value_out = req->published != NULL                     ? req->published->base
+                     : slice_equal(req->scheme, SLICE("https")) ? SLICE("https://")
+                                                                : SLICE("http://");
+        return REASON_none;
+    case PAYLOAD_AUTHORITY:
+        *value_out = req->published != NULL ? SLICE("") : req->authority;
+        return REASON_none;
+    case PAYLOAD_MARK:
+        *value_out = req->query.at != NULL ? SLICE("?") : SLICE("");
+        return REASON_none;
     }
     PANIC("payload: no place %d", (int)part->place);
 }

@@ -1,6 +1,8 @@
 /*
  * payload.h: what a provider signs, as a template: literal text and places of the request, "{header:x-time}.{body}".
- * Places: {body} {method} {path} {query} (as sent), {header:NAME}, and {field:NAME}: a pair of the signature header.
+ * Places: {body} {method} {path} {query} (as sent), {url}, {header:NAME}, and {field:NAME}: a pair of the signature
+ * header. {url} is the URL under which the sender knows us: public_url, or what the request says, and its path and
+ * query as sent.
  * "{{" and "}}" stand for the braces themselves. The signed bytes are assembled as slices; the body is not copied.
  * Owns: a copy of its text. Runs in: the worker. Fails: a template that is none, with words.
  */
@@ -20,7 +22,10 @@ enum payload_place {
     PAYLOAD_PATH,
     PAYLOAD_QUERY,
     PAYLOAD_HEADER,
-    PAYLOAD_FIELD
+    PAYLOAD_FIELD,
+    PAYLOAD_BASE,      /* of {url}, which is these three with path and query: "https://", or all of public_url */
+    PAYLOAD_AUTHORITY, /* nothing, where public_url has said it */
+    PAYLOAD_MARK       /* "?", or nothing where there is no query */
 };
 
 struct payload_part {

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/panic.h"
 #include "policy/credential.h"
+#include "policy/mtls.h"
 #include "policy/scheme.h"
 #include <stdlib.h>
 
@@ -19,6 +20,8 @@ struct verifier {
     bool lua; /* a function is somewhere in it */
     struct scheme *scheme;
     struct credential *credential;
+    struct mtls *mtls;
+    bool certificate;                /* mtls is somewhere in it */
     struct verify_function function; /* alone: the verifier; with scheme: its secrets */
     struct verifier **children;
     size_t count;
@@ -63,6 +66,16 @@ struct verifier *verify_new_credential(struct credential **c)
     *c = NULL;
     v->describe = need_strdup(credential_name(v->credential));
     v->challenge = dup_or_null(credential_challenge(v->credential));
+    return v;
+}
+
+struct verifier *verify_new_mtls(struct mtls **m)
+{
+    struct verifier *v = new_verifier();
+    v->mtls = *m;
+    *m = NULL;
+    v->certificate = true;
+    v->describe = need_strdup("mtls");
     return v;
 }
 
@@ -114,6 +127,7 @@ struct verifier *verify_new_group(bool any, struct verifier *const *children, si
         struct verifier *child = verify_hold(children[v->count]);
         v->children[v->count] = child;
         v->lua = v->lua || child->lua;
+        v->certificate = v->certificate || child->certificate;
         v->ack_status = v->ack_status != 0 ? v->ack_status : child->ack_status;
         v->max_body = child->max_body > v->max_body ? child->max_body : v->max_body;
     }
@@ -145,6 +159,7 @@ void verify_release(struct verifier **held)
         v->function.release(v->function.owner, v->function.ref);
     scheme_free(&v->scheme);
     credential_free(&v->credential);
+    mtls_free(&v->mtls);
     free(v->children);
     free(v->describe);
     free(v->challenge);
@@ -161,10 +176,14 @@ static enum verdict check_leaf(const struct verifier *v, const struct http_reque
     struct slice subject = SLICE_NONE;
     if (v->scheme != NULL)
         *reason_out = scheme_check(v->scheme, scheme_own_keys(v->scheme), req, now, &index);
+    else if (v->mtls != NULL)
+        *reason_out = mtls_check(v->mtls, req->identity);
     else
         *reason_out = credential_check(v->credential, req, &index, &subject);
     if (*reason_out != REASON_none)
         return VERDICT_REFUSE;
+    if (v->mtls != NULL)
+        subject = slice_of(req->identity->subject);
     *auth_out = (struct verify_auth){slice_of(v->describe), index, subject};
     return VERDICT_PASS;
 }
@@ -239,6 +258,11 @@ int verify_check_secrets(const struct verifier *v, const struct http_request *re
     return result;
 }
 
+bool verify_needs_certificate(const struct verifier *v)
+{
+    return v->certificate;
+}
+
 bool verify_needs_lua(const struct verifier *v)
 {
     return v->lua;
@@ -271,10 +295,12 @@ static int distance(enum reason r)
     case REASON_no_secret:
     case REASON_missing_header:
     case REASON_missing_credential:
+    case REASON_missing_certificate:
         return 0;
     case REASON_malformed_header:
         return 1;
     case REASON_bad_credential:
+    case REASON_bad_certificate:
     case REASON_bad_signature:
     case REASON_verifier_refused:
         return 2;

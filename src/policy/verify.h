@@ -29,6 +29,8 @@ struct verify_auth {
 enum verdict verify_check(const struct verifier *v, const struct http_request *req, wall_t now,
                           struct verify_auth *auth_out, enum reason *reason_out);
 bool verify_needs_lua(const struct verifier *v);
+/* Whether some part of it looks at the client's certificate. */
+bool verify_needs_certificate(const struct verifier *v);
 /* "github", "any(github, api_key)": for routes and check. Borrowed. */
 const char *verify_describe(const struct verifier *v);
 /* What WWW-Authenticate should say on a 401 of it (RFC 9110 11.6.1), or NULL. Borrowed. */
@@ -48,6 +50,7 @@ void verify_release(struct verifier **v);
 
 struct scheme;
 struct credential;
+struct mtls;
 
 /* A script's function: an opaque reference of whoever runs Lua, given back by release when the verifier goes. */
 struct verify_function {
@@ -67,6 +70,8 @@ struct verify_facts {
 struct verifier *verify_new_scheme(struct scheme **s, const struct verify_facts *facts, struct verify_function secrets);
 /* Takes *c (left NULL). */
 struct verifier *verify_new_credential(struct credential **c);
+/* Takes *m (left NULL). */
+struct verifier *verify_new_mtls(struct mtls **m);
 struct verifier *verify_new_function(int ref, void (*release)(void *owner, int ref), void *owner);
 /* all, or any, of the children (at least one); holds each. */
 struct verifier *verify_new_group(bool any, struct verifier *const *children, size_t count);

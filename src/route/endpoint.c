@@ -6,6 +6,7 @@
 #include "route/endpoint.h"
 #include "base/buf.h"
 #include "base/panic.h"
+#include "policy/ips.h"
 #include "policy/verify.h"
 #include "route/pattern.h"
 #include <ctype.h>
@@ -55,6 +56,8 @@ static void endpoint_free(struct endpoint *e)
     free(e->handlers);
     free_texts(e->methods, e->method_count);
     free_texts(e->events, e->event_count);
+    ips_free(&e->allow_ips);
+    free_texts(e->allowed, e->allowed_count);
     free(e->name);
     free(e->file);
     free(e->broken);

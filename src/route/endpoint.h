@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct ips;
 struct verifier;
 
 enum on_disconnect { DISCONNECT_BY_METHOD, DISCONNECT_FINISH, DISCONNECT_CANCEL };
@@ -40,7 +41,10 @@ struct endpoint {
     size_t method_count;
     bool options;            /* OPTIONS is listed by the script, so it answers that itself */
     struct verifier *verify; /* NULL: PUBLIC */
-    char **events;           /* NULL: all */
+    struct ips *allow_ips;   /* NULL: everybody */
+    char **allowed;          /* the same as written */
+    size_t allowed_count;
+    char **events; /* NULL: all */
     size_t event_count;
     char *event_type; /* "header:NAME" or pointer; NULL: none */
     size_t max_body;

@@ -259,6 +259,17 @@ static int read_status(lua_State *L)
     return status >= 400 && status <= 599 && status == (lua_Number)(int)status ? (int)status : -1;
 }
 
+/* Whether the problem at the top of the stack was made here: no script has its metatable. */
+static bool is_ours(lua_State *L)
+{
+    if (!lua_getmetatable(L, -1))
+        return false;
+    luaL_getmetatable(L, problem_meta);
+    bool ours = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return ours;
+}
+
 /* error { status = 422, detail = "...", ... }: the table at the top of the stack is such an answer. */
 static void read_problem(lua_State *L, struct script_error *e, int status)
 {
@@ -268,6 +279,7 @@ static void read_problem(lua_State *L, struct script_error *e, int status)
     read_members(L, e);
     e->status = status;
     e->raised_problem = true;
+    e->passing = status == 503 && is_ours(L);
 }
 
 /* Anything else: a 500, and words for the log. */

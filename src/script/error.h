@@ -18,11 +18,12 @@ struct script_error {
     struct buf members;  /* further members as JSON text, `"name":value,...`; empty: none */
     struct buf log;      /* message and traceback */
     bool raised_problem; /* the script meant this answer: not a script error */
+    bool passing;        /* a 503 that C raised: who asks again in a moment may be served */
     bool memory;         /* the memory ceiling */
     bool interrupted;    /* its stretch ran for longer than max_run */
 };
 
-/* Pushes the problem {status, detail}: what script_error_problem raises. [-0,+1,m] */
+/* Pushes the problem {status, detail}: what script_error_problem raises. A 503 is one that passes. [-0,+1,m] */
 void script_error_push(lua_State *L, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Raises the problem {status, detail} from C. Never returns. */
 int script_error_problem(lua_State *L, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -4,11 +4,11 @@
  */
 #include "script/table.h"
 #include "base/duration.h"
-#include "base/error.h"
 #include "script/error.h"
 #include "script/nested.h"
 
 #include <lauxlib.h>
+#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -42,10 +42,15 @@ static bool is_known(struct slice key, const char *const *known)
     return false;
 }
 
+static int absolute(lua_State *L, int index)
+{
+    return index > 0 || index <= LUA_REGISTRYINDEX ? index : lua_gettop(L) + 1 + index;
+}
+
 void table_begin(struct table_reader *t, lua_State *L, int index, const char *what, const char *const *known,
                  bool positions)
 {
-    *t = (struct table_reader){L, index > 0 || index <= LUA_REGISTRYINDEX ? index : lua_gettop(L) + 1 + index, what};
+    *t = (struct table_reader){L, absolute(L, index), what};
     if (!lua_istable(L, t->index))
         script_error_words(L, "%s: expected a table of options, got %s", what,
                            lua_isnone(L, t->index) ? "nothing" : luaL_typename(L, t->index));
@@ -68,8 +73,7 @@ void table_begin(struct table_reader *t, lua_State *L, int index, const char *wh
     }
 }
 
-/* Pushes the option; false, with nothing pushed, when it is nil. */
-static bool push_option(struct table_reader *t, const char *key)
+bool table_push(struct table_reader *t, const char *key)
 {
     lua_pushstring(t->L, key);
     lua_rawget(t->L, t->index);
@@ -87,7 +91,7 @@ static bool wrong_kind(struct table_reader *t, const char *key, const char *expe
 
 bool table_string(struct table_reader *t, const char *key, struct slice *value_out)
 {
-    if (!push_option(t, key))
+    if (!table_push(t, key))
         return false;
     if (lua_type(t->L, -1) != LUA_TSTRING)
         return wrong_kind(t, key, "a string");
@@ -98,7 +102,7 @@ bool table_string(struct table_reader *t, const char *key, struct slice *value_o
 
 bool table_bool(struct table_reader *t, const char *key, bool *value_out)
 {
-    if (!push_option(t, key))
+    if (!table_push(t, key))
         return false;
     if (lua_type(t->L, -1) != LUA_TBOOLEAN)
         return wrong_kind(t, key, "true or false");
@@ -107,18 +111,27 @@ bool table_bool(struct table_reader *t, const char *key, bool *value_out)
     return true;
 }
 
-bool table_integer(struct table_reader *t, const char *key, long long min, long long max, long long *value_out)
+bool table_whole(lua_State *L, int index, long long min, long long max, long long *value_out)
 {
     lua_Number n;
 
-    if (!push_option(t, key))
+    if (lua_type(L, index) != LUA_TNUMBER)
+        return false;
+    n = lua_tonumber(L, index);
+    if (!(n >= (lua_Number)min && n <= (lua_Number)max) || n != floor(n))
+        return false;
+    *value_out = (long long)n;
+    return true;
+}
+
+bool table_integer(struct table_reader *t, const char *key, long long min, long long max, long long *value_out)
+{
+    if (!table_push(t, key))
         return false;
     if (lua_type(t->L, -1) != LUA_TNUMBER)
         return wrong_kind(t, key, "a whole number");
-    n = lua_tonumber(t->L, -1);
-    if (!(n >= (lua_Number)min && n <= (lua_Number)max) || n != floor(n))
+    if (!table_whole(t->L, -1, min, max, value_out))
         table_fault(t, key, "expected a whole number from %lld to %lld", min, max);
-    *value_out = (long long)n;
     lua_pop(t->L, 1);
     return true;
 }
@@ -128,7 +141,7 @@ bool table_duration(struct table_reader *t, const char *key, dur_t *value_out)
     struct slice text;
     bool fine = false;
 
-    if (!push_option(t, key))
+    if (!table_push(t, key))
         return false;
     if (lua_type(t->L, -1) == LUA_TNUMBER) {
         lua_Number n = lua_tonumber(t->L, -1);
@@ -149,7 +162,7 @@ bool table_size(struct table_reader *t, const char *key, size_t *value_out)
     struct slice text;
     bool fine = false;
 
-    if (!push_option(t, key))
+    if (!table_push(t, key))
         return false;
     if (lua_type(t->L, -1) == LUA_TNUMBER) {
         lua_Number n = lua_tonumber(t->L, -1);
@@ -163,6 +176,82 @@ bool table_size(struct table_reader *t, const char *key, size_t *value_out)
         table_fault(t, key, "expected a size: bytes, or text such as \"64KiB\", \"1MiB\"");
     lua_pop(t->L, 1);
     return true;
+}
+
+/* The key at the top of the stack. */
+static bool no_position(lua_State *L, struct error *err)
+{
+    struct slice name;
+
+    switch (lua_type(L, -1)) {
+    case LUA_TSTRING:
+        name.at = lua_tolstring(L, -1, &name.len);
+        error_set(err, "'%.*s' is no position of a list", name.len > 60 ? 60 : (int)name.len, name.at);
+        break;
+    case LUA_TNUMBER:
+        error_set(err, "%.14g is no position of a list", lua_tonumber(L, -1));
+        break;
+    default:
+        error_set(err, "a %s is no position of a list", luaL_typename(L, -1));
+    }
+    return false;
+}
+
+/* count_out: how many keys there are. */
+static bool positions(lua_State *L, int index, size_t *last_out, size_t *count_out, struct error *err)
+{
+    long long at;
+
+    *last_out = *count_out = 0;
+    luaL_checkstack(L, 4, "list");
+    for (lua_pushnil(L); lua_next(L, index) != 0; (*count_out)++) {
+        lua_pop(L, 1);
+        if (!table_whole(L, -1, 1, INT_MAX, &at)) {
+            no_position(L, err);
+            lua_pop(L, 1);
+            return false;
+        }
+        *last_out = (size_t)at > *last_out ? (size_t)at : *last_out;
+    }
+    return true;
+}
+
+bool table_is_list_with_gaps(lua_State *L, int index, size_t *length_out, struct error *err)
+{
+    size_t count;
+
+    return positions(L, absolute(L, index), length_out, &count, err);
+}
+
+bool table_is_list(lua_State *L, int index, size_t *length_out, struct error *err)
+{
+    size_t count;
+    int gap = 1;
+
+    index = absolute(L, index);
+    if (!positions(L, index, length_out, &count, err))
+        return false;
+    if (*length_out == count)
+        return true;
+    for (;; gap++) { /* it is met: there are fewer keys than positions */
+        lua_rawgeti(L, index, gap);
+        bool there = !lua_isnil(L, -1);
+        lua_pop(L, 1);
+        if (!there)
+            break;
+    }
+    error_set(err, "position %d of the list is nil", gap);
+    return false;
+}
+
+size_t table_list(struct table_reader *t, const char *key, int index)
+{
+    struct error err;
+    size_t length;
+
+    if (!table_is_list(t->L, index, &length, &err))
+        table_fault(t, key, "%s", err.text);
+    return length;
 }
 
 int table_fault(struct table_reader *t, const char *key, const char *format, ...)

@@ -6,6 +6,7 @@
 #ifndef CRESCENT_SCRIPT_TABLE_H
 #define CRESCENT_SCRIPT_TABLE_H
 
+#include "base/error.h"
 #include "base/slice.h"
 #include "base/time.h"
 #include <lua.h>
@@ -20,12 +21,26 @@ struct table_reader {
 /* Argument `index` must be a table with no other keys than `known` (NULL-ended); positions [1..n] only if positions. */
 void table_begin(struct table_reader *t, lua_State *L, int index, const char *what, const char *const *known,
                  bool positions);
+/* Pushes the option's value; false, with nothing pushed, when it is nil. A metatable is not asked. */
+bool table_push(struct table_reader *t, const char *key);
 /* Each: false when the option is nil; raises when it is of another kind. Slices live as long as the table. */
 bool table_string(struct table_reader *t, const char *key, struct slice *value_out);
 bool table_bool(struct table_reader *t, const char *key, bool *value_out);
 bool table_integer(struct table_reader *t, const char *key, long long min, long long max, long long *value_out);
 bool table_duration(struct table_reader *t, const char *key, dur_t *value_out);
 bool table_size(struct table_reader *t, const char *key, size_t *value_out);
+/*
+ * Whether the table at `index` is a list and nothing else: keys 1 to its length, and each of them there. Else false,
+ * with words that name the key that is none ("'x' is no position of a list"), or the gap. What a list has beside its
+ * items would be ignored by whoever counts to its length. Raises for want of memory only.
+ */
+bool table_is_list(lua_State *L, int index, size_t *length_out, struct error *err);
+/* The same, where items may be missing: the length is the last position. */
+bool table_is_list_with_gaps(lua_State *L, int index, size_t *length_out, struct error *err);
+/* The length of the table at `index`, which is this option's value, or in it; raises unless it is a list. */
+size_t table_list(struct table_reader *t, const char *key, int index);
+/* Whether the value at `index` is a whole number from min to max. */
+bool table_whole(lua_State *L, int index, long long min, long long max, long long *value_out);
 /*
  * The string or number at `index`, a number made text in place: a whole one with all its digits (Lua's own tostring has
  * 14 of them), any other as tostring has it. Absent where it is neither. Lives as long as the value there.

@@ -4,8 +4,10 @@
  */
 #include "server/connections.h"
 #include "base/panic.h"
+#include "crypto/identity.h"
 #include "server/body_refusal.h"
 #include "server/linger.h"
+#include "server/proxy_gate.h"
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -55,8 +57,10 @@ static void on_close(void *data)
     /* The socket's struct is freed on the next pass; what it wrote beyond our answers, libh2o said by itself. */
     if (connections_library_spoke(c))
         counters_add(counters, COUNTER_library_errors, 1);
+    proxy_gate_closed(c);
     c->sock = NULL;
-    c->ssl = NULL; /* it went just before */
+    c->ssl = NULL;                  /* it went just before */
+    identity_release(&c->identity); /* its requests have holds of their own */
     if (c->refusal.on)
         body_refusal_closed(c);
     linger_closed(c);
@@ -91,6 +95,14 @@ struct connection *connections_of(h2o_socket_t *sock)
 struct connection *connections_of_request(h2o_req_t *req)
 {
     return connections_of(req->conn->callbacks->get_socket(req->conn));
+}
+
+void connections_peer(const struct connection *c, struct ip *ip_out)
+{
+    struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
+    *ip_out = (struct ip){.kind = IP_NONE};
+    if (h2o_socket_getpeername(c->sock, (struct sockaddr *)&peer) != 0)
+        ip_of_sockaddr((struct sockaddr *)&peer, ip_out);
 }
 
 void connections_begin(struct connection *c, bool http2)

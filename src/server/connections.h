@@ -8,6 +8,7 @@
 #define CRESCENT_SERVER_CONNECTIONS_H
 
 #include "base/list.h"
+#include "codec/ip.h"
 #include "io/timeout.h"
 #include "shm/counters.h"
 #include <h2o.h>
@@ -41,8 +42,10 @@ struct connection {
     mono_t resets;                   /* the reset budget: a point that runs ahead of the clock with each reset */
     uint64_t receiving;              /* the number of the sweep that last saw a request arriving on it */
     size_t accounted;                /* HTTP/1: bytes written up to the end of its last request */
+    struct proxy_gate *gate;         /* its PROXY header is awaited; NULL: there is none to come */
     struct tls_handshake *handshake; /* NULL: there is none, or it is over */
     struct ssl_st *ssl;              /* after the handshake, while sock is; NULL: in clear */
+    struct identity *identity;       /* of the client's certificate; NULL: it has shown none */
     mono_t turn;                     /* the pass of the loop in which it last asked for more room to read into */
     size_t turn_size;                /* bytes that it had then */
     mono_t goodbye;                  /* HTTP/2: when it was told the first of two GOAWAYs; 0: not yet */
@@ -61,6 +64,8 @@ bool connections_library_spoke(const struct connection *c);
 /* The record of a socket or request, or NULL: not one of ours, or in the middle of an upgrade. */
 struct connection *connections_of(h2o_socket_t *sock);
 struct connection *connections_of_request(h2o_req_t *req);
+/* The address of its other end; behind PROXY protocol, once its header was read, whom that names. sock is there. */
+void connections_peer(const struct connection *c, struct ip *ip_out);
 /* A request was dispatched; was disposed (c may then be freed). */
 void connections_begin(struct connection *c, bool http2);
 void connections_end(struct connection *c);

@@ -3,6 +3,7 @@
  */
 #include "server/exchange.h"
 #include "base/panic.h"
+#include "crypto/identity.h"
 #include "http/problem.h"
 #include "route/generation.h"
 #include "server/access.h"
@@ -44,6 +45,7 @@ static void end_if_idle(struct exchange *ex)
     if (ex->body != NULL)
         h2o_buffer_dispose(&ex->body);
     generation_release(&ex->generation);
+    identity_release(&ex->identity);
     ex->magic = 0;
     if (s->spare_count == SPARE_MAX) {
         buf_free(&ex->event_type);
@@ -94,6 +96,7 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
     ex->server = s;
     ex->connection = connections_of_request(req);
     ex->req = req;
+    ex->identity = NULL;
     ex->generation = NULL;
     ex->handler = NULL;
     ex->auth = (struct verify_auth){.by = SLICE_NONE};

@@ -38,6 +38,7 @@ struct exchange {
     struct http_request view;
     size_t detached;              /* bytes of the body that the view has copied */
     struct st_h2o_buffer_t *body; /* or what holds them, taken from libh2o */
+    struct identity *identity;    /* held; view.identity is the same */
     struct generation *generation;
     struct router_match match;
     const struct endpoint_handler *handler;

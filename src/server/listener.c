@@ -4,6 +4,7 @@
 #include "server/listener.h"
 #include "base/log.h"
 #include "base/panic.h"
+#include "server/proxy_gate.h"
 #include "server/server_internal.h"
 #include "server/tls_handshake.h"
 #include <errno.h>
@@ -63,6 +64,15 @@ static void count(struct listener *l, uint64_t accepted)
         counters_add(s->counters, COUNTER_adopted, accepted);
 }
 
+/* Its peer is known. */
+static void go_on(struct server *s, struct connection *c, bool tls)
+{
+    if (tls)
+        tls_handshake_begin(s, c);
+    else
+        h2o_accept(&s->plain, c->sock);
+}
+
 /* False when nobody waits there, or nobody can be let in; errno is accept's. */
 static bool accept_one(struct listener *l)
 {
@@ -71,10 +81,11 @@ static bool accept_one(struct listener *l)
     if (client == NULL)
         return false;
     struct connection *c = connections_add(&l->server->connections, client);
-    if (l->accept->ssl_ctx != NULL)
-        tls_handshake_begin(l->server, c);
+    bool tls = l->accept->ssl_ctx != NULL;
+    if (l->proxy)
+        proxy_gate_begin(l->server, c, tls, go_on);
     else
-        h2o_accept(l->accept, client);
+        go_on(l->server, c, tls);
     return true;
 }
 
@@ -148,6 +159,7 @@ void listener_open(struct server *s)
         l->group = group;
         l->own = l->on = heritage_owns(from, s->host.member, config->workers);
         l->accept = config->listen[from->listener].tls ? &s->secure : &s->plain;
+        l->proxy = config->listen[from->listener].proxy;
         l->sock = h2o_evloop_socket_create(loop_evloop(s->host.loop), from->fd, H2O_SOCKET_FLAG_DONT_READ);
         NEED(l->sock != NULL);
         l->sock->data = l;

@@ -7,6 +7,7 @@
 #include "server/answer_file.h"
 #include "server/answer_proxy.h"
 #include "server/cancel.h"
+#include "server/client.h"
 #include "server/exchange.h"
 #include "server/probation.h"
 #include "server/steps.h"
@@ -15,19 +16,11 @@ static const struct {
     const char *name;
     enum step_result (*run)(struct exchange *ex);
 } path[] = {
-    {"view", steps_view},
-    {"limits", steps_limits},
-    {"site", steps_site},
-    {"route", steps_route},
-    {"method", steps_method},
-    {"size", steps_size},
-    {"quarantine", probation_before_verify},
-    {"verify", steps_verify},
-    {"events", steps_events},
-    {"quarantine", probation_before_handle},
-    {"handle", steps_handle},
-    {"file", answer_file_step},
-    {"proxy", answer_proxy_step},
+    {"view", steps_view},     {"site", steps_site},       {"client", client_step},
+    {"limits", steps_limits}, {"route", steps_route},     {"allow_ips", client_allowed},
+    {"method", steps_method}, {"size", steps_size},       {"quarantine", probation_before_verify},
+    {"verify", steps_verify}, {"events", steps_events},   {"quarantine", probation_before_handle},
+    {"handle", steps_handle}, {"file", answer_file_step}, {"proxy", answer_proxy_step},
     {"stream", steps_stream},
 };
 

@@ -5,7 +5,9 @@
 #include "server/server.h"
 #include "base/log.h"
 #include "base/panic.h"
+#include "policy/ips.h"
 #include "server/body_guard.h"
+#include "server/client.h"
 #include "server/http2_proof.h"
 #include "server/listener.h"
 #include "server/pipeline.h"
@@ -128,7 +130,8 @@ struct server *server_new(const struct server_host *host, struct error *err)
     configure(s);
     h2o_context_init(&s->context, loop_evloop(host->loop), &s->config);
     s->plain = s->secure = (h2o_accept_ctx_t){.ctx = &s->context, .hosts = s->config.hosts};
-    if (open_tls(s, err) != 0 || steps_open(s, err) != 0) {
+    if (client_open(s, err) != 0 || open_tls(s, err) != 0 || steps_open(s, err) != 0) {
+        ips_free(&s->trusted);
         h2o_context_dispose(&s->context);
         h2o_config_dispose(&s->config);
         free(s);

@@ -14,6 +14,7 @@
 #include <h2o.h>
 
 struct exchange;
+struct ips;
 struct tls;
 
 struct listener {
@@ -24,6 +25,7 @@ struct listener {
     uint32_t group;              /* the index of its group's first in the heritage */
     bool own;                    /* one that this worker shall accept from, be it shared */
     bool on;                     /* shall accept */
+    bool proxy;                  /* its connections begin with a PROXY header */
 };
 
 struct server {
@@ -34,7 +36,11 @@ struct server {
     h2o_globalconf_t config;
     h2o_context_t context;
     h2o_accept_ctx_t plain, secure;
-    struct tls *tls; /* NULL: no listener speaks it */
+    struct tls *tls;                 /* NULL: no listener speaks it */
+    struct ips *trusted;             /* of trusted_proxies; may be empty */
+    struct http_published published; /* of public_url; base.at == NULL: there is none */
+    uint64_t gate_refused;           /* connections for want of a PROXY header, not said in the log yet */
+    mono_t gate_said;
 
     struct listener *listeners;
     size_t listener_count;

@@ -70,6 +70,8 @@ enum step_result steps_view(struct exchange *ex)
     const char *why = NULL;
     int viewed = http_request_view(ex->req, wall_of_pass(ex->server), &ex->view, &why);
     trace_read(&ex->view, &ex->trace);
+    if (ex->connection != NULL && ex->connection->identity != NULL)
+        ex->view.identity = ex->identity = identity_hold(ex->connection->identity);
     if (viewed == 0)
         return STEP_NEXT;
     exchange_response(ex);
@@ -190,6 +192,12 @@ static void accept_codings(struct exchange *ex, int status)
         CHECK(http_response_add(&ex->server->response, SLICE("accept-encoding"), SLICE(CONTENT_ACCEPTED), NULL) == 0);
 }
 
+/* RFC 9110 10.2.3 */
+static void ask_again(struct exchange *ex)
+{
+    CHECK(http_response_add(&ex->server->response, SLICE("retry-after"), SLICE("1"), NULL) == 0);
+}
+
 static enum step_result answer_error(struct exchange *ex, const struct script_error *e)
 {
     access_script_error(ex, e);
@@ -197,6 +205,8 @@ static enum step_result answer_error(struct exchange *ex, const struct script_er
         probation_struck(ex);
     exchange_response(ex);
     accept_codings(ex, e->status);
+    if (e->passing)
+        ask_again(ex);
     exchange_problem(ex, e->status, e->detail.len > 0 ? buf_slice(&e->detail) : SLICE_NONE,
                      e->members.len > 0 ? buf_slice(&e->members) : SLICE_NONE);
     return STEP_DONE;

@@ -6,6 +6,7 @@
 #include "server/tls.h"
 #include "base/panic.h"
 #include "crypto/digest.h"
+#include "crypto/identity.h"
 #include "server/tls_internal.h"
 #include <openssl/err.h>
 #include <stdlib.h>
@@ -44,6 +45,13 @@ const struct tls_site *tls_site_named(const struct tls *t, struct slice host)
         return site;
     memcpy(wild + 1, host.at + dot, host.len - dot);
     return map_get(t->names, (struct slice){wild, 1 + host.len - dot});
+}
+
+/* What did not verify has not come to the end of its handshake; a session that is resumed was verified again. */
+struct identity *tls_identity(const SSL *ssl)
+{
+    X509 *certificate = SSL_get0_peer_certificate(ssl);
+    return certificate != NULL && SSL_get_verify_result(ssl) == X509_V_OK ? identity_new(certificate) : NULL;
 }
 
 static bool asks(const struct tls_site *site)

@@ -15,6 +15,7 @@ struct ssl_ctx_st;
 struct ssl_st;
 struct tls;
 struct tls_site;
+struct identity;
 
 struct tls_host {
     bool http2;                    /* ALPN offers it */
@@ -26,6 +27,8 @@ struct tls_host {
 /* The configuration must live as long. NULL with words that name the file: it cannot serve, or clashes with another. */
 struct tls *tls_new(const struct config *config, const struct tls_host *host, struct error *err);
 void tls_free(struct tls **t);
+/* Who the client is by its certificate, after the handshake: one hold; NULL: it has shown none. */
+struct identity *tls_identity(const struct ssl_st *ssl);
 /* The context that connections begin with: of the first entry. */
 struct ssl_ctx_st *tls_context(const struct tls *t);
 

@@ -5,6 +5,7 @@
 #include "server/tls_handshake.h"
 #include "base/panic.h"
 #include "server/server_internal.h"
+#include "server/tls.h"
 #include <errno.h>
 #include <h2o/http1.h>
 #include <h2o/http2.h>
@@ -202,6 +203,7 @@ static void over(h2o_socket_t *sock, const char *err)
         return;
     }
     c->ssl = h.ssl;
+    c->identity = tls_identity(h.ssl);
     count_success(h.server, h.ssl);
     hand_over(h.server, sock, h.ssl);
 }

@@ -167,6 +167,8 @@ test('the health listener: its two paths and nothing else, under any name, also 
     for (const name of ['/healthz', '/readyz'])
         assert.equal((await request(health + name, { headers: { host: 'balancer.example.com' } })).status, 200, name);
     for (const name of ['/', '/metrics', '/hello', '/healthz/x']) assert.equal((await request(health + name)).status, 404, name);
+    const order = await run(['unquarantine', 'hello', '--admin', new URL(health).host], { env: { CRESCENT_TOKEN: 'secret' } });
+    assert.deepEqual([order.code, order.stderr], [1, `crescent: ${new URL(health).host} is no crescent's admin listener: it answered with status 404\n`]);
     assert.equal((await request(`${health}/healthz`, { method: 'POST' })).status, 405);
     process.kill(server.children('keeper')[0], 'SIGKILL');
     await until(async () => (await ready())[0] === 200, 'a new keeper answers');

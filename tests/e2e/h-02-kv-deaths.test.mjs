@@ -112,6 +112,7 @@ test('a keeper that stands still: calls are a 503 after five seconds, what needs
         const replies = await Promise.all([server.post('/incr?key=n'), server.post('/set?key=b&value=y'), server.get('/hello')]);
         const took = Date.now() - began;
         assert.deepEqual(replies.map((r) => r.status), [503, 503, 200]);
+        assert.deepEqual(replies.map((r) => r.headers['retry-after']), ['1', '1', undefined]);
         assert.match(replies[0].json.detail, /^the store is not available: whether what was asked of it was done is not known$/);
         assert.ok(took >= 4900 && took < ms(15000), `${took} ms`);
     } finally {

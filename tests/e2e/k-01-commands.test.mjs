@@ -97,7 +97,7 @@ test('what stops a start is one line, and nothing half-started', async (t) => {
 test('a broken crescent.lua: its line; an unknown setting: the nearest name; one of a later version: its name', async (t) => {
     const dir = hooks(t, { 'a.lua': hello });
     for (const [text, words] of [['return {', /crescent\.lua:1/], ['return {\n  workrs = 2 }', /workrs.*workers/], ['return { limits = { bdy = 1 } }', /bdy.*body/], ['return { workers = "x" }', /crescent\.lua.*workers/], ['return 7', /crescent\.lua/],
-        ['error "no"', /crescent\.lua:1: no/], ['return { trusted_proxies = {} }', /trusted_proxies/], ['return { limits = { body = "1 parsec" } }', /body/], ['while true do end', /crescent\.lua/]]) {
+        ['error "no"', /crescent\.lua:1: no/], ['return { spool = true }', /spool/], ['return { limits = { body = "1 parsec" } }', /body/], ['while true do end', /crescent\.lua/]]) {
         if (threadSanitizer && /while/.test(text)) continue;
         write(dir, { 'crescent.lua': text });
         const result = await run(['serve', '--listen', '127.0.0.1:0', '--admin', 'off'], { cwd: dir });

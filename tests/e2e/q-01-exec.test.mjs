@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fs from 'node:fs';
 import path from 'node:path';
-import { alive, assertProblem, binary, environment, ms, request, run, sleep, start, tool, until, write } from './helper.mjs';
+import { alive, assertProblem, binary, environment, folder, ms, request, run, sleep, start, tool, until, write } from './helper.mjs';
 import { exec, gone, pidIn, runner, shell, spawnerOf, zombies } from './exec.mjs';
 
 const script = (text) => `return function(req) ${text} end`;
@@ -176,6 +176,21 @@ test('only what the setting allows', async (t) => {
     const given = await start(t, { hooks, config: 'return { exec = false }', env: { CRESCENT_EXEC: 'echo,true' } });
     assert.ok((await exec(given, ['true'])).ok);
     assert.equal((await exec(given, ['false'])).code, 'not_allowed');
+});
+
+test('the start names allowed programs that cannot be started', async (t) => {
+    const dir = folder(t);
+    write(dir, { 'deploy.sh': '#!/bin/sh\n', 'notes.txt': '', 'bin/true': '' });
+    fs.chmodSync(path.join(dir, 'deploy.sh'), 0o755);
+    const config = 'return { exec = { "true", "./deploy.sh", "./deply.sh", "trew", "notes.txt", "./notes.txt", "bin", "./bin", "/bin/true" } }';
+    const warnings = (server) => server.records('the setting exec allows a program').map((r) => [r.level, r.program, r.error.replace(`${dir}/`, '')]);
+    const server = await start(t, { dir, hooks: { 'run.lua': runner }, config, workers: 1 });
+    assert.deepEqual(warnings(server), [['warn', './deply.sh', 'deply.sh: there is no such program'], ['warn', 'trew', 'trew: there is no such program'],
+        ['warn', 'notes.txt', 'notes.txt: there is no such program'], ['warn', './notes.txt', 'notes.txt: it is not executable'],
+        ['warn', 'bin', 'bin: there is no such program'], ['warn', './bin', 'bin: Is a directory']]);
+    assert.ok((await exec(server, ['./deploy.sh'])).ok);
+    const calm = await start(t, { hooks: { 'run.lua': runner }, config: 'return { exec = true }', env: { CRESCENT_EXEC: 'true,nope' } });
+    assert.deepEqual(warnings(calm), [['warn', 'nope', 'nope: there is no such program']]);
 });
 
 test('1,000 leave no process and no descriptor', async (t) => {

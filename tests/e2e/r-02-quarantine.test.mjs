@@ -2,6 +2,7 @@
 // then one request is let through, and decides. Most of these tests wait for those ten seconds, side by side.
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
+import http from 'node:http';
 import { describe, test } from 'node:test';
 import { assertProblem, ms, request, run, sleep, start, until } from './helper.mjs';
 import { startUpgradable } from './upgrade.mjs';
@@ -158,7 +159,7 @@ describe('quarantine', { concurrency: true }, () => {
         assert.deepEqual((await list()).quarantined, []);
         assert.equal((await server.get('/orders/7')).text, 'fine');
 
-        for (const [args, words] of [[[], /which endpoint/], [['a', 'b'], /too many/], [['a', '--adm', 'x'], /did you mean --admin/], [['a', '--admin', 'off'], /no admin listener/],
+        for (const [args, words] of [[[], /which endpoint/], [[''], /unquarantine: an argument is empty/], [['a', 'b'], /too many/], [['a', '--adm', 'x'], /did you mean --admin/], [['a', '--admin', 'off'], /no admin listener/],
             [['a', '--admin', 'https://127.0.0.1:1'], /plain HTTP/], [['a', '--workers', '1'], /no flag/]]) {
             const { code, stderr } = await told(args);
             assert.equal(code, 2, stderr);
@@ -168,7 +169,20 @@ describe('quarantine', { concurrency: true }, () => {
         assert.equal(nobody.code, 1);
         assert.match(nobody.stderr, /cannot ask the server at 127\.0\.0\.1:1/);
         const stranger = await told(['flaky', '--admin', server.url.replace('http://', '')]);
-        assert.equal(stranger.code, 1);
+        assert.deepEqual([stranger.code, stranger.stderr], [1, `crescent: ${server.url.replace('http://', '')} is no crescent's admin listener: it answered with status 404\n`]);
+        const fast = http.createServer((req, res) => res.writeHead(req.headers.authorization ? 404 : 401, { 'content-type': 'application/json' }).end('{"detail":"Not Found"}'));
+        t.after(() => fast.close());
+        const port = await new Promise((done) => fast.listen(0, '127.0.0.1', () => done(fast.address().port)));
+        for (const [extra, status] of [[{}, 401], [env, 404]]) {
+            const { code, stderr } = await told(['flaky', '--admin', `127.0.0.1:${port}`], extra);
+            assert.deepEqual([code, stderr], [1, `crescent: 127.0.0.1:${port} is no crescent's admin listener: it answered with status ${status}\n`]);
+        }
+        for (const token of ['t0ken\r\nHost: evil.example', 't0ken\n', '\x7f', 'a\tb']) {
+            const { code, stderr } = await told(['flaky'], { ...env, CRESCENT_TOKEN: token });
+            assert.equal(code, 2);
+            assert.match(stderr, /^crescent unquarantine: CRESCENT_TOKEN: it holds a control character/);
+            assert.doesNotMatch(stderr, /t0ken/);
+        }
 
         const order = (options) => request(`${server.admin}/api/v1/scripts/flaky/unquarantine`, { method: 'POST', headers: { authorization }, ...options });
         assert.equal((await order()).status, 200);

@@ -42,6 +42,10 @@ test('the request goes there as it came, but for what belongs to its connection 
             assert.ok(record.upstream_ms > 0 && record.upstream_ms <= record.duration_ms, JSON.stringify(record));
         }
     }
+    // An upstream that takes '_' for '-' is not told that it is somebody else.
+    const twins = await raw(server.port, 'GET /twins HTTP/1.1\r\nHost: a\r\nX_Forwarded_For: 1.2.3.4\r\nx_real_ip: 1.2.3.4\r\nX_Mine: 1\r\nConnection: close\r\n\r\n');
+    assert.match(twins.text, /^HTTP\/1\.1 200 /);
+    assert.deepEqual(Object.keys(up.last().headers).filter((name) => name.includes('_')), ['x_mine']);
     // What the client does not say is not said for it.
     const bare = await raw(server.port, 'GET /bare HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
     assert.match(bare.text, /^HTTP\/1\.1 200 /);

@@ -83,6 +83,7 @@ static void its_paths_and_no_other(void **state)
     assert_int_equal(status_of(GET("/healthz", LOCAL)), 200);
     assert_int_equal(status_of(GET("/metrics", LOCAL TOKEN)), 200);
     assert_int_equal(status_of(GET("/", LOCAL)), 404);
+    assert_non_null(strstr(ask(GET("/", LOCAL)), "crescent-admin: 1")); /* by which the command line knows it */
     assert_int_equal(status_of(GET("/healthz/x", LOCAL)), 404);
     assert_int_equal(status_of("POST /healthz HTTP/1.1\r\nConnection: close\r\n" LOCAL "Content-Length: 0\r\n\r\n"),
                      405);

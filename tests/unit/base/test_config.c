@@ -34,6 +34,10 @@ static void fill(struct config *c)
     config_tls_set(&two->client_ca, SLICE("/srv/ca.pem"), SLICE("ca"));
     two->client_optional = true;
     assert_int_equal(config_parse_listen("[::1]:8443", true, config_add_listen(c), NULL), 0);
+    c->listen[c->listen_count - 1].proxy = true;
+    config_add_trusted(c, SLICE("10.0.0.0/8"));
+    config_add_trusted(c, SLICE("unix"));
+    c->public_url = need_strdup("https://hooks.example.com");
 }
 
 static void test_text_form(void **state)
@@ -50,7 +54,10 @@ static void test_text_form(void **state)
     assert_int_equal(back.drain.ns, 1500000000);
     assert_true(back.require_verify && back.sandbox);
     assert_int_equal(back.listen_count, 2);
-    assert_true(back.listen[1].tls);
+    assert_true(back.listen[1].tls && back.listen[1].proxy && !back.listen[0].proxy);
+    assert_int_equal(back.trusted_count, 2);
+    assert_string_equal(back.trusted[1], "unix");
+    assert_string_equal(back.public_url, "https://hooks.example.com");
     assert_string_equal(back.listen[1].host, "::1");
     assert_string_equal(back.admin.text, "127.0.0.1:8081");
     assert_string_equal(back.files, "/srv/files");

@@ -62,6 +62,10 @@ static void what_is_no_answer_is_refused_in_words(void **state)
     expect_refused("return 200, 'a', { 'b' }", "headers must have names");
     expect_refused("return 200, 'a', { x = true }", "header 'x' must be a string");
     expect_refused("return 200, 'a', { x = {} }", "empty list");
+    expect_refused("return 200, 'a', { x = { 'b', y = 'c' } }", "header 'x': 'y' is no position of a list");
+    expect_refused("return 200, 'a', { x = { 'b', nil, 'c' } }", "header 'x': position 2 of the list is nil");
+    expect_refused("return reply.text('a', { headers = { x = { 'b', [1.5] = 'c' } } })",
+                   "header 'x': 1.5 is no position");
     expect_refused("return 200, 'a', { x = { {} } }", "header 'x' must be a string");
     expect_refused("return 204, 'a'", "a 204 answer cannot have a body");
     expect_refused("return 205, 'a'", "a 205 answer cannot have a body");

@@ -120,7 +120,8 @@ static void misuse_raises_in_words(void **state)
         {"", "expected a URL or a list of URLs, got nothing"},
         {"5", "expected a URL or a list of URLs, got number"},
         {"{}", "a list of 1 to 32 URLs"},
-        {"{ 'http://a', x = 1 }", "a list of 1 to 32 URLs"},
+        {"{ 'http://a', x = 1 }", "the list of URLs: 'x' is no position of a list"},
+        {"{ 'http://a', nil, 'http://b' }", "the list of URLs: position 2 of the list is nil"},
         {"{ 'http://a', 5 }", "expected a URL, got number"},
         {"'ftp://a'", "'ftp://a' is no URL of an upstream: it must begin with http"},
         {"'unix:/x'", "must begin with http"},
@@ -143,6 +144,11 @@ static void misuse_raises_in_words(void **state)
         {"'http://a', { headers = { x = 'a\\r\\nb: c' } }", "'x' holds a control character"},
         {"'http://a', { headers = { x = true } }", "a list of these, or false, got boolean"},
         {"'http://a', { headers = { x = {} } }", "false leaves it out"},
+        {"'http://a', { headers = { x = { 'a', b = 'c' } } }", "headers: 'x': 'b' is no position of a list"},
+        {"'http://a', { response_headers = { x = { 'a', [1.5] = 'c' } } }", "'x': 1.5 is no position of a list"},
+        {"'http://a', { headers = { x = { nil, 'a' } } }", "'x': position 1 of the list is nil"},
+        {"'http://a', { ca = 'ca.pem' }", "ca: there is no TLS in which to use it"},
+        {"{ 'http://a', 'http://b' }, { cert = 'c.pem', key = 'k.pem' }", "cert: there is no TLS in which to use it"},
         {"'http://a', { headers = { x = { 'a', false } } }", "got boolean"},
         {"'http://a', { headers = { Host = 'z' } }", "Host is the option 'host'"},
         {"'http://a', { headers = { Connection = 'z' } }", "'connection' is the server's own"},
@@ -180,7 +186,7 @@ static void misuse_raises_in_words(void **state)
         {"'http://a', { private = true }", "the setting http_private forbids it"},
         {"'http://a', { private = 1 }", "expected true or false"},
         {"'http://a', { ca = '' }", "ca: expected PEM text"},
-        {"'http://a', { cert = 'x' }", "cert and key go together"},
+        {"'https://a', { cert = 'x' }", "cert and key go together"},
     };
     new_request(NULL, NULL, "");
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -248,10 +248,8 @@ static void test_origins(void **state)
     setenv("CRESCENT_WORKER", "1", 1);
     refuse("", CLI_FAILED, "CRESCENT_WORKER in the environment: unknown setting (did you mean CRESCENT_WORKERS?)");
     unsetenv("CRESCENT_WORKER");
-    static const char *const later[][2] = {{"CRESCENT_SPOOL", "spool"},
-                                           {"CRESCENT_OTLP", "otlp"},
-                                           {"CRESCENT_LIMITS_REQUESTS", "limits.requests"},
-                                           {"CRESCENT_TRUSTED_PROXIES", "trusted_proxies"}};
+    static const char *const later[][2] = {
+        {"CRESCENT_SPOOL", "spool"}, {"CRESCENT_OTLP", "otlp"}, {"CRESCENT_LIMITS_REQUESTS", "limits.requests"}};
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
         snprintf(words, sizeof words, "%s: setting '%s' is not in this version of crescent", later[i][0], later[i][1]);
         setenv(later[i][0], "on", 1);
@@ -268,7 +266,88 @@ static void test_origins(void **state)
     unsetenv("CRESCENT_ADMIN_TOKEN");
 }
 
+/* Who may say who the client is: a misspelt one is no proxy that is silently not trusted, or a listener without its
+ * gate. */
+static void test_proxies(void **state)
+{
+    char words[PATH_MAX + 128];
+    accept("");
+    assert_int_equal(config.trusted_count, 0);
+    assert_null(config.public_url);
+    assert_false(config.listen[0].proxy);
+    config_free(&config);
+    write_file("crescent.lua", "return { trusted_proxies = { '10.0.0.0/8', 'unix' }, public_url = "
+                               "'HTTPS://Hooks.Example.COM:443/Base/', proxy_protocol = true }");
+    accept("--listen 127.0.0.1:0 --listen unix:x.sock");
+    assert_int_equal(config.trusted_count, 2);
+    assert_string_equal(config.trusted[0], "10.0.0.0/8");
+    assert_string_equal(config.public_url, "https://hooks.example.com/Base");
+    assert_true(config.listen[0].proxy && config.listen[1].proxy);
+    config_free(&config);
+    setenv("CRESCENT_TRUSTED_PROXIES", "127.0.0.1, ::1", 1);
+    setenv("CRESCENT_PUBLIC_URL", "http://[::1]:8443", 1);
+    setenv("CRESCENT_PROXY_PROTOCOL", "https://127.0.0.1:1, unix:x.sock", 1);
+    write_file("crescent.lua", "return { trusted_proxies = 'unix' }");
+    accept("--listen 127.0.0.1:1 --listen 127.0.0.1:2 --listen unix:x.sock");
+    assert_int_equal(config.trusted_count, 2);
+    assert_string_equal(config.trusted[1], "::1");
+    assert_string_equal(config.public_url, "http://[::1]:8443");
+    assert_true(config.listen[0].proxy && !config.listen[1].proxy && config.listen[2].proxy);
+    config_free(&config);
+    refuse("--listen 127.0.0.1:1 --listen unix:y.sock", CLI_FAILED,
+           "CRESCENT_PROXY_PROTOCOL: the server does not listen on \"unix:x.sock\" (did you mean \"unix:y.sock\"?)");
+    unsetenv("CRESCENT_TRUSTED_PROXIES");
+    unsetenv("CRESCENT_PUBLIC_URL");
+    setenv("CRESCENT_PROXY_PROTOCOL", "false", 1);
+    write_file("crescent.lua", "return { proxy_protocol = true }");
+    accept("");
+    assert_false(config.listen[0].proxy);
+    config_free(&config);
+    setenv("CRESCENT_PROXY_PROTOCOL", "yes", 1);
+    refuse("", CLI_FAILED, "CRESCENT_PROXY_PROTOCOL: \"yes\": expected host:port");
+    unsetenv("CRESCENT_PROXY_PROTOCOL");
+    static const char *const bad[][2] = {
+        {"trusted_proxies = { '10.0.0.1/8' }", "trusted_proxies: \"10.0.0.1/8\": the address has bits beyond the "
+                                               "prefix: write 10.0.0.0/8 for the network, or "
+                                               "10.0.0.1 alone"},
+        {"trusted_proxies = true", "trusted_proxies: expected a list of addresses and networks, like { \"10.0.0.0/8\", "
+                                   "\"unix\" }, got a boolean"},
+        {"trusted_proxies = { 7 }",
+         "trusted_proxies: expected a list of addresses and networks, like { \"10.0.0.0/8\", "
+         "\"unix\" }, got a number in it"},
+        {"trusted_proxies = { x = '::1' }", "trusted_proxies: expected a list of addresses and networks, like { "
+                                            "\"10.0.0.0/8\", \"unix\" }, got a name in it"},
+        {"trusted_proxy = '::1'", "unknown setting 'trusted_proxy' (did you mean 'trusted_proxies'?)"},
+        {"public_url = 'hooks.example.com'", NULL},
+        {"public_url = 'ftp://hooks.example.com'", NULL},
+        {"public_url = 'https://u:p@hooks.example.com'", NULL},
+        {"public_url = 'https://hooks.example.com/?x'", NULL},
+        {"public_url = 'https://hooks.example.com/#x'", NULL},
+        {"public_url = 'https://hooks.example.com/caf\xc3\xa9'", NULL},
+        {"public_url = true", "public_url: expected a URL like \"https://hooks.example.com\", got a boolean"},
+        {"proxy_protocol = 'on'", "proxy_protocol: expected true, false or a list of addresses that the server listens "
+                                  "on, got a string"},
+        {"proxy_protocol = { '8080' }", "proxy_protocol: \"8080\": expected host:port"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char file[256];
+        snprintf(file, sizeof file, "return { %s }", bad[i][0]);
+        snprintf(words, sizeof words, "crescent.lua:1: %s", bad[i][1] != NULL ? bad[i][1] : "");
+        if (bad[i][1] != NULL) {
+            refuse_file(file, words);
+            continue;
+        }
+        write_file("crescent.lua", file);
+        assert_int_equal(load(""), CLI_FAILED);
+        if (strstr(err.text, "crescent.lua:1: public_url: expected a URL like \"https://hooks.example.com\", got \"") !=
+            err.text)
+            fail_msg("%s: %s", file, err.text);
+    }
+    unlink("crescent.lua");
+}
+
 #define EXEC_EXPECTED "exec: expected true, false or a list of programs, got "
+#define EXEC_LIST "exec: expected true, false or a list of programs: "
 
 static void test_exec(void **state)
 {
@@ -310,9 +389,11 @@ static void test_exec(void **state)
     unsetenv("CRESCENT_EXEC");
     refuse_file("return { exec = 'git' }", "crescent.lua:1: " EXEC_EXPECTED "a string");
     refuse_file("return {\n exec = { 'git', 1 } }", "crescent.lua:2: " EXEC_EXPECTED "a number in it");
-    refuse_file("return { exec = { git = true } }", "crescent.lua:1: " EXEC_EXPECTED "a table with names or gaps");
+    refuse_file("return { exec = { git = true } }", "crescent.lua:1: " EXEC_LIST "'git' is no position of a list");
     refuse_file("return { exec = { 'git', nil, 'make' } }",
-                "crescent.lua:1: " EXEC_EXPECTED "a table with names or gaps");
+                "crescent.lua:1: " EXEC_LIST "position 2 of the list is nil");
+    refuse_file("return { exec = { 'git', [1.5] = 'make' } }",
+                "crescent.lua:1: " EXEC_LIST "1.5 is no position of a list");
     refuse_file("return { exec = { 'a\\0b' } }", "crescent.lua:1: " EXEC_EXPECTED "a name with a NUL byte");
 }
 
@@ -328,7 +409,11 @@ static void test_file(void **state)
     refuse_file("return {\n tls = { { cert = 'a', key = 'b' }, 'c' } }",
                 "crescent.lua:2: tls: expected { cert = FILE, key = FILE }, got a string");
     refuse_file("return { tls = { { cert = 'a', key = 'b' }, x = 1 } }",
-                "crescent.lua:1: tls: expected an entry or a list of entries, got a mixture");
+                "crescent.lua:1: tls: expected an entry or a list of entries: 'x' is no position of a list");
+    refuse_file("return { listen = { '127.0.0.1:0', admin = '127.0.0.1:1' } }",
+                "crescent.lua:1: listen: 'admin' is no position of a list");
+    refuse_file("return { listen = { '127.0.0.1:0', nil, '127.0.0.1:1' } }",
+                "crescent.lua:1: listen: position 2 of the list is nil");
     refuse_file("return { tls = { cert = 'a', key = 'b', cleint_ca = 'c' } }",
                 "crescent.lua:1: unknown setting 'tls.cleint_ca' (did you mean 'tls.client_ca'?)");
     refuse_file("return { tls = { cert = 'a', key = true } }",
@@ -356,6 +441,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_defaults), cmocka_unit_test(test_precedence),
                                        cmocka_unit_test(test_store),    cmocka_unit_test(test_addresses_become_numbers),
                                        cmocka_unit_test(test_paths),    cmocka_unit_test(test_origins),
-                                       cmocka_unit_test(test_exec),     cmocka_unit_test(test_file)};
+                                       cmocka_unit_test(test_exec),     cmocka_unit_test(test_proxies),
+                                       cmocka_unit_test(test_file)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

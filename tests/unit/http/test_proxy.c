@@ -225,6 +225,30 @@ static void nobody_says_who_he_is(void **state)
     assert_string_equal(sent("via"), "1.0 fred|2 crescent");
 }
 
+/* To an upstream with header fields as variables of CGI, '_' and '-' are the same. */
+static void nor_with_an_underscore(void **state)
+{
+    static const char *const lies[] = {
+        "x_forwarded_for", "x_forwarded-proto", "x-forwarded_host",  "x_forwarded_user", "x_real_ip",
+        "x_request_id",    "content_length",    "transfer_encoding", "x_user",           "x_gone"};
+    request("GET", "/", "/", NULL);
+    for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++)
+        header(lies[i], "lie");
+    header("x_mine", "1");
+    header("x-set", "2");
+    change("x-user", "alice");
+    change("x-gone", NULL);
+    change("x_set", "3");
+    assert_int_equal(make(), 0);
+    for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++)
+        assert_null(sent(lies[i]));
+    assert_string_equal(sent("x-forwarded-for"), "192.0.2.7");
+    assert_string_equal(sent("x-user"), "alice");
+    assert_string_equal(sent("x_mine"), "1"); /* it is nobody's twin */
+    assert_string_equal(sent("x-set"), "2");
+    assert_string_equal(sent("x_set"), "3");
+}
+
 static void scripts_set_and_leave_out(void **state)
 {
     request("POST", "/", "/", NULL);
@@ -285,6 +309,22 @@ static void bodies_go_as_they_are(void **state)
         assert_int_equal(made.body.at == NULL ? -1 : (long long)made.body.len, cases[i].len);
         assert_true(made.body_stays);
         assert_int_equal(made.repeatable, cases[i].twice);
+    }
+    static const struct {
+        const char *method, *body;
+        bool none, goes; /* none: the script wants none */
+    } types[] = {{"GET", "", false, true}, {"GET", "x", false, true},   {"GET", "x", true, false},
+                 {"GET", "", true, false}, {"HEAD", "x", false, false}, {"HEAD", "", false, true},
+                 {"POST", "", false, true}};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        request(types[i].method, "/", "/", NULL);
+        from.body = slice_of(types[i].body);
+        plan.has_body = types[i].none;
+        header("content-type", "a/b");
+        header("content-encoding", "gzip");
+        assert_int_equal(make(), 0);
+        assert_int_equal(sent("content-type") != NULL, types[i].goes);
+        assert_int_equal(sent("content-encoding") != NULL, types[i].goes);
     }
     request("POST", "/", "/", NULL);
     from.body = SLICE("abc");
@@ -567,6 +607,7 @@ int main(void)
         cmocka_unit_test(a_prefix_is_stripped_and_dot_segments_never_leave_the_base),
         cmocka_unit_test(what_belongs_to_the_connection_stays),
         cmocka_unit_test(nobody_says_who_he_is),
+        cmocka_unit_test(nor_with_an_underscore),
         cmocka_unit_test(scripts_set_and_leave_out),
         cmocka_unit_test(cookies_of_http2_are_one_field),
         cmocka_unit_test(bodies_go_as_they_are),

@@ -4,6 +4,7 @@
  */
 #include "bind/bind_verify.h"
 #include "load/load.h"
+#include "policy/ips.h"
 #include "policy/verify.h"
 #include <lauxlib.h>
 #include <setjmp.h>
@@ -183,6 +184,12 @@ static void test_faults(void **state)
            "\"/type\"\n"
            "hooks/x.lua:1: methods: expected a list of strings, not empty\n"
            "hooks/x.lua:1: on_disconnect: expected \"finish\" or \"cancel\", got a boolean\n");
+    refuse(b, "return { handle = function() end, methods = { 'GET', put = 'PUT' }, path = { '/a', nil, '/c' } }",
+           "hooks/x.lua:1: methods: expected a list of strings: 'put' is no position of a list\n"
+           "hooks/x.lua:1: path: expected a string or a list of strings: position 2 of the list is nil\n");
+    refuse(b, "return { handle = function() end, methods = { 'GET', nil, 'PUT', [1.5] = 'POST' }, path = { '' } }",
+           "hooks/x.lua:1: methods: expected a list of strings: 1.5 is no position of a list\n"
+           "hooks/x.lua:1: path: expected a string or a list of strings, not empty\n");
     refuse(b, "return { handle = function() end, max_body = '33MiB' }",
            "hooks/x.lua:1: max_body: more than the server takes: limits.body is 32MiB\n");
     refuse(b, "return { handle = function() end, verify = 'nnoe' }",
@@ -297,10 +304,70 @@ static void test_module_faults(void **state)
     endpoint_release(&e);
 }
 
+/* Whom it lets in is there in words and as a set; a list that cannot be read lets nobody in. */
+static void test_allow_ips(void **state)
+{
+    struct bench *b = *state;
+    struct ip ip;
+    struct endpoint *e =
+        accept(b, "a.lua", "return { allow_ips = { '10.0.0.0/8', '2001:db8::/32' }, handle = function() end }");
+    assert_true(ip_parse(SLICE("10.1.2.3"), &ip) && ips_have(e->allow_ips, &ip));
+    assert_true(ip_parse(SLICE("11.1.2.3"), &ip) && !ips_have(e->allow_ips, &ip));
+    assert_string_equal(e->allowed[1], "2001:db8::/32");
+    struct buf json = {0};
+    struct error err;
+    load_describe(e, &json);
+    assert_non_null(strstr(buf_text(&json), "\"allow_ips\":[\"10.0.0.0/8\",\"2001:db8::/32\"]"));
+    struct endpoint *back = load_from_description(buf_slice(&json), &err);
+    assert_int_equal(back->allowed_count, 2);
+    endpoint_release(&back);
+    buf_free(&json);
+    endpoint_release(&e);
+    e = accept(b, "a.lua", "return { allow_ips = '127.0.0.1', handle = function() end }");
+    endpoint_release(&e);
+    refuse(b, "return {\n allow_ips = { '10.0.0.1/8' },\n handle = function() end }",
+           "hooks/x.lua:2: allow_ips: \"10.0.0.1/8\": the address has bits beyond the prefix: write 10.0.0.0/8 for the "
+           "network, or 10.0.0.1 alone\n");
+    refuse(b, "return { allow_ips = {}, handle = function() end }",
+           "hooks/x.lua:1: allow_ips: expected a string or a list of strings, not empty\n");
+    refuse(b, "return { allow_ip = '::1', handle = function() end }",
+           "hooks/x.lua:1: unknown field 'allow_ip' (did you mean 'allow_ips'?)\n");
+}
+
+/* A description of a version before has no such field: it is nobody's list. */
+static void test_older_description(void **state)
+{
+    static const char old[] =
+        "{\"name\":\"a\",\"file\":\"a.lua\",\"routes\":[\"/a\"],\"hosts\":[null],\"methods\":null,"
+        "\"verify\":null,\"public\":true,\"events\":null,\"max_body\":1,\"timeout\":1,\"max_run\":1,"
+        "\"description\":null}";
+    struct error err;
+    struct endpoint *e = load_from_description(slice_of(old), &err);
+    assert_non_null(e);
+    assert_null(e->allowed);
+    endpoint_release(&e);
+}
+
+static void test_certificates_are_asked_for(void **state)
+{
+    struct bench *b = *state;
+    const char *script = "return { verify = verify.any { verify.mtls { any = true }, verify.github { secret = 'x' } }, "
+                         "handle = function() end }";
+    refuse(b, script,
+           "hooks/x.lua:1: verify: no client is asked for a certificate: that is client_ca of the setting tls\n");
+    b->config.client_ca = true;
+    struct endpoint *e = accept(b, "x.lua", script);
+    assert_true(verify_needs_certificate(e->verify));
+    endpoint_release(&e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_defaults, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_allow_ips, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_older_description, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_certificates_are_asked_for, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_fields, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_faults, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_globals, set_up, tear_down),

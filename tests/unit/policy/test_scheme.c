@@ -2,6 +2,8 @@
  * Promise: a scheme's data, executed, lets in what the provider signed and refuses everything else with the reason.
  * Expectations: GitHub's documented vector, Standard Webhooks' published vector, and HMACs computed with openssl(1).
  */
+#include "base/buf.h"
+#include "policy/payload.h"
 #include "policy/scheme.h"
 #include "request.h"
 #include <stdio.h>
@@ -326,6 +328,47 @@ static void one_of_several_headers_is_enough(void **state)
     scheme_free(&s);
 }
 
+/* The bytes that a template gives, one behind the other. */
+static void assembled(const char *template, const struct request *r, const char *expected)
+{
+    struct payload p;
+    struct error err;
+    struct slice parts[PAYLOAD_PARTS_MAX];
+    struct buf all = {0};
+    assert_int_equal(payload_compile(slice_of(template), &p, &err), 0);
+    assert_int_equal(payload_assemble(&p, &r->http, NULL, NULL, parts), REASON_none);
+    for (size_t i = 0; i < p.count; i++)
+        buf_add_slice(&all, parts[i]);
+    assert_string_equal(buf_text(&all), expected);
+    buf_free(&all);
+    payload_free(&p);
+}
+
+/* Twilio, Square, HubSpot: the URL is what the sender calls, whatever proxies have made of it. */
+static void a_url_is_the_one_that_its_sender_knows(void **state)
+{
+    const struct http_published published = {SLICE("https://hooks.example.com/base"), SLICE("https"),
+                                             SLICE("hooks.example.com")};
+    struct request r;
+    struct payload p;
+    struct error err;
+    request_make(&r, "body");
+    r.http.scheme = SLICE("http");
+    r.http.authority = SLICE("127.0.0.1:8080");
+    r.http.raw_path = SLICE("/a%20b/");
+    assembled("{url}", &r, "http://127.0.0.1:8080/a%20b/");
+    r.http.query = SLICE("x=1&y");
+    assembled("{method}{url}{body}", &r, "POSThttp://127.0.0.1:8080/a%20b/?x=1&ybody");
+    r.http.query = SLICE("");
+    r.http.scheme = SLICE("https");
+    assembled("{url}.", &r, "https://127.0.0.1:8080/a%20b/?.");
+    r.http.published = &published;
+    assembled("{url}", &r, "https://hooks.example.com/base/a%20b/?");
+    assert_int_equal(payload_compile(SLICE("{url:x}"), &p, &err), -1);
+    assert_int_equal(payload_compile(SLICE("{url}{url}{url}{url}"), &p, &err), -1);
+    assert_string_equal(err.text, "more than 16 parts");
+}
+
 static void impossible_schemes_say_why(void **state)
 {
     static const struct {
@@ -333,7 +376,7 @@ static void impossible_schemes_say_why(void **state)
     } cases[] = {
         {"{body", "", "payload: a single '{': write it twice to mean itself"},
         {"}", "", "payload: a single '}': write it twice to mean itself"},
-        {"{bodyy}", "", "payload: 'bodyy' is no place (known: body, method, path, query, header:NAME)"},
+        {"{bodyy}", "", "payload: 'bodyy' is no place (known: body, method, path, query, url, header:NAME)"},
         {"{header:}", "", "payload: '' is no name"},
         {"static", "", "payload: nothing of the request is in it: it would sign every request alike"},
         {"{field:t}.{body}", "", "payload: the signature header has no fields"},
@@ -393,6 +436,7 @@ int main(void)
         cmocka_unit_test(standard_secret_must_be_base64_after_its_prefix),
         cmocka_unit_test(groups_of_pairs_have_payloads_of_their_own),
         cmocka_unit_test(one_of_several_headers_is_enough),
+        cmocka_unit_test(a_url_is_the_one_that_its_sender_knows),
         cmocka_unit_test(impossible_schemes_say_why),
         cmocka_unit_test(key_forms),
     };

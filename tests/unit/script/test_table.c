@@ -90,6 +90,101 @@ static void options_are_read_or_refused_in_words(void **state)
     state_free(&s);
 }
 
+/* list(t): its length, or raises; gaps(t): the same where positions may be missing. */
+static int l_list(lua_State *L)
+{
+    struct table_reader t = {.L = L, .index = 1, .what = "thing"};
+    lua_pushinteger(L, (lua_Integer)table_list(&t, "list", -1));
+    return 1;
+}
+
+static int l_gaps(lua_State *L)
+{
+    size_t length;
+    struct error err;
+    if (!table_is_list_with_gaps(L, 1, &length, &err))
+        return luaL_error(L, "%s", err.text);
+    lua_pushinteger(L, (lua_Integer)length);
+    return 1;
+}
+
+static int l_whole(lua_State *L)
+{
+    long long value = 0;
+    lua_pushinteger(L, table_whole(L, 1, 300, 599, &value) ? (lua_Integer)value : -1);
+    return 1;
+}
+
+static void open_lists(lua_State *L)
+{
+    lua_pushcfunction(L, l_list);
+    lua_setfield(L, -2, "list");
+    lua_pushcfunction(L, l_gaps);
+    lua_setfield(L, -2, "gaps");
+    lua_pushcfunction(L, l_whole);
+    lua_setfield(L, -2, "whole");
+}
+
+static void a_list_has_positions_and_nothing_else(void **state)
+{
+    static const struct {
+        const char *call, *result; /* result NULL: fault */
+        const char *fault;
+    } cases[] = {
+        {"list {}", "0", NULL},
+        {"list { 'a', 'b', 'c' }", "3", NULL},
+        {"list(setmetatable({ 'a' }, { __index = function() error 'asked' end }))", "1", NULL},
+        {"list { 'a', nmae = 'b' }", NULL, "t.lua:1: thing: list: 'nmae' is no position of a list"},
+        {"list { nmae = 'b' }", NULL, "'nmae' is no position of a list"},
+        {"list { 'a', [0] = 'b' }", NULL, "0 is no position of a list"},
+        {"list { 'a', [-1] = 'b' }", NULL, "-1 is no position of a list"},
+        {"list { 'a', 'b', [1.5] = 'c' }", NULL, "1.5 is no position of a list"},
+        {"list { 'a', [1e300] = 'c' }", NULL, "1e+300 is no position of a list"},
+        {"list { 'a', [1/0] = 'c' }", NULL, "inf is no position of a list"},
+        {"list { 'a', [2^31] = 'c' }", NULL, "2147483648 is no position of a list"},
+        {"list { 'a', [2^31 - 1] = 'c' }", NULL, "position 2 of the list is nil"},
+        {"list { 'a', [true] = 'c' }", NULL, "a boolean is no position of a list"},
+        {"list { 'a', [{}] = 'c' }", NULL, "a table is no position of a list"},
+        {"list { nil, 'b' }", NULL, "position 1 of the list is nil"},
+        {"list { 'a', nil, 'c', nil, 'e' }", NULL, "position 2 of the list is nil"},
+        {"list { 'a', nil, 'c', x = 1 }", NULL, "'x' is no position of a list"},
+        {"gaps { 'a', nil, 'c' }", "3", NULL},
+        {"gaps {}", "0", NULL},
+        {"gaps { 'a', nil, 'c', x = 1 }", NULL, "'x' is no position of a list"},
+        {"whole(300)", "300", NULL},
+        {"whole(599)", "599", NULL},
+        {"whole(429.9)", "-1", NULL},
+        {"whole(299)", "-1", NULL},
+        {"whole(600)", "-1", NULL},
+        {"whole(0/0)", "-1", NULL},
+        {"whole('400')", "-1", NULL},
+        {"whole(nil)", "-1", NULL},
+    };
+    struct script_host here = {.memory = 16 << 20, .sandbox = true, .jit = true};
+    struct error err;
+    struct state *s = state_new(&here, open_lists, &err);
+    assert_non_null(s);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[256];
+        struct sandbox_chunk chunk;
+        char *message = NULL;
+        snprintf(text, sizeof(text), "return (%s)", cases[i].call);
+        int result = sandbox_load(s, slice_of(text), "t.lua", NULL, &chunk, &message);
+        if (result != (cases[i].result != NULL ? 0 : -1))
+            fail_msg("%s: %s", cases[i].call, message != NULL ? message : "nothing raised");
+        if (result == 0) {
+            lua_rawgeti(state_lua(s), LUA_REGISTRYINDEX, chunk.result);
+            assert_string_equal(lua_tostring(state_lua(s), -1), cases[i].result);
+            lua_pop(state_lua(s), 1);
+            sandbox_unload(s, &chunk);
+        } else if (strstr(message, cases[i].fault) == NULL) {
+            fail_msg("%s raised: %s", cases[i].call, message);
+        }
+        free(message);
+    }
+    state_free(&s);
+}
+
 static void a_number_as_text_keeps_its_digits(void **state)
 {
     static const struct {
@@ -127,6 +222,7 @@ static void a_number_as_text_keeps_its_digits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_list_has_positions_and_nothing_else),
         cmocka_unit_test(a_number_as_text_keeps_its_digits),
         cmocka_unit_test(options_are_read_or_refused_in_words),
     };
