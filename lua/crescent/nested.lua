@@ -15,7 +15,10 @@ return function(given)
   -- and nobody at all once that wait was cancelled. An entry is there from the start, so that noting a wait needs no
   -- memory: a wait that is not noted could be ended by anyone.
   local waiting = setmetatable({}, { __mode = "k" })
-  local DEAD = "cannot resume dead coroutine"
+
+  -- LuaJIT makes these two when they are needed, with a frame at hand that it has overwritten in part: without memory for
+  -- them the process would end there. So they are in memory from the start.
+  local DEAD, RUNNING = "cannot resume dead coroutine", "cannot resume running coroutine"
 
   local again
 
@@ -74,7 +77,8 @@ return function(given)
 
   local function unwrap(ok, ...)
     if not ok then
-      error((...), (...) == DEAD and 2 or 0)
+      local err = ...
+      error(err, (err == DEAD or err == RUNNING) and 2 or 0)
     end
     return ...
   end
