@@ -54,7 +54,7 @@ const hooks = { 'hello.lua': 'return function() return "hello" end' };
 
 /** What others ask all the while, over connections that stay and over new ones. */
 function others(t, server) {
-    const all = [load1(server.port, '/hello', { connections: 9, expect: 'hello' }), load1(server.port, '/hello', { connections: 2, each: 1, expect: 'hello' })];
+    const all = [load1(t, server.port, '/hello', { connections: 9, expect: 'hello' }), load1(t, server.port, '/hello', { connections: 2, each: 1, expect: 'hello' })];
     t.after(() => Promise.all(all.map((one) => one.stop())));
     return async () => {
         for (const one of all) {
@@ -179,7 +179,7 @@ for (const [name, body] of Object.entries(patterns))
     test(`string.${name} that does not end: its worker is ended and replaced, the others' requests and its queue are served`, async (t) => {
         const server = await start(t, { hooks: { ...hooks, [`${name}.lua`]: script(body, 'max_run = "100ms",') }, workers: 3 });
         const before = server.children('worker');
-        const kept = load1(server.port, '/hello', { connections: 9, expect: 'hello' });
+        const kept = load1(t, server.port, '/hello', { connections: 9, expect: 'hello' });
         t.after(() => kept.stop());
         await until(() => kept.answers > 50, 'load');
         const began = Date.now();
@@ -188,7 +188,7 @@ for (const [name, body] of Object.entries(patterns))
         await sleep(300);
         // Whoever is in that worker's hands by now is lost with it; who comes later is not.
         const hands = new Map(before.map((pid) => [pid, heldBy(pid, server.port)]));
-        const fresh = load1(server.port, '/hello', { connections: 4, each: 1, expect: 'hello' });
+        const fresh = load1(t, server.port, '/hello', { connections: 4, each: 1, expect: 'hello' });
         t.after(() => fresh.stop());
         assert.match(await lost, /ECONNRESET|socket hang up/);
         const took = Date.now() - began;
