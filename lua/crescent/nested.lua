@@ -7,8 +7,8 @@ return function(given)
 
   local raw_create, raw_resume, raw_yield = coroutine.create, coroutine.resume, coroutine.yield
   local raw_status, raw_running, raw_isyieldable = coroutine.status, coroutine.running, coroutine.isyieldable
-  local raw_gsub, raw_sort = string.gsub, table.sort
-  local type, error, setmetatable = type, error, setmetatable
+  local raw_gsub, raw_sort, raw_time = string.gsub, table.sort, os.time
+  local type, error, setmetatable, select = type, error, setmetatable, select
   local raw_xpcall, unwinds, waits = xpcall, given.unwinds, given.waits
 
   -- Each coroutine of a script's: false, or the number of the wait in which it stands. Nobody else may resume it then;
@@ -132,6 +132,7 @@ return function(given)
       if unwinds() then
         return ...
       end
+      check()
       return handler(...)
     end, ...)
   end
@@ -148,4 +149,28 @@ return function(given)
     check()
     return raw_sort(...)
   end
+
+  function os.time(t) -- luacheck: ignore 122
+    if t ~= nil then
+      check()
+    end
+    return raw_time(t)
+  end
+
+  -- Only a table has a __tostring of the script's: what else is formatted costs no call of check, and stays compiled. (A
+  -- comparison with nil is cheaper than type.)
+  local function guard(raw)
+    return function(...)
+      local _, a, b, c, d = ...
+      if a ~= nil and type(a) == "table" or b ~= nil and type(b) == "table" or c ~= nil and type(c) == "table"
+        or d ~= nil and type(d) == "table" or select("#", ...) > 5 then
+        check()
+      end
+      return raw(...)
+    end
+  end
+
+  local methods = debug.getmetatable(require("string.buffer").new()).__index
+  string.format = guard(string.format)
+  methods.put, methods.putf = guard(methods.put), guard(methods.putf)
 end

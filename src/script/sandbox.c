@@ -106,6 +106,7 @@ static int require_name(lua_State *L)
     static const char *const standard[] = {"string", "table", "math", "coroutine", "bit", "os", "io"};
     const char *name = luaL_checkstring(L, 1);
 
+    nested_check_stack(L); /* package.loaded may have got an __index */
     lua_settop(L, 1);
     lua_getfield(L, lua_upvalueindex(2), name);
     if (!lua_isnil(L, -1))

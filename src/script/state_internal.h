@@ -11,6 +11,7 @@
 
 #define STATE_MAGIC 0x57a7e001u
 #define STATE_POINTERS_MAX 24
+#define STATE_LEVELS 200 /* as in Lua 5.1 itself */
 
 struct state {
     struct memory memory; /* first: the allocator's ud is the state */
@@ -41,6 +42,8 @@ struct state {
     bool interrupted;  /* while its end is told: the task's last stretch was */
     struct task *idle; /* pooled */
     size_t task_count, idle_count;
+    const char *levels[STATE_LEVELS]; /* frames of C functions that call the script back: script/nested */
+    unsigned level_count;
     bool no_wait; /* inside a coroutine that was resumed from a callback that cannot yield */
 
     struct loop_later collect; /* the collector goes on, a little in each pass */
