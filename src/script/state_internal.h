@@ -5,6 +5,8 @@
 #define CRESCENT_SCRIPT_STATE_INTERNAL_H
 
 #include "io/loop.h"
+#include "script/fullness.h"
+#include "script/holdings.h"
 #include "script/memory.h"
 #include "script/sandbox.h"
 #include "script/task.h"
@@ -28,6 +30,9 @@ struct state {
     int globals;                     /* registry references: what every script is given */
     int check_globals;               /* lua/crescent/globals.lua's function */
     int real_require;                /* Lua's own */
+
+    struct holdings_list loaded; /* every script and module */
+    struct fullness fullness;
 
     struct task *current; /* runs now */
     struct task *ending;  /* its end is told now */
