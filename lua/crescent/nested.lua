@@ -7,15 +7,18 @@ return function(given)
 
   local raw_create, raw_resume, raw_yield = coroutine.create, coroutine.resume, coroutine.yield
   local raw_status, raw_running, raw_isyieldable = coroutine.status, coroutine.running, coroutine.isyieldable
-  local raw_gsub, raw_sort = string.gsub, table.sort
-  local type, error, setmetatable = type, error, setmetatable
+  local raw_gsub, raw_sort, raw_time = string.gsub, table.sort, os.time
+  local type, error, setmetatable, select = type, error, setmetatable, select
   local raw_xpcall, unwinds, waits = xpcall, given.unwinds, given.waits
 
   -- Each coroutine of a script's: false, or the number of the wait in which it stands. Nobody else may resume it then;
   -- and nobody at all once that wait was cancelled. An entry is there from the start, so that noting a wait needs no
   -- memory: a wait that is not noted could be ended by anyone.
   local waiting = setmetatable({}, { __mode = "k" })
-  local DEAD = "cannot resume dead coroutine"
+
+  -- LuaJIT makes these two when they are needed, with a frame at hand that it has overwritten in part: without memory for
+  -- them the process would end there. So they are in memory from the start.
+  local DEAD, RUNNING = "cannot resume dead coroutine", "cannot resume running coroutine"
 
   local again
 
@@ -74,7 +77,8 @@ return function(given)
 
   local function unwrap(ok, ...)
     if not ok then
-      error((...), (...) == DEAD and 2 or 0)
+      local err = ...
+      error(err, (err == DEAD or err == RUNNING) and 2 or 0)
     end
     return ...
   end
@@ -128,6 +132,7 @@ return function(given)
       if unwinds() then
         return ...
       end
+      check()
       return handler(...)
     end, ...)
   end
@@ -144,4 +149,28 @@ return function(given)
     check()
     return raw_sort(...)
   end
+
+  function os.time(t) -- luacheck: ignore 122
+    if t ~= nil then
+      check()
+    end
+    return raw_time(t)
+  end
+
+  -- Only a table has a __tostring of the script's: what else is formatted costs no call of check, and stays compiled. (A
+  -- comparison with nil is cheaper than type.)
+  local function guard(raw)
+    return function(...)
+      local _, a, b, c, d = ...
+      if a ~= nil and type(a) == "table" or b ~= nil and type(b) == "table" or c ~= nil and type(c) == "table"
+        or d ~= nil and type(d) == "table" or select("#", ...) > 5 then
+        check()
+      end
+      return raw(...)
+    end
+  end
+
+  local methods = debug.getmetatable(require("string.buffer").new()).__index
+  string.format = guard(string.format)
+  methods.put, methods.putf = guard(methods.put), guard(methods.putf)
 end

@@ -28,6 +28,12 @@ struct host_labels { /* whose a log line is */
     struct log_field fields[HOST_LABELS_MAX];
 };
 
+struct host_full {    /* a state that what scripts keep has filled: script/fullness */
+    size_t held;      /* bytes, when nothing is garbage */
+    const char *most; /* the file whose variables hold most of it; NULL: it is not known. Borrowed for the call */
+    size_t most_bytes;
+};
+
 struct script_host {
     struct loop *loop;         /* NULL: nothing may wait */
     struct progress *progress; /* NULL: nobody watches */
@@ -47,6 +53,9 @@ struct script_host {
     bool (*trace)(void *cookie, char text_out[HOST_TRACE]);
     /* When the task with this cookie is cancelled for having taken too long; MONO_NEVER: it is not. NULL: never. */
     mono_t (*deadline)(void *cookie);
+    /* Told between stretches. NULL: it is not looked for. */
+    void (*full)(void *owner, const struct host_full *full);
+    void *owner;
     bool sandbox; /* false: Lua's own libraries whole */
     bool jit;     /* false while loading: then a stuck top level can be interrupted anywhere */
 };

@@ -27,14 +27,30 @@ int nested_yield(lua_State *L, uint64_t wait)
     return lua_yield(L, 2);
 }
 
+static void check_stack(lua_State *L, const struct state *s, const char *here)
+{
+    if (__builtin_expect(here < s->stack_limit, 0))
+        script_error_words(L, "stack overflow: coroutines are nested too deeply");
+}
+
+/*
+ * A level is the address of a frame: those at or below this one have ended, however they did, and stand no more; the
+ * stack grows downwards, whichever coroutine runs.
+ */
 void nested_check_stack(lua_State *L)
 {
-    char here;
+    struct state *s = state_of(L);
+    const char *here = __builtin_frame_address(0);
 
-    if (__builtin_expect(&here < state_of(L)->stack_limit, 0))
+    check_stack(L, s, here);
+    while (s->level_count > 0 && s->levels[s->level_count - 1] <= here)
+        s->level_count--;
+    if (s->level_count == STATE_LEVELS)
         script_error_words(L,
-                           "stack overflow: functions called through string.gsub, table.sort, load or coroutines are "
-                           "nested too deeply");
+                           "stack overflow: functions called back by string.gsub, table.sort, string.format and the "
+                           "like are nested more than %d deep",
+                           STATE_LEVELS);
+    s->levels[s->level_count++] = here;
 }
 
 static int nested_check(lua_State *L)
@@ -48,7 +64,7 @@ static int nested_enter(lua_State *L)
 {
     struct state *s = state_of(L);
 
-    nested_check_stack(L);
+    check_stack(L, s, __builtin_frame_address(0));
     lua_pushboolean(L, s->no_wait);
     if (!lua_isyieldable(L))
         s->no_wait = true;

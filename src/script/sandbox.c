@@ -106,6 +106,7 @@ static int require_name(lua_State *L)
     static const char *const standard[] = {"string", "table", "math", "coroutine", "bit", "os", "io"};
     const char *name = luaL_checkstring(L, 1);
 
+    nested_check_stack(L); /* package.loaded may have got an __index */
     lua_settop(L, 1);
     lua_getfield(L, lua_upvalueindex(2), name);
     if (!lua_isnil(L, -1))
@@ -313,6 +314,7 @@ static int load_chunk(lua_State *L)
     l->chunk->count = lua_gettop(L) - base;
     lua_settop(L, base + 1);
     l->chunk->result = luaL_ref(L, LUA_REGISTRYINDEX);
+    holdings_add(&s->loaded, l->name, l->chunk->env, l->chunk->result, s->loading > 1);
     return 0;
 }
 
@@ -374,6 +376,7 @@ int sandbox_load(struct state *s, struct slice text, const char *name, struct sa
     s->modules = outer_modules;
     s->load_env = outer_env;
     s->load_name = outer_name;
+    fullness_loaded(s);
     if (result == 0)
         return 0;
     *message_out = take_message(L, name);
@@ -383,6 +386,7 @@ int sandbox_load(struct state *s, struct slice text, const char *name, struct sa
 
 void sandbox_unload(struct state *s, struct sandbox_chunk *chunk)
 {
+    holdings_remove(&s->loaded, chunk->env);
     luaL_unref(s->L, LUA_REGISTRYINDEX, chunk->env);
     luaL_unref(s->L, LUA_REGISTRYINDEX, chunk->result);
     *chunk = (struct sandbox_chunk){LUA_NOREF, LUA_NOREF, 0};

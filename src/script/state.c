@@ -173,6 +173,7 @@ void state_free(struct state **s)
             it->pointers[it->pointer_count].release(it->pointers[it->pointer_count].pointer);
     }
     memory_free(&it->memory);
+    holdings_free(&it->loaded);
     it->magic = 0;
     free(it);
     *s = NULL;

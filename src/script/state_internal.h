@@ -5,12 +5,15 @@
 #define CRESCENT_SCRIPT_STATE_INTERNAL_H
 
 #include "io/loop.h"
+#include "script/fullness.h"
+#include "script/holdings.h"
 #include "script/memory.h"
 #include "script/sandbox.h"
 #include "script/task.h"
 
 #define STATE_MAGIC 0x57a7e001u
 #define STATE_POINTERS_MAX 24
+#define STATE_LEVELS 200 /* as in Lua 5.1 itself */
 
 struct state {
     struct memory memory; /* first: the allocator's ud is the state */
@@ -28,6 +31,9 @@ struct state {
     int check_globals;               /* lua/crescent/globals.lua's function */
     int real_require;                /* Lua's own */
 
+    struct holdings_list loaded; /* every script and module */
+    struct fullness fullness;
+
     struct task *current; /* runs now */
     struct task *ending;  /* its end is told now */
     struct list tasks;    /* suspended and running */
@@ -41,6 +47,8 @@ struct state {
     bool interrupted;  /* while its end is told: the task's last stretch was */
     struct task *idle; /* pooled */
     size_t task_count, idle_count;
+    const char *levels[STATE_LEVELS]; /* frames of C functions that call the script back: script/nested */
+    unsigned level_count;
     bool no_wait; /* inside a coroutine that was resumed from a callback that cannot yield */
 
     struct loop_later collect; /* the collector goes on, a little in each pass */

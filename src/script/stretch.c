@@ -12,6 +12,7 @@ static void begin(struct state *s, const char *name, bool preparing)
 {
     CHECK(!s->inside);
     s->inside = true;
+    s->level_count = 0;
     if (s->host->progress != NULL)
         progress_begin(s->host->progress, name, s->stretch_version, s->stretch_limit, preparing);
     if (s->host->max_run.ns > 0)

@@ -5,6 +5,7 @@
 #include "script/table.h"
 #include "base/duration.h"
 #include "script/error.h"
+#include "script/nested.h"
 
 #include <lauxlib.h>
 #include <limits.h>
@@ -53,6 +54,7 @@ void table_begin(struct table_reader *t, lua_State *L, int index, const char *wh
     if (!lua_istable(L, t->index))
         script_error_words(L, "%s: expected a table of options, got %s", what,
                            lua_isnone(L, t->index) ? "nothing" : luaL_typename(L, t->index));
+    nested_check_stack(L); /* who reads options may meet an __index */
     luaL_checkstack(L, 4, what);
     lua_pushnil(L);
     while (lua_next(L, t->index) != 0) {

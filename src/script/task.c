@@ -87,6 +87,7 @@ void task_tidy(struct state *s)
         s->memory.refused = false;
         if (lua_cpcall(s->L, collect, NULL) != 0)
             lua_pop(s->L, 1);
+        fullness_look(s);
         s->tidying.ns += mono_since(mono_now(), began).ns;
     }
     memory_relax(&s->memory);
@@ -215,6 +216,8 @@ static bool run(struct task *t, int count)
     }
     s->interrupted = interrupted;
     s->overfull = result == LUA_ERRMEM;
+    if (result == LUA_ERRMEM || (result == 0 && t->whole == NULL))
+        fullness_note(s, t->version, result == LUA_ERRMEM);
     end(t, result == 0 ? TASK_RETURNED : TASK_FAILED, result == 0 ? lua_gettop(t->co) : 1);
     s->interrupted = false;
     if (s->overfull)

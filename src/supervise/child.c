@@ -9,6 +9,7 @@
 #include "base/panic.h"
 #include "supervise/desk.h"
 #include "supervise/members.h"
+#include "supervise/renewal.h"
 #include "supervise/spawn.h"
 #include "supervise/trials.h"
 
@@ -282,7 +283,7 @@ void child_died(struct supervisor *s, struct child *c, int status, mono_t now)
     bury(s, c, &r);
     if (has_crashed(status) && r.progress.inside && !r.progress.preparing)
         watchdog_strike(s, &r.progress);
-    if (s->state >= SUPERVISOR_DRAINING || c->edition == NULL) { /* it was to leave */
+    if (s->state >= SUPERVISOR_DRAINING || renewal_died(s, c) || c->edition == NULL) { /* it was to leave */
         if (status != 0 && !c->doomed)
             log_death(c, pid, status, &r);
         c->ready = false;

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "supervise/child.h"
 #include "supervise/members.h"
+#include "supervise/renewal.h"
 #include "supervise/trials.h"
 #include "supervise/upgrade.h"
 
@@ -42,6 +43,15 @@ static bool on_ready(struct supervisor *s, struct child *c, const struct message
     atomic_store(&s->area->worker[c->slot].state, AREA_SERVING);
     members_orphan(s, c, false);
     members_welcome(s, c);
+    renewal_ready(s, c);
+    return true;
+}
+
+static bool on_worn(struct supervisor *s, struct child *c, const struct message *m)
+{
+    if (c->kind != HERITAGE_WORKER || m->worn.incarnation != c->incarnation || !c->ready)
+        return false;
+    c->worn = true;
     return true;
 }
 
@@ -88,11 +98,9 @@ static const struct {
     bool (*on)(struct supervisor *s, struct child *c, const struct message *m);
     bool keeper_only;
 } desk[MESSAGE_COUNT] = {
-    [MESSAGE_pong] = {on_pong, false},
-    [MESSAGE_ready] = {on_ready, false},
-    [MESSAGE_try_scripts] = {on_try_scripts, true},
-    [MESSAGE_snapshot] = {on_snapshot, true},
-    [MESSAGE_objection] = {on_objection, true},
+    [MESSAGE_pong] = {on_pong, false},        [MESSAGE_ready] = {on_ready, false},
+    [MESSAGE_worn] = {on_worn, false},        [MESSAGE_try_scripts] = {on_try_scripts, true},
+    [MESSAGE_snapshot] = {on_snapshot, true}, [MESSAGE_objection] = {on_objection, true},
 };
 
 static void refuse(struct child *c, const char *what)

@@ -17,7 +17,7 @@ static void tell(struct child *to, uint32_t member, bool orphaned)
 /* Numbers of members mean the same within an edition only. */
 static bool may_help(const struct child *helper, const struct child *c)
 {
-    return helper != c && helper->edition != NULL && helper->edition == c->edition;
+    return helper->edition != NULL && helper->edition == c->edition && helper->member != c->member;
 }
 
 void members_orphan(struct supervisor *s, struct child *c, bool orphaned)

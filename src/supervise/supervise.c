@@ -10,6 +10,7 @@
 #include "base/panic.h"
 #include "supervise/child.h"
 #include "supervise/desk.h"
+#include "supervise/renewal.h"
 #include "supervise/signals.h"
 #include "supervise/takeover.h"
 #include "supervise/trials.h"
@@ -286,6 +287,7 @@ static void run(struct supervisor *s)
             check_start(s);
         if (s->state == SUPERVISOR_RUNNING)
             upgrade_go_on(s, now);
+        renewal_go_on(s, now);
         if (s->state == SUPERVISOR_DRAINING)
             go_on_draining(s, now);
         if (!mono_before(now, s->next_tick)) { /* a drain, too, is not to wait for what is stuck */

@@ -36,6 +36,7 @@ struct child { /* the keeper, or a worker; its place outlives its processes, but
     bool served;        /* was ready once, in this life or an earlier one; only upgrades look at it */
     bool doomed;        /* killed, not yet reaped */
     bool orphaned;      /* worker: others accept from its members */
+    bool worn;          /* worker: it has asked for a successor (renewal.h); asks again after an upgrade */
     unsigned stillborn; /* lives that ended before `ready`, in a row */
     mono_t born;
     mono_t died;         /* its last life, while a next one is owed; MONO_NEVER: none */

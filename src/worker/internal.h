@@ -39,6 +39,7 @@ struct worker {
     struct link *supervisor, *keeper; /* keeper: NULL while it is away */
     bool serving;                     /* accepts */
     bool draining;
+    bool worn; /* has asked for a successor */
     int exit_code;
 };
 

@@ -68,6 +68,28 @@ static struct generation *live_generation(void *cookie)
     return prepare_live(w->prepare);
 }
 
+/* Another takes its place (supervise/renewal), which a leak is no reason to wait for; it is asked again, but said once.
+ */
+static void on_full(void *cookie, const struct host_full *full)
+{
+    struct worker *w = cookie;
+    struct log_field fields[5] = {LOG_INT("lua_memory", w->config.limits.lua_memory), LOG_INT("held", full->held)};
+    size_t count = 2;
+
+    if (w->draining || !w->serving)
+        return;
+    if (full->most != NULL) {
+        fields[count++] = LOG_STR("script", full->most);
+        fields[count++] = LOG_INT("script_holds", full->most_bytes);
+    }
+    if (!w->worn)
+        log_write(LOG_ERROR,
+                  SLICE("scripts keep more than this worker's lua_memory has room for: another takes its place"),
+                  fields, count);
+    w->worn = true;
+    link_send(w->supervisor, &(struct message){.type = MESSAGE_worn, .worn = {.incarnation = w->heritage.incarnation}});
+}
+
 static int make_state(struct worker *w, struct error *err)
 {
     w->redact = redact_new();
@@ -88,6 +110,8 @@ static int make_state(struct worker *w, struct error *err)
         .deadline = cancel_deadline,
         .memory = w->config.limits.lua_memory,
         .max_run = w->config.limits.max_run,
+        .full = on_full,
+        .owner = w,
         .sandbox = w->config.sandbox,
         .jit = true,
     };

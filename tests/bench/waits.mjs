@@ -17,3 +17,15 @@ export async function sleepers(server) {
     assert.equal((await running).text, `${SLEEPERS}\n`);
     return added / SLEEPERS;
 }
+
+/** Milliseconds until all of them have begun, and until all are ended again, when one fails: medians of `rounds`. */
+export async function sleepersTime(server, rounds = 9) {
+    const begin = [], end = [];
+    for (let i = 0; i < rounds; i++) {
+        const { json } = await server.get(`/sleepers?count=${SLEEPERS}&seconds=60&fail=1`);
+        begin.push(json.begin);
+        end.push(json.cancel);
+    }
+    const median = (list) => list.sort((a, b) => a - b)[rounds >> 1];
+    return { begin: median(begin), end: median(end) };
+}

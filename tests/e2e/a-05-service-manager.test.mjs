@@ -88,7 +88,7 @@ test('sockets that are handed over serve all along through upgrades with a chang
     const server = await startUpgradable(t, { hooks, dir, listen: [], admin: '', config: 'return { drain = "2s", log = { access = "off" } }',
         fds: sockets.map((s) => s.fd), prefix: handOver(3, 'http:crescent.socket:admin') });
     for (const one of sockets) one.close();
-    const all = [load1(port, '/hello', { expect: 'hello', strict: true }), load1(port, '/hello', { expect: 'hello', strict: true, each: 1 }),
+    const all = [load1(t, port, '/hello', { expect: 'hello', strict: true }), load1(t, port, '/hello', { expect: 'hello', strict: true, each: 1 }),
         load2(t, `http://127.0.0.1:${port}`, '/hello', { expect: 'hello' })];
     let held; // by the supervisor; for a moment one more may be on its way
     for (let round = 1; round <= 4; round++) {

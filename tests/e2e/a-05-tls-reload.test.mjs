@@ -85,8 +85,8 @@ test('certificates change under load, on both versions of HTTP and with handshak
     const server = await startUpgradable(t, { dir, hooks, config: config([entry(pairs[0])], 'drain = "4s", log = { access = "off" }') });
     const secure = { servername: 'a.example', ca: fs.readFileSync(ca.cert) }; // each certificate must be a good one
     const strict = true, expect = 'hello';
-    const all = [load1(server.port, '/hello', { secure, strict, expect }), load1(server.port, '/hello', { secure, strict, expect, each: 1 }),
-        load1(server.port, '/hello', { secure, strict, expect, each: 3 }), load2(t, server.url, '/hello', { secure, expect, sessions: 3, streams: 4 })];
+    const all = [load1(t, server.port, '/hello', { secure, strict, expect }), load1(t, server.port, '/hello', { secure, strict, expect, each: 1 }),
+        load1(t, server.port, '/hello', { secure, strict, expect, each: 3 }), load2(t, server.url, '/hello', { secure, expect, sessions: 3, streams: 4 })];
     const shown = async () => subject(await sClient(server.port, ['-servername', 'a.example']));
     for (let round = 1; round <= 4; round++) {
         fs.writeFileSync(path.join(dir, 'crescent.lua'), config([entry(pairs[round % 2])], 'drain = "4s", log = { access = "off" }'));

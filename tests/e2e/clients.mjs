@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import net from 'node:net';
 import tls from 'node:tls';
-import { session, sleep } from './helper.mjs';
+import { ms, session, sleep } from './helper.mjs';
 
 /** The client ports of the connections to `port` that process `pid` holds: accepted ones, not those in a queue. */
 export function heldBy(pid, port) {
@@ -55,8 +55,18 @@ function readAnswer(socket) {
     });
 }
 
-const connected = (port, secure) => new Promise((done, fail) => {
+/** What has been asked by now is waited for, but not for ever: whoever has no answer by then is broken off, a failure. */
+async function within(all, end) {
+    const timer = setTimeout(end, ms(20000));
+    await all;
+    clearTimeout(timer);
+}
+
+/** open: the set of those that a stop breaks off; this one is of it until it has closed. */
+const connected = (port, secure, open) => new Promise((done, fail) => {
     const socket = secure ? tls.connect({ port, host: '127.0.0.1', ALPNProtocols: ['http/1.1'], ...secure }) : net.connect(port, '127.0.0.1');
+    open.add(socket);
+    socket.once('close', () => { open.delete(socket); fail(new Error('closed')); });
     socket.setNoDelay(true);
     socket.once(secure ? 'secureConnect' : 'connect', () => { socket.removeAllListeners('error'); done(socket); }).once('error', fail);
 });
@@ -66,17 +76,19 @@ const connected = (port, secure) => new Promise((done, fail) => {
  * until stop(). secure: over TLS, with these options. result: answers, connects, refused (times in ms), failures: {port,
  * why, at, request}. A connection may end between two requests, as at the end of a server; `strict`: it must say so with
  * the answer before (an upgrade promises that), or the next request on it is lost, a failure.
+ * The test's end is its end, too: a test that has failed is not to be held up by clients that go on for ever.
  */
-export function load1(port, target, { connections = 4, each = Infinity, expect, secure, strict = false } = {}) {
+export function load1(t, port, target, { connections = 4, each = Infinity, expect, secure, strict = false } = {}) {
     const result = { answers: 0, connects: 0, refused: [], failures: [] };
     let running = true;
+    const open = new Set();
     const asked = `GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`;
     const oneConnection = async () => {
         let socket;
         try {
-            socket = await connected(port, secure);
+            socket = await connected(port, secure, open);
         } catch (error) {
-            (error.code === 'ECONNREFUSED' ? result.refused : result.failures).push({ why: error.code, at: Date.now() });
+            (error.code === 'ECONNREFUSED' ? result.refused : result.failures).push({ why: error.code ?? error.message, at: Date.now() });
             await sleep(20);
             return;
         }
@@ -95,10 +107,17 @@ export function load1(port, target, { connections = 4, each = Infinity, expect, 
                 break;
             }
         }
+        open.delete(socket);
         socket.destroy();
     };
     const all = Promise.all(Array.from({ length: connections }, async () => { while (running) await oneConnection(); }));
-    result.stop = async () => { running = false; await all; return result; };
+    const end = () => { running = false; open.forEach((socket) => socket.destroy()); };
+    t.signal.addEventListener('abort', end);
+    result.stop = async () => {
+        running = false;
+        await within(all, end);
+        return result;
+    };
     return result;
 }
 
@@ -112,6 +131,7 @@ const HEADERS = 1; // the frame's type
 export function load2(t, url, target, { sessions = 2, streams = 4, expect, secure = {} } = {}) {
     const result = { answers: 0, sessions: 0, unsent: 0, refused: [], failures: [] };
     let running = true;
+    const open = new Set();
     const one = (client) => new Promise((done) => {
         const stream = client.request({ ':path': target });
         let text = '', status, sent = true;
@@ -133,13 +153,21 @@ export function load2(t, url, target, { sessions = 2, streams = 4, expect, secur
             return;
         }
         result.sessions++;
+        open.add(client);
         client.port = client.socket.localPort;
         await Promise.all(Array.from({ length: streams }, async () => {
             while (running && !client.gone && !client.closed && !client.destroyed) await one(client);
         }));
+        open.delete(client);
         client.close();
     };
     const all = Promise.all(Array.from({ length: sessions }, async () => { while (running) await oneSession(); }));
-    result.stop = async () => { running = false; await all; return result; };
+    const end = () => { running = false; open.forEach((client) => client.destroy()); };
+    t.signal.addEventListener('abort', end);
+    result.stop = async () => {
+        running = false;
+        await within(all, end);
+        return result;
+    };
     return result;
 }

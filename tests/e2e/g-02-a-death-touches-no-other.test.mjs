@@ -16,9 +16,9 @@ async function recovery(server, name, nth) {
 
 test('kill -9 of a worker under load: exactly the connections that it held may break, and none is refused', async (t) => {
     const server = await start(t, { hooks, workers: 3 });
-    const keepers = load1(server.port, '/hello', { connections: 12, expect: 'hello' });
-    const naps = load1(server.port, '/nap', { connections: 12, expect: 'nap' });
-    const fresh = load1(server.port, '/hello', { connections: 4, each: 1, expect: 'hello' });
+    const keepers = load1(t, server.port, '/hello', { connections: 12, expect: 'hello' });
+    const naps = load1(t, server.port, '/nap', { connections: 12, expect: 'nap' });
+    const fresh = load1(t, server.port, '/hello', { connections: 4, each: 1, expect: 'hello' });
     const second = load2(t, server.url, '/nap', { sessions: 6, streams: 4, expect: 'nap' });
     const all = [keepers, naps, fresh, second];
     const counts = {};
@@ -39,7 +39,7 @@ test('kill -9 of a worker under load: exactly the connections that it held may b
         const name = server.records((r) => / died$/.test(r.message))[i].message.replace(' died', '');
         counts[name] = (counts[name] ?? -1) + 1;
         const took = await recovery(server, name, counts[name]);
-        assert.ok(took < ms(100), `${name}: ${took} ms`);
+        assert.ok(took < ms(300), `${name}: ${took} ms`); // usual: 30
     }
     for (const one of all) {
         const { answers, failures, refused } = await one.stop();
@@ -50,13 +50,13 @@ test('kill -9 of a worker under load: exactly the connections that it held may b
 
 test('two workers die at once, and with them the keeper: the third answers on, all are back', async (t) => {
     const server = await start(t, { hooks, workers: 3 });
-    const load = load1(server.port, '/hello', { connections: 12, expect: 'hello' });
-    const fresh = load1(server.port, '/hello', { connections: 2, each: 1, expect: 'hello' });
+    const load = load1(t, server.port, '/hello', { connections: 12, expect: 'hello' });
+    const fresh = load1(t, server.port, '/hello', { connections: 2, each: 1, expect: 'hello' });
     await sleep(300);
     const victims = [...server.children('worker').slice(0, 2), ...server.children('keeper')];
     const held = (await Promise.all(victims.map((pid) => killHolding(pid, server.port)))).flatMap((ports) => [...ports]);
     const took = await Promise.all(['worker 0', 'worker 1', 'keeper'].map((name) => recovery(server, name, 0)));
-    assert.ok(Math.max(...took) < ms(150), took.join(' ms, '));
+    assert.ok(Math.max(...took) < ms(300), took.join(' ms, ')); // usual: 30
     server.write({ 'hello.lua': 'return function() return "hello" end -- again', 'new.lua': 'return function() return "new" end' });
     await until(async () => (await server.get('/new')).status === 200, 'a reload by the new keeper');
     for (const one of [load, fresh]) {
@@ -72,7 +72,7 @@ test('a worker that stands still is passed over: what waits in its queue is answ
     process.kill(still, 'SIGSTOP');
     // Half of these land in its queue; the other worker takes them over within 50 ms and a tick.
     const began = Date.now();
-    const fresh = load1(server.port, '/hello', { connections: 16, each: 1, expect: 'hello' });
+    const fresh = load1(t, server.port, '/hello', { connections: 16, each: 1, expect: 'hello' });
     await until(() => fresh.connects > 200 && fresh.answers > 200, 'answers', 2000);
     const stopped = Date.now();
     process.kill(still, 'SIGCONT');

@@ -15,8 +15,8 @@ const hooks = {
 for (let round = 0; round < 3; round++)
     test(`TERM under load on both versions: no request is reset or lost, newcomers are refused (${round + 1})`, async (t) => {
         const server = await start(t, { hooks, workers: 2 });
-        const all = [load1(server.port, '/hello', { connections: 8, expect: 'hello' }), load1(server.port, '/nap', { connections: 8, expect: 'nap' }),
-            load1(server.port, '/hello', { connections: 12, each: 1, expect: 'hello' }), load1(server.port, '/nap', { connections: 6, each: 3, expect: 'nap' }),
+        const all = [load1(t, server.port, '/hello', { connections: 8, expect: 'hello' }), load1(t, server.port, '/nap', { connections: 8, expect: 'nap' }),
+            load1(t, server.port, '/hello', { connections: 12, each: 1, expect: 'hello' }), load1(t, server.port, '/nap', { connections: 6, each: 3, expect: 'nap' }),
             load2(t, server.url, '/nap', { sessions: 4, streams: 6, expect: 'nap' }), load2(t, server.url, '/hello', { sessions: 2, streams: 2, expect: 'hello' })];
         await sleep(500);
         process.kill(server.pid, 'SIGTERM');

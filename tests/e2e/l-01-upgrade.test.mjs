@@ -15,8 +15,8 @@ const configuration = 'return { drain = "4s", log = { access = "off" } }';
 test('ten HUPs in a row with a changed binary, under load on both versions: no request fails', async (t) => {
     const server = await startUpgradable(t, { hooks, workers: 2, config: configuration });
     const strict = true;
-    const all = [load1(server.port, '/hello', { connections: 6, expect: 'hello', strict }), load1(server.port, '/nap', { connections: 6, expect: 'nap', strict }),
-        load1(server.port, '/hello', { connections: 6, each: 1, expect: 'hello', strict }), load1(server.port, '/nap', { connections: 6, each: 3, expect: 'nap', strict }),
+    const all = [load1(t, server.port, '/hello', { connections: 6, expect: 'hello', strict }), load1(t, server.port, '/nap', { connections: 6, expect: 'nap', strict }),
+        load1(t, server.port, '/hello', { connections: 6, each: 1, expect: 'hello', strict }), load1(t, server.port, '/nap', { connections: 6, each: 3, expect: 'nap', strict }),
         load2(t, server.url, '/nap', { sessions: 4, streams: 6, expect: 'nap' }), load2(t, server.url, '/hello', { sessions: 2, streams: 2, expect: 'hello' })];
     const ready = load(`${server.admin}/readyz`, { connections: 1, pause: 5, fresh: true });
     await sleep(200);

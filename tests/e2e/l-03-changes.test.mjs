@@ -28,7 +28,7 @@ const many = (port, n) => Promise.all(Array.from({ length: n }, () => new Promis
 
 test('workers two, three, one, two: every connection is served, and newcomers are spread', async (t) => {
     const server = await startUpgradable(t, { hooks, bare: true, config: all(`${local} workers = 2`) });
-    const busy = load1(server.port, '/hello', { connections: 4, each: 5, expect: 'hello', strict: true });
+    const busy = load1(t, server.port, '/hello', { connections: 4, each: 5, expect: 'hello', strict: true });
     for (const workers of [3, 1, 4, 2]) {
         const before = server.children('worker');
         assert.equal((await change(server, all(`${local} workers = ${workers}`))).workers, workers);
@@ -81,7 +81,7 @@ test('an address goes and another comes: who waits at the old one is answered, l
     const server = await startUpgradable(t, { dir, hooks, bare: true, config: listen(`unix:${a}`) });
     const inode = fs.statSync(a).ino;
     const unix = (at) => new Promise((done, fail) => http.get({ socketPath: at, path: '/hello', agent: false }, (r) => { r.resume(); done(r.statusCode); }).on('error', fail));
-    const steady = load1(server.port, '/hello', { connections: 2, each: 3, expect: 'hello', strict: true });
+    const steady = load1(t, server.port, '/hello', { connections: 2, each: 3, expect: 'hello', strict: true });
     const added = await change(server, listen(`unix:${a}`, `127.0.0.1:${port}`, `unix:${b}`));
     assert.equal(added.listen.length, 4);
     assert.equal((await request(`http://127.0.0.1:${port}/hello`)).text, 'hello');
@@ -127,7 +127,7 @@ test('a unix socket whose file has vanished is bound anew; a name for the number
     const port = free.address().port;
     await new Promise((done) => free.close(done));
     await change(server, listen(`127.0.0.1:${port}`));
-    const steady = load1(port, '/hello', { connections: 2, each: 3, expect: 'hello' });
+    const steady = load1(t, port, '/hello', { connections: 2, each: 3, expect: 'hello' });
     for (const name of ['localhost', '127.0.0.1', 'localhost']) {
         const record = await change(server, listen(`${name}:${port}`));
         assert.ok(record.listen.includes(`http://127.0.0.1:${port}`), `${record.listen}`);

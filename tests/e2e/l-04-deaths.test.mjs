@@ -16,7 +16,7 @@ const settled = (server, workers = 2) => until(() => {
 
 test('HUP twice at once, and many times: each change is there in the end, one roll after the other', async (t) => {
     const server = await startUpgradable(t, { hooks, config: config() });
-    const calm = load1(server.port, '/hello', { connections: 3, each: 3, expect: 'hello' });
+    const calm = load1(t, server.port, '/hello', { connections: 3, each: 3, expect: 'hello' });
     hup(server);
     hup(server);
     await until(() => server.over().length >= 1, 'the first');

@@ -12,6 +12,9 @@ import { plain } from './upstreams.mjs';
 
 // Waits for all kinds at once: a reply that does not come, one that stops half way, a program, and time. `last` ends them.
 const all = (up, last) => `
+local function told()
+  while kv.get "end" ~= "now" do sleep "20ms" end
+end
 local function everything(last)
   return parallel(
     function() return assert(http.get("${up.url}/silent")).status end,
@@ -56,16 +59,17 @@ async function serve(t, hooks, options = {}) {
 test('a failure, a deadline, and a client that goes: each ends requests, programs and waits', async (t) => {
     const up = await silent(t);
     const { server, worker, before } = await serve(t, {
-        'fails.lua': all(up, `return function() everything(function() sleep "500ms" error { status = 418, detail = "enough" } end) end`),
+        'fails.lua': all(up, `return function() everything(function() told() error { status = 418, detail = "enough" } end) end`),
         'caught.lua': all(up, `return function()
-            local ok, err = pcall(everything, function() sleep "500ms" return nil, "enough" end)
+            local ok, err = pcall(everything, function() told() return nil, "enough" end)
             return 200, { ok, err, (kv.get "never") == nil }
         end`),
-        'late.lua': all(up, `return { timeout = "${ms(1)}s", methods = { "GET" }, handle = function() while true do pcall(everything, function() sleep "1h" end) end end }`),
+        'late.lua': all(up, `return { timeout = "${ms(2)}s", methods = { "GET" }, handle = function() while true do pcall(everything, function() sleep "1h" end) end end }`),
         'stays.lua': all(up, `return { timeout = "1h", methods = { "GET" }, handle = function() everything(function() sleep "1h" end) end }`),
         'deep.lua': all(up, `return function()
-            parallel(function() parallel(function() return coroutine.wrap(everything)(function() sleep "1h" end) end) end, function() sleep "500ms" error "enough" end)
+            parallel(function() parallel(function() return coroutine.wrap(everything)(function() sleep "1h" end) end) end, function() told() error "enough" end)
         end`),
+        'end.lua': 'return function(req) kv.set("end", req.query.how) return 204 end',
     });
     for (const [name, check] of [
         ['fails', (a) => assertProblem(a, 418, /enough/)],
@@ -75,7 +79,9 @@ test('a failure, a deadline, and a client that goes: each ends requests, program
     ]) {
         const answer = server.get(`/${name}`);
         const program = await begun(server, up);
+        assert.equal((await server.post('/end?how=now')).status, 204);
         check(await answer);
+        assert.equal((await server.post('/end?how=later')).status, 204);
         await over(server, up, program, before);
     }
     const request = http.get(`${server.url}/stays`);

@@ -43,7 +43,13 @@ const runaways = {
     memory_caught: ['local t = {} while true do pcall(function() while true do t[#t + 1] = ("x"):rep(1e5) .. #t end end) end', /not enough memory|ran for longer/],
     recursion: ['local function f(n) return 1 + f(n) end return f(1)', STACK],
     recursion_caught: ['local function f() return 1 + f() end while true do pcall(f) end', OVER],
-    print_recursion: ['local function f() print(setmetatable({}, { __tostring = f })) return "x" end return f()', /stack overflow|ran for longer/],
+    print_recursion: ['local function f() print(setmetatable({}, { __tostring = f })) return "x" end return f()', STACK],
+    format_recursion: ['local t = setmetatable({}, { __tostring = function(t) return ("%s"):format(t) end }) return tostring(t)', STACK],
+    put_recursion: ['local b = require "string.buffer" local t = setmetatable({}, { __tostring = function(t) return b.new():put(t):tostring() end }) return tostring(t)', STACK],
+    load_recursion: ['local function f() return load(f) end return f()', STACK],
+    sort_recursion: ['local function f() table.sort({ 2, 1 }, f) return true end return f()', STACK],
+    options_recursion: ['local t = {} setmetatable(t, { __index = function() return reply.json(1, t) end }) return reply.json(1, t)', STACK],
+    time_recursion: ['local t = setmetatable({}, { __index = function(t) return os.time(t) end }) return os.time(t)', STACK],
     gsub_recursion: ['local function f() return (("x"):gsub(".", f)) end return f()', STACK],
     nested_coroutines: ['local function f() return coroutine.wrap(f)() end return f()', /stack overflow|not enough memory|ran for longer/],
     gsub_in_coroutines: ['local function f() return coroutine.wrap(function() return (("x"):gsub(".", f)) end)() end return f()', /stack overflow|not enough memory|ran for longer/],
@@ -54,7 +60,7 @@ const hooks = { 'hello.lua': 'return function() return "hello" end' };
 
 /** What others ask all the while, over connections that stay and over new ones. */
 function others(t, server) {
-    const all = [load1(server.port, '/hello', { connections: 9, expect: 'hello' }), load1(server.port, '/hello', { connections: 2, each: 1, expect: 'hello' })];
+    const all = [load1(t, server.port, '/hello', { connections: 9, expect: 'hello' }), load1(t, server.port, '/hello', { connections: 2, each: 1, expect: 'hello' })];
     t.after(() => Promise.all(all.map((one) => one.stop())));
     return async () => {
         for (const one of all) {
@@ -179,7 +185,7 @@ for (const [name, body] of Object.entries(patterns))
     test(`string.${name} that does not end: its worker is ended and replaced, the others' requests and its queue are served`, async (t) => {
         const server = await start(t, { hooks: { ...hooks, [`${name}.lua`]: script(body, 'max_run = "100ms",') }, workers: 3 });
         const before = server.children('worker');
-        const kept = load1(server.port, '/hello', { connections: 9, expect: 'hello' });
+        const kept = load1(t, server.port, '/hello', { connections: 9, expect: 'hello' });
         t.after(() => kept.stop());
         await until(() => kept.answers > 50, 'load');
         const began = Date.now();
@@ -188,7 +194,7 @@ for (const [name, body] of Object.entries(patterns))
         await sleep(300);
         // Whoever is in that worker's hands by now is lost with it; who comes later is not.
         const hands = new Map(before.map((pid) => [pid, heldBy(pid, server.port)]));
-        const fresh = load1(server.port, '/hello', { connections: 4, each: 1, expect: 'hello' });
+        const fresh = load1(t, server.port, '/hello', { connections: 4, each: 1, expect: 'hello' });
         t.after(() => fresh.stop());
         assert.match(await lost, /ECONNRESET|socket hang up/);
         const took = Date.now() - began;

@@ -184,9 +184,10 @@ static void raw(int fd, const void *bytes, size_t len, const int *fds, size_t co
     NEED(sendmsg(fd, &msg, MSG_NOSIGNAL) == (ssize_t)len);
 }
 
-_Static_assert(MESSAGES_VERSION == 3, "the frames below have it as their eighth byte");
+#define VERSION "\4" /* the eighth byte of each frame below */
+_Static_assert(MESSAGES_VERSION == 4, "VERSION is it");
 /* The frame of a `peer` message, 20 bytes: header and three integers. */
-static const char peer_frame[] = "\x0c\0\0\0\3\0\1\3\5\0\0\0\6\0\0\0\7\0\0\0";
+static const char peer_frame[] = "\x0c\0\0\0\3\0\1" VERSION "\5\0\0\0\6\0\0\0\7\0\0\0";
 #define PEER_LEN (sizeof(peer_frame) - 1)
 
 static void a_frame_cut_at_any_byte_is_whole_again(void **state)
@@ -222,7 +223,7 @@ static void expect_refused(const char *bytes, size_t len, size_t fd_count, const
     int ends[2], fds[16];
     struct channel *c;
     struct message m;
-    static const char ping[] = "\4\0\0\0\1\0\0\3\x2a\0\0\0";
+    static const char ping[] = "\4\0\0\0\1\0\0" VERSION "\x2a\0\0\0";
 
     for (size_t i = 0; i < fd_count; i++)
         fds[i] = memory_file("x");
@@ -247,18 +248,18 @@ static void expect_refused(const char *bytes, size_t len, size_t fd_count, const
 
 static void what_is_no_message_ends_the_channel(void **state)
 {
-    REFUSED("\4\0\0\0\1\0\0\4\0\0\0\0", 0, "another version of messages");
-    REFUSED("\1\0\0\4\1\0\0\3", 0, "message too long");
-    REFUSED("\xff\xff\xff\xff\1\0\0\3", 0, "message too long");
-    REFUSED("\4\0\0\0\xff\xff\0\3\0\0\0\0", 0, "malformed message");
-    REFUSED("\4\0\0\0\0\0\0\3\0\0\0\0", 0, "malformed message"); /* type none */
-    REFUSED("\3\0\0\0\1\0\0\3\0\0\0", 0, "malformed message");   /* too short for a ping */
-    REFUSED("\5\0\0\0\1\0\0\3\0\0\0\0\0", 0, "malformed message");
-    REFUSED("\x0c\0\0\0\3\0\1\3\5\0\0\0\6\0\0\0\7\0\0\0", 0, "descriptors missing");
-    REFUSED("\x0c\0\0\0\3\0\xff\3\5\0\0\0\6\0\0\0\7\0\0\0", 2, "descriptors missing");
-    REFUSED("\x0c\0\0\0\3\0\2\3\5\0\0\0\6\0\0\0\7\0\0\0", 2, "malformed message"); /* a peer has one */
-    REFUSED("\4\0\0\0\1\0\1\3\0\0\0\0", 1, "malformed message");                   /* a ping has none */
-    REFUSED("\x0c\0\0\0\3\0\1\3\5\0", 7, "descriptors lost or too many at once");
+    REFUSED("\4\0\0\0\1\0\0\xfe\0\0\0\0", 0, "another version of messages");
+    REFUSED("\1\0\0\4\1\0\0" VERSION, 0, "message too long");
+    REFUSED("\xff\xff\xff\xff\1\0\0" VERSION, 0, "message too long");
+    REFUSED("\4\0\0\0\xff\xff\0" VERSION "\0\0\0\0", 0, "malformed message");
+    REFUSED("\4\0\0\0\0\0\0" VERSION "\0\0\0\0", 0, "malformed message"); /* type none */
+    REFUSED("\3\0\0\0\1\0\0" VERSION "\0\0\0", 0, "malformed message");   /* too short for a ping */
+    REFUSED("\5\0\0\0\1\0\0" VERSION "\0\0\0\0\0", 0, "malformed message");
+    REFUSED("\x0c\0\0\0\3\0\1" VERSION "\5\0\0\0\6\0\0\0\7\0\0\0", 0, "descriptors missing");
+    REFUSED("\x0c\0\0\0\3\0\xff" VERSION "\5\0\0\0\6\0\0\0\7\0\0\0", 2, "descriptors missing");
+    REFUSED("\x0c\0\0\0\3\0\2" VERSION "\5\0\0\0\6\0\0\0\7\0\0\0", 2, "malformed message"); /* a peer has one */
+    REFUSED("\4\0\0\0\1\0\1" VERSION "\0\0\0\0", 1, "malformed message");                   /* a ping has none */
+    REFUSED("\x0c\0\0\0\3\0\1" VERSION "\5\0", 7, "descriptors lost or too many at once");
     REFUSED("GET / HTTP/1.1\r\n\r\n", 0, "another version of messages");
 }
 

@@ -65,7 +65,8 @@ static void misuse_is_an_error_with_its_place(void **state)
     expect_error(s, "coroutine.status(nil)", "hooks/test.lua:1: bad argument #1 to 'status' (coroutine expected)");
     expect_error(s, "local w = coroutine.wrap(function() end) w()\nw()",
                  "hooks/test.lua:2: cannot resume dead coroutine");
-    expect_error(s, "local w w = coroutine.wrap(function() w() end) w()", "cannot resume running coroutine");
+    expect_error(s, "local w w = coroutine.wrap(function()\nw()\nend) w()",
+                 "hooks/test.lua:2: cannot resume running coroutine");
     expect_error(s, "coroutine.yield(1)", "hooks/test.lua:1: attempt to yield from outside a coroutine");
     expect(s, "return coroutine.resume(coroutine.create(function(...) return select('#', ...), ... end), nil, nil)",
            "true,2,nil,nil");
@@ -249,6 +250,31 @@ static void a_part_waits_within_coroutines_of_its_own(void **state)
     end_state(&s);
 }
 
+/* [bug] LuaJIT made the words with half a frame, and without memory for them the process ended. */
+static void what_cannot_be_resumed_is_an_error_without_memory_too(void **state)
+{
+    static const char *const bodies[] = {
+        "local co co = coroutine.create(function() fill() return coroutine.resume(co) end) return coroutine.resume(co)",
+        "local co = coroutine.create(type) pcall(coroutine.resume, co) fill() return coroutine.resume(co)",
+    };
+    char text[400];
+    for (size_t memory = 200; memory < 260; memory++) {
+        struct state *s = new_state(memory << 10, true);
+        for (size_t i = 0; i < 20; i++) {
+            struct run r;
+            snprintf(
+                text, sizeof(text),
+                "local t = {} local function fill() pcall(function() while true do t[#t + 1] = ('x'):rep(20) .. #t end "
+                "end) pcall(function() while true do t[#t + 1] = {} end end) end %s",
+                bodies[i % 2]);
+            assert_null(start(s, text, &r));
+            assert_int_equal(r.ended, 1);
+            script_error_free(&r.error);
+        }
+        end_state(&s);
+    }
+}
+
 /* Cancelled, failed and left in the middle of waits, at three levels. */
 static void a_thousand_rounds_leave_no_memory_behind(void **state)
 {
@@ -297,6 +323,7 @@ int main(void)
         cmocka_unit_test(one_at_rest_goes_with_whoever_resumes_it),
         cmocka_unit_test(parts_of_a_parallel_are_outermost_for_their_scripts),
         cmocka_unit_test(a_part_waits_within_coroutines_of_its_own),
+        cmocka_unit_test(what_cannot_be_resumed_is_an_error_without_memory_too),
         cmocka_unit_test(a_thousand_rounds_leave_no_memory_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

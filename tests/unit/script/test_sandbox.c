@@ -191,6 +191,7 @@ static int require_module(struct sandbox_modules *m, lua_State *L, struct slice 
     struct folder *f = (struct folder *)m;
     char *message = NULL;
     const char *text = NULL;
+    struct sandbox_chunk chunk; /* a module may require another one */
     f->asked++;
     if (slice_equal(name, SLICE("_lib.good")))
         text = "local M = { own = _G, n = 0 } function M.bump() M.n = M.n + 1 return M.n end return M";
@@ -204,12 +205,13 @@ static int require_module(struct sandbox_modules *m, lua_State *L, struct slice 
         lua_pushfstring(L, "no module %s", name.at);
         return -1;
     }
-    if (sandbox_load(f->s, slice_of(text), "hooks/_lib/m.lua", m, &f->chunk, &message) != 0) {
+    if (sandbox_load(f->s, slice_of(text), "hooks/_lib/m.lua", m, &chunk, &message) != 0) {
         lua_pushstring(L, message);
         free(message);
         return -1;
     }
-    return f->chunk.result;
+    f->chunk = chunk;
+    return chunk.result;
 }
 
 static char *load_with_modules(struct state *s, struct folder *f, const char *text, struct sandbox_chunk *chunk)

@@ -145,6 +145,8 @@ static void fake_obeys(struct fake *f)
     }
     if (number == SIGWINCH) /* worker: what only a keeper may say */
         fake_tell(f, (struct message){.type = MESSAGE_flip, .flip = {.generation = 9}});
+    if (number == SIGPROF) /* worker: it is worn */
+        fake_tell(f, (struct message){.type = MESSAGE_worn, .worn = {.incarnation = f->h.incarnation}});
     if (number == SIGVTALRM) /* a death by itself */
         _exit(3);
 }
@@ -182,7 +184,7 @@ static int fake_trial(struct fake *f)
 
 static inline int fake_main(const char *kind, const char *label)
 {
-    static const int orders[] = {SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH, SIGVTALRM};
+    static const int orders[] = {SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH, SIGVTALRM, SIGPROF};
     struct fake f = {0};
     struct error err;
     sigset_t mask;

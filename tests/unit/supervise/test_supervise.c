@@ -280,6 +280,82 @@ static void who_does_not_leave_is_killed_at_the_deadline_or_by_a_second_signal(v
     clear_away(&t);
 }
 
+static void a_worn_worker_leaves_when_another_serves_in_its_place(void **state)
+{
+    struct stage t;
+    char what[64];
+
+    raise_curtain(&t, 2, "127.0.0.1:0");
+    expect_log(&t, "serving", 5000);
+    expect(&t, "told peer 1/1", 2000);
+    pid_t worn = pid_of(&t, "worker0/1"), other = pid_of(&t, "worker1/1");
+    kill(worn, SIGPROF);
+    expect(&t, "told peer 2/1", 2000); /* the first free place */
+    snprintf(what, sizeof(what), "worker0/1 %d drains within 1000", (int)worn);
+    expect(&t, what, 2000);
+    assert_true(gone_soon(worn));
+    /* The next one takes the place that has become free. Who says it twice has one successor. */
+    kill(other, SIGPROF);
+    usleep(30000); /* longer than a fake worker takes to see it */
+    kill(other, SIGPROF);
+    expect(&t, "told peer 0/2", 2000);
+    assert_true(gone_soon(other));
+    assert_false(reported(&t, "told peer 3/1"));
+    assert_false(reported(&t, "told peer 1/2"));
+    assert_false(reported(&t, "told died"));
+    drain_and_clear(&t);
+}
+
+/* Whichever comes first, the place is filled once. */
+static void a_worn_worker_that_dies_has_one_successor(void **state)
+{
+    for (int wait = 0; wait < 60000; wait += 6000) {
+        struct stage t;
+
+        raise_curtain(&t, 1, "127.0.0.1:0");
+        expect_log(&t, "serving", 5000);
+        pid_t worn = pid_of(&t, "worker0/1");
+        kill(worn, SIGPROF);
+        usleep((useconds_t)wait);
+        kill(worn, SIGKILL);
+        assert_true(gone_soon(worn));
+        for (int i = 0; i < 2000 && !reported(&t, "worker0/2") && !reported(&t, "told peer 1/1"); i++)
+            usleep(1000);
+        usleep(50000);
+        assert_true(reported(&t, "worker0/2") != reported(&t, "told peer 1/1"));
+        drain_and_clear(&t);
+    }
+}
+
+/* As are those that die: the fourth in ten seconds waits. */
+static void workers_that_wear_out_at_once_are_replaced_more_slowly(void **state)
+{
+    struct stage t;
+    char what[64];
+    int64_t last = 0;
+    bool quick = true; /* on a machine with nothing to spare a life may be a good run */
+
+    raise_curtain(&t, 1, "127.0.0.1:0");
+    expect_log(&t, "serving", 5000);
+    pid_t worn = pid_of(&t, "worker0/1");
+    for (int life = 1; life <= 5; life++) {
+        snprintf(what, sizeof(what), "told peer %d/%d", life % 2, life / 2 + 1);
+        quick = quick && (last == 0 || now_ms() - last < 900);
+        last = now_ms();
+        kill(worn, SIGPROF);
+        expect(&t, what, 5000);
+        assert_true(gone_soon(worn));
+        char *all = slurp(t.report), *born = all;
+        for (char *at = all; (at = strstr(at, "worker0/")) != NULL; at = strchr(at, '\n'))
+            if (strncmp(strchr(strchr(at, ' ') + 1, ' '), " born", 5) == 0)
+                born = at;
+        worn = atoi(strchr(born, ' '));
+        free(all);
+    }
+    assert_true(!quick || now_ms() - last >= 200);
+    drain_and_clear(&t);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +367,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_worker_stuck_in_a_script_is_killed_and_the_script_named),
         cmocka_unit_test(a_queue_that_stands_still_is_given_to_others),
         cmocka_unit_test(a_childs_bad_bytes_end_that_child_only),
+        cmocka_unit_test(a_worn_worker_leaves_when_another_serves_in_its_place),
+        cmocka_unit_test(a_worn_worker_that_dies_has_one_successor),
+        cmocka_unit_test(workers_that_wear_out_at_once_are_replaced_more_slowly),
         cmocka_unit_test(deaths_that_go_on_are_slowed_down),
         cmocka_unit_test(a_start_that_cannot_work_is_given_up),
         cmocka_unit_test(a_taken_port_is_one_clear_line),
