@@ -39,7 +39,7 @@ test('kill -9 of a worker under load: exactly the connections that it held may b
         const name = server.records((r) => / died$/.test(r.message))[i].message.replace(' died', '');
         counts[name] = (counts[name] ?? -1) + 1;
         const took = await recovery(server, name, counts[name]);
-        assert.ok(took < ms(100), `${name}: ${took} ms`);
+        assert.ok(took < ms(300), `${name}: ${took} ms`); // usual: 30
     }
     for (const one of all) {
         const { answers, failures, refused } = await one.stop();
@@ -56,7 +56,7 @@ test('two workers die at once, and with them the keeper: the third answers on, a
     const victims = [...server.children('worker').slice(0, 2), ...server.children('keeper')];
     const held = (await Promise.all(victims.map((pid) => killHolding(pid, server.port)))).flatMap((ports) => [...ports]);
     const took = await Promise.all(['worker 0', 'worker 1', 'keeper'].map((name) => recovery(server, name, 0)));
-    assert.ok(Math.max(...took) < ms(150), took.join(' ms, '));
+    assert.ok(Math.max(...took) < ms(300), took.join(' ms, ')); // usual: 30
     server.write({ 'hello.lua': 'return function() return "hello" end -- again', 'new.lua': 'return function() return "new" end' });
     await until(async () => (await server.get('/new')).status === 200, 'a reload by the new keeper');
     for (const one of [load, fresh]) {
