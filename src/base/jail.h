@@ -16,8 +16,8 @@
 #include <sys/types.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define JAIL_SANITIZED true /* such a process traces itself as it ends: it may start programs, and make unknown calls \
-                             */
+/* Such a process traces itself as it ends: it may start programs, and make calls that are not known. */
+#define JAIL_SANITIZED true
 #else
 #define JAIL_SANITIZED false
 #endif
