@@ -3,7 +3,7 @@
  * metric stand together there.
  */
 #include "admin/metrics.h"
-#include "admin/process.h"
+#include "base/fd.h"
 
 enum kind { COUNTED, MOMENTARY, EACH_WORKER };
 
@@ -178,14 +178,20 @@ static void write_log(const struct area *area, struct buf *out)
     write_counter(out, "crescent_tape_resets_total", resets, "Times a process had left what is no record on its tape");
 }
 
+static void write_descriptors(struct buf *out, const char *process, uint64_t count)
+{
+    buf_addf(out, "crescent_open_descriptors{process=\"%s\"} %llu\n", process, (unsigned long long)count);
+}
+
 static void write_process(const struct area *area, struct buf *out)
 {
-    static const char *const kinds[] = {"supervisor", "keeper", "worker"};
-    uint64_t sums[ADMIN_PROCESS_KINDS];
-    admin_process_descriptors(sums);
+    uint64_t workers = 0;
+    for (uint32_t i = 0; i < area_used(area); i++)
+        workers += alive(area, i) ? atomic_load_explicit(&area->worker[i].descriptors, memory_order_relaxed) : 0;
     write_head(out, "crescent_open_descriptors", "gauge", "Open descriptors of the processes");
-    for (unsigned i = 0; i < ADMIN_PROCESS_KINDS; i++)
-        buf_addf(out, "crescent_open_descriptors{process=\"%s\"} %llu\n", kinds[i], (unsigned long long)sums[i]);
+    write_descriptors(out, "supervisor", atomic_load_explicit(&area->supervisor_descriptors, memory_order_relaxed));
+    write_descriptors(out, "keeper", fd_count());
+    write_descriptors(out, "worker", workers);
     write_head(out, "crescent_start_time_seconds", "gauge", "When the server started, in seconds since 1970");
     buf_addf(out, "crescent_start_time_seconds %.3f\n", (double)area->started / 1e9);
     write_head(out, "crescent_build_info", "gauge", "1, with the version that runs");

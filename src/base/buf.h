@@ -19,6 +19,8 @@ struct buf {
 };
 
 void buf_free(struct buf *b);
+/* As buf_free, for what holds secrets: nothing of them is left in freed memory, but where the buf had to move. */
+void buf_wipe(struct buf *b);
 /* Empties it, keeps the memory and the limit. */
 void buf_clear(struct buf *b);
 /* Room for `more` bytes behind len; returns where they go (NULL when that would pass the limit). Does not change len.

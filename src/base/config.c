@@ -272,6 +272,7 @@ void config_free(struct config *c)
         config_tls_free(&c->tls[i]);
     free(c->tls);
     config_forget_exec(c);
+    free(c->user.name);
     config_forget_trusted(c);
     *c = (struct config){0};
 }
@@ -311,6 +312,12 @@ void config_write(const struct config *c, struct buf *out)
         config_tls_write(&c->tls[i], out);
     if (c->health.text != NULL)
         write_listen(out, "health", &c->health);
+    if (c->user.name != NULL) {
+        struct buf value = {0};
+        config_user_write(&c->user, &value);
+        write_pair(out, "user", buf_text(&value));
+        buf_free(&value);
+    }
     if (c->exec_any)
         write_pair(out, "exec.any", "");
     for (size_t i = 0; i < c->exec_count; i++)
@@ -372,6 +379,8 @@ static int read_pair(struct config *c, bool *seen, struct slice name, struct sli
     }
     if (slice_equal(name, SLICE("exec")))
         return read_exec(c, value, err);
+    if (slice_equal(name, SLICE("user")) && c->user.name == NULL)
+        return config_user_read(value, &c->user, err);
     if (slice_equal(name, SLICE("trusted_proxies")))
         return read_trusted(c, value, err);
     if (slice_equal(name, SLICE("tls")))

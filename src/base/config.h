@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/config_tls.h"
 #include "base/error.h"
+#include "base/jail.h"
 #include "base/log.h"
 #include "base/time.h"
 #include <stdbool.h>
@@ -48,6 +49,7 @@ struct config {
     bool exec_any;  /* scripts may start any program; else those of */
     char **exec;    /* this list, as written */
     size_t exec_count;
+    struct jail_user user; /* who keeper, workers and trials run as; name NULL: who started the server */
     uint32_t workers;
     bool require_verify, http_private, sandbox, dev;
     bool store_given; /* not the default */
@@ -124,6 +126,9 @@ int config_listen_read(struct slice text, struct config_listen *listen_out, stru
 /* One more program that scripts may start. */
 void config_add_exec(struct config *c, struct slice name);
 void config_forget_exec(struct config *c);
+/* The user in the text form, "33 33 4,33 www-data", and back. */
+void config_user_write(const struct jail_user *u, struct buf *out);
+int config_user_read(struct slice text, struct jail_user *user_out, struct error *err);
 /* One more trusted proxy; none any more. */
 void config_add_trusted(struct config *c, struct slice network);
 void config_forget_trusted(struct config *c);

@@ -11,6 +11,8 @@
 /* Closes *fd if it is not -1, and leaves -1. Keeps errno. */
 void fd_close(int *fd);
 int fd_cloexec(int fd, bool on);
+/* How many descriptors this process has open. Newer kernels know; on older ones /proc is read. 0: no /proc. */
+uint64_t fd_count(void);
 /* Writes all, through EINTR and EAGAIN (waiting). Returns 0, or -1 with errno. */
 int fd_write_all(int fd, struct slice bytes);
 /* Appends all that is left to read. At most `max` bytes: more is an error. Returns 0 or -1 (words in err). */

@@ -24,7 +24,6 @@
 
 /* Of the design, and not built yet. */
 static const char *const later[] = {"rate_limit",
-                                    "user",
                                     "smtp",
                                     "modules",
                                     "retention",
@@ -36,9 +35,9 @@ static const char *const later[] = {"rate_limit",
                                     "limits.requests"};
 enum { LATER = sizeof later / sizeof *later };
 static const char *const special[] = {
-    "hooks",    "files",  "listen",   "store",           "admin",         "admin_token",   "tls",
-    "log",      "limits", "tls.cert", "tls.key",         "tls.client_ca", "tls.client",    "tls.ocsp",
-    "log.file", "health", "exec",     "trusted_proxies", "public_url",    "proxy_protocol"};
+    "hooks",    "files",  "listen",   "store",   "admin",           "admin_token", "tls",
+    "log",      "limits", "tls.cert", "tls.key", "tls.client_ca",   "tls.client",  "tls.ocsp",
+    "log.file", "health", "exec",     "user",    "trusted_proxies", "public_url",  "proxy_protocol"};
 enum { SPECIAL = sizeof special / sizeof *special };
 
 const char *config_file_later(size_t i)
@@ -361,6 +360,8 @@ static void read_setting(struct file *f, const char *name)
         read_text(f, name, &f->draft->log_file);
     else if (strcmp(name, "store") == 0)
         read_text(f, name, &f->draft->store);
+    else if (strcmp(name, "user") == 0)
+        read_text(f, name, &f->draft->user);
     else if (strcmp(name, "admin_token") == 0)
         read_text(f, name, &f->draft->admin_token);
     else if (strcmp(name, "listen") == 0)

@@ -13,6 +13,7 @@
 #include "cli/config_exec.h"
 #include "cli/config_proxies.h"
 #include "cli/config_tls_files.h"
+#include "cli/config_user.h"
 #include "store/open.h"
 #include <ctype.h>
 #include <errno.h>
@@ -79,6 +80,7 @@ static void draft_free(struct config_draft *d)
     text_free(&d->admin);
     text_free(&d->admin_token);
     text_free(&d->health);
+    text_free(&d->user);
     text_free(&d->tls_cert);
     text_free(&d->tls_key);
     config_proxies_free(d);
@@ -108,10 +110,11 @@ static struct config_text *environment_text(struct config_draft *d, const char *
     const struct {
         const char *name;
         struct config_text *text;
-    } texts[] = {
-        {"CRESCENT_HOOKS", &d->hooks},   {"CRESCENT_FILES", &d->files},       {"CRESCENT_LOG_FILE", &d->log_file},
-        {"CRESCENT_STORE", &d->store},   {"CRESCENT_ADMIN", &d->admin},       {"CRESCENT_ADMIN_TOKEN", &d->admin_token},
-        {"CRESCENT_HEALTH", &d->health}, {"CRESCENT_TLS_CERT", &d->tls_cert}, {"CRESCENT_TLS_KEY", &d->tls_key}};
+    } texts[] = {{"CRESCENT_HOOKS", &d->hooks},       {"CRESCENT_FILES", &d->files},
+                 {"CRESCENT_LOG_FILE", &d->log_file}, {"CRESCENT_STORE", &d->store},
+                 {"CRESCENT_ADMIN", &d->admin},       {"CRESCENT_ADMIN_TOKEN", &d->admin_token},
+                 {"CRESCENT_USER", &d->user},         {"CRESCENT_HEALTH", &d->health},
+                 {"CRESCENT_TLS_CERT", &d->tls_cert}, {"CRESCENT_TLS_KEY", &d->tls_key}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (strcmp(texts[i].name, name) == 0)
             return texts[i].text;
@@ -128,11 +131,11 @@ static bool environment_foreign(const char *name)
 
 static int environment_unknown(const char *name, struct error *err)
 {
-    static const char *const texts[] = {"CRESCENT_HOOKS",           "CRESCENT_FILES",      "CRESCENT_STORE",
-                                        "CRESCENT_LOG_FILE",        "CRESCENT_ADMIN",      "CRESCENT_ADMIN_TOKEN",
-                                        "CRESCENT_TLS_CERT",        "CRESCENT_TLS_KEY",    "CRESCENT_LISTEN",
-                                        "CRESCENT_CONFIG",          "CRESCENT_HEALTH",     "CRESCENT_EXEC",
-                                        "CRESCENT_TRUSTED_PROXIES", "CRESCENT_PUBLIC_URL", "CRESCENT_PROXY_PROTOCOL"};
+    static const char *const texts[] = {
+        "CRESCENT_HOOKS",  "CRESCENT_FILES",           "CRESCENT_STORE",      "CRESCENT_LOG_FILE",
+        "CRESCENT_ADMIN",  "CRESCENT_ADMIN_TOKEN",     "CRESCENT_TLS_CERT",   "CRESCENT_TLS_KEY",
+        "CRESCENT_LISTEN", "CRESCENT_CONFIG",          "CRESCENT_HEALTH",     "CRESCENT_EXEC",
+        "CRESCENT_USER",   "CRESCENT_TRUSTED_PROXIES", "CRESCENT_PUBLIC_URL", "CRESCENT_PROXY_PROTOCOL"};
     enum { TEXTS = sizeof texts / sizeof *texts, MOST = 64 };
     char rooms[MOST][64];
     const char *known[TEXTS + MOST];
@@ -358,14 +361,26 @@ static int finish_paths(struct config_draft *d, const char *here, struct error *
     return 0;
 }
 
-/* A log that cannot be written would be found out when it is needed. */
+/* A log that cannot be written would be found out when it is needed. One that is made here is its writer's. */
 static int finish_log(struct config_draft *d, struct error *err)
 {
-    int fd = d->config->log_file != NULL ? fd_open_log(d->config->log_file, err) : -1;
-    if (d->config->log_file != NULL && fd < 0)
+    const struct config *c = d->config;
+    struct stat st;
+    int fd = c->log_file != NULL ? fd_open_log(c->log_file, err) : -1, done = 0;
+    if (c->log_file != NULL && fd < 0)
         return error_prefix(err, "%s", d->log_file.where);
+    if (fd >= 0 && c->user.name != NULL && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0 &&
+        st.st_uid != c->user.uid && fchown(fd, c->user.uid, c->user.gid) != 0)
+        done = error_errno(err, "%s: cannot give %s to %s", d->log_file.where, c->log_file, c->user.name);
     fd_close(&fd);
-    return 0;
+    return done;
+}
+
+static int finish_user(struct config_draft *d, struct error *err)
+{
+    if (d->user.text == NULL || config_user_find(d->user.text, &d->config->user, err) == 0)
+        return 0;
+    return error_prefix(err, "%s", d->user.where);
 }
 
 static int load(struct config_draft *d, const struct options *o, bool serving, const char *here, int *code_out,
@@ -384,9 +399,10 @@ static int load(struct config_draft *d, const struct options *o, bool serving, c
         d->config->client_ca |= d->tls[i].client_ca.text != NULL;
     if (!serving)
         return 0;
-    if (finish_log(d, err) != 0 || config_tls_files_finish(d, err) != 0 || config_address_finish(d, o, err) != 0)
+    if (finish_user(d, err) != 0 || finish_log(d, err) != 0 || config_tls_files_finish(d, err) != 0 ||
+        config_address_finish(d, o, err) != 0)
         return -1;
-    return 0;
+    return config_user_check(d->config, err);
 }
 
 /* What --dev changes; the log's settings may change it back. */

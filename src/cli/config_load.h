@@ -23,7 +23,7 @@ struct config_draft_tls { /* one entry of the setting `tls` */
 
 struct config_draft {
     struct config *config;
-    struct config_text hooks, files, log_file, store, admin, admin_token, health;
+    struct config_text hooks, files, log_file, store, admin, admin_token, health, user;
     struct config_text tls_cert, tls_key; /* of environment and flags */
     struct config_text *listen;
     size_t listen_count;

@@ -140,7 +140,13 @@ static void on_spawner_gone(struct link *l, const char *why, void *cookie)
     on_hunt(&e->hunt);
     while (!list_empty(&e->running))
         program_lose(CONTAINER_OF(e->running.next, struct exec_program, link));
-    timeout_set(e->loop, &e->restart, mono_add(e->started, RESTART_AFTER), on_restart);
+    if (e->lost == NULL) {
+        timeout_set(e->loop, &e->restart, mono_add(e->started, RESTART_AFTER), on_restart);
+        return;
+    }
+    while (!list_empty(&e->line))
+        program_lose(CONTAINER_OF(e->line.next, struct exec_program, link));
+    e->lost(e->lost_cookie);
 }
 
 /* --- programs ----------------------------------------------------------------------------------------------------- */
@@ -196,6 +202,11 @@ struct exec_program *exec_start(struct exec *e, const struct exec_ask *ask,
     *code_out = "not_allowed";
     if (!is_allowed(e, ask->arguments, err))
         return NULL;
+    *code_out = "spawner_gone";
+    if (e->lost != NULL && e->spawner == NULL) {
+        error_set(err, "the process that starts programs has died; another worker takes this one's place");
+        return NULL;
+    }
     *code_out = "busy";
     if (e->in_line >= EXEC_IN_LINE) {
         error_set(err, "too many programs are waiting for their turn");
@@ -217,6 +228,12 @@ void exec_cancel(struct exec_program **p)
     if (*p != NULL)
         program_abandon(*p);
     *p = NULL;
+}
+
+void exec_on_lost(struct exec *e, void (*lost)(void *cookie), void *cookie)
+{
+    e->lost = lost;
+    e->lost_cookie = cookie;
 }
 
 pid_t exec_spawner(const struct exec *e)

@@ -2,9 +2,9 @@
  * exec.h: programs on a worker's loop: asked for, started by the worker's spawner, their output read within bounds,
  * their ends told once. At most EXEC_AT_ONCE run; others wait in line, within their own time.
  * The worker makes pipes and a memory file and gives them away; it never starts a program itself, but for its spawner:
- * when that dies, what it ran is killed and told as ended (spawner_gone), and another one is started.
- * Owns: the spawner's link, the programs until their ends were told. Runs in: the worker's loop. Fails: exec_new with
- * words; a program with a code and words.
+ * when that dies, what it ran is killed and told as ended (spawner_gone), and another one is started, where this
+ * process may do that still. Owns: the spawner's link, the programs until their ends were told. Runs in: the worker's
+ * loop. Fails: exec_new with words; a program with a code and words.
  */
 #ifndef CRESCENT_EXEC_EXEC_H
 #define CRESCENT_EXEC_EXEC_H
@@ -27,6 +27,11 @@ struct exec_program;
  * valid. NULL with words.
  */
 struct exec *exec_new(struct loop *l, const struct config *config, const char *label, struct error *err);
+/*
+ * From now on this process cannot start another spawner (base/jail): when the one it has dies, what runs and what waits
+ * in line ends with spawner_gone, as all that is asked for later; and `lost` is called, once.
+ */
+void exec_on_lost(struct exec *e, void (*lost)(void *cookie), void *cookie);
 /* Ends the spawner and waits until it has gone, and what an earlier one left. Every program must have been told or
  * cancelled. Leaves NULL. */
 void exec_free(struct exec **e);

@@ -58,6 +58,8 @@ struct exec {
     struct timeout restart; /* of the spawner */
     struct timeout hunt;    /* for what a dead one has left */
     struct timeout pulse;   /* it owes a pong */
+    void (*lost)(void *cookie); /* NULL: this process starts the next one */
+    void *lost_cookie;
     struct list line, running;
     size_t in_line, run_count;
     uint64_t last_id;

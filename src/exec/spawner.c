@@ -409,6 +409,23 @@ static void end_all(void)
     }
 }
 
+/* What programs expect, which our own processes have more of: the system's own stack, and as many descriptors as a
+ * `select` can hold. */
+static void usual_limits(void)
+{
+    static const struct {
+        int what;
+        rlim_t usual;
+    } limits[] = {{RLIMIT_STACK, 8u << 20}, {RLIMIT_NOFILE, 1024}};
+    struct rlimit limit;
+
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+        if (getrlimit(limits[i].what, &limit) == 0 && limit.rlim_cur > limits[i].usual) {
+            limit.rlim_cur = limits[i].usual;
+            setrlimit(limits[i].what, &limit);
+        }
+}
+
 int spawner_main(const char *label)
 {
     static char name[32];
@@ -418,6 +435,7 @@ int spawner_main(const char *label)
     snprintf(name, sizeof(name), "spawner%s%.12s", label != NULL ? " " : "", label != NULL ? label : "");
     log_open(STDERR_FILENO, LOG_INFO, name, isatty(STDERR_FILENO) == 1 ? LOG_COLOURED : LOG_JSON_LINES);
     panic_process(name);
+    usual_limits();
     if (begin(&x, &err) != 0) {
         log_at(LOG_ERROR, "spawner cannot start", LOG_STR("error", err.text));
         return 1;

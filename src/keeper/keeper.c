@@ -1,5 +1,5 @@
 /*
- * keeper.c: PROCESS keeper: heritage → reload → store → admin listener → links; then the loop until the supervisor says
+ * keeper.c: PROCESS keeper: heritage → user → jail → reload → store → admin listener → links; then the loop until the supervisor says
  * leave, or has gone.
  * Owns: everything in struct keeper. Runs in: its only thread. Fails: at start, with a log line and exit code 1.
  */
@@ -7,6 +7,7 @@
 #include "admin/admin.h"
 #include "base/config.h"
 #include "base/fd.h"
+#include "base/jail_places.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "ipc/heritage.h"
@@ -302,6 +303,11 @@ static int start(struct keeper *k, struct error *err)
     if (take_heritage(k, err) != 0)
         return -1;
     log_open(STDERR_FILENO, k->config.log_level, "keeper", config_log_form(&k->config));
+    if (jail_become(&k->config.user, err) != 0)
+        return -1;
+    jail_close();
+    if (jail_places_enter(&k->config, JAIL_KEEPER, err) != 0)
+        return -1;
     k->loop = loop_new();
     if (make_tapes(k, err) != 0)
         return -1;

@@ -149,7 +149,7 @@ static int read_lines(struct reader *r, const char *base, struct error *err)
         if (r->at < r->end && *r->at != '\n' && *r->at != '#')
             fault = read_line(r, &value);
         if (fault != NULL) {
-            buf_free(&value);
+            buf_wipe(&value);
             return error_set(err, "%s:%u: %s", base, line, fault);
         }
         while (r->at < r->end && *r->at != '\n')
@@ -157,7 +157,7 @@ static int read_lines(struct reader *r, const char *base, struct error *err)
         if (r->at < r->end)
             r->at++, r->line++;
     }
-    buf_free(&value);
+    buf_wipe(&value);
     return 0;
 }
 
@@ -172,7 +172,7 @@ static int read_file(struct reader *r, const char *env_file, struct error *err)
     r->end = r->at + text.len;
     if (done == 0)
         done = read_lines(r, slash != NULL ? slash + 1 : env_file, err);
-    buf_free(&text);
+    buf_wipe(&text);
     return done;
 }
 
@@ -207,7 +207,7 @@ static void read_value_file(struct reader *r, const struct env_source *from, con
     if (done != 0)
         buf_addf(&words, "env.%s: %s: %s", from->name, what, err.text);
     put(r, slice_of(from->name), done == 0 ? without_break(buf_slice(&text)) : buf_slice(&words), done != 0);
-    buf_free(&text);
+    buf_wipe(&text);
     buf_free(&words);
 }
 

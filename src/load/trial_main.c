@@ -1,10 +1,11 @@
 /*
- * trial_main.c: PROCESS trial: heritage → configuration → candidate → env values → each script's result to the keeper
+ * trial_main.c: PROCESS trial: heritage → configuration → user → candidate → env values → jail → each script's result to the keeper
  * → exit. The first `tried` (index UINT32_MAX) carries the env set it read, or a result with the fault of `.env`.
  * Owns: its channel, mapped files. Runs in: its own short-lived process. Fails: exit code 1 with a log line; a script
  * that ends the process is the one of the last `trying`.
  */
 #include "base/fd.h"
+#include "base/jail_places.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "ipc/channel.h"
@@ -75,7 +76,7 @@ static bool read_env(struct trial_process *p)
         trial_result_write(&r, &bytes);
     }
     say_tried(p, ENV_INDEX, buf_slice(&bytes));
-    buf_free(&bytes);
+    buf_wipe(&bytes);
     return good;
 }
 
@@ -107,19 +108,25 @@ int trial_main(void)
     struct error err;
     log_open(STDERR_FILENO, LOG_INFO, "trial", isatty(STDERR_FILENO) == 1 ? LOG_COLOURED : LOG_JSON_LINES);
     panic_process("trial");
-    if (take_heritage(&p, &err) != 0) {
+    if (take_heritage(&p, &err) != 0 || jail_become(&p.config.user, &err) != 0) {
         log_at(LOG_ERROR, "trial cannot start", LOG_STR("error", err.text));
         return 1;
     }
     /* A trial is not one of those who have a tape: it writes by itself, and is not held up by whoever reads. */
     int file = p.config.log_file != NULL ? fd_open_log(p.config.log_file, &err) : -1;
     log_open(file >= 0 ? file : STDERR_FILENO, p.config.log_level, "trial", config_log_form(&p.config));
-    if (read_env(&p))
+    jail_close();
+    bool good = read_env(&p); /* its values may lie in files anywhere */
+    if (jail_places_enter(&p.config, JAIL_TRIAL, &err) != 0) {
+        log_at(LOG_ERROR, "trial cannot start", LOG_STR("error", err.text));
+        return 1;
+    }
+    if (good)
         trial_run(&p.candidate, &p.config, false, on_trying, on_tried, &p);
     say(&p, &(struct message){.type = MESSAGE_tried_all, .tried_all = {p.count}});
     channel_free(&p.keeper);
     snapshot_free(&p.candidate);
-    buf_free(&p.room);
+    buf_wipe(&p.room);
     config_free(&p.config);
     return 0;
 }

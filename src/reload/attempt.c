@@ -148,7 +148,7 @@ static void begin_trial(struct attempt *a)
     a->trying = SIZE_MAX;
     snapshot_write(&a->rest, &bytes);
     int fd = fd_sealed("candidate", buf_slice(&bytes), &err);
-    buf_free(&bytes);
+    buf_wipe(&bytes);
     if (fd == -1) {
         all_broken(a, err.text);
         finish(a);

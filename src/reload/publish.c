@@ -34,7 +34,7 @@ static int make_snapshot(struct reload *r, uint64_t generation, struct error *er
     catalog_snapshot(&r->catalog, generation, &snap);
     snapshot_write(&snap, &bytes);
     int fd = fd_sealed("snapshot", buf_slice(&bytes), err);
-    buf_free(&bytes);
+    buf_wipe(&bytes);
     snapshot_free(&snap);
     return fd;
 }

@@ -27,6 +27,7 @@ struct area_worker {
     _Alignas(64) struct counters counters; /* written by the worker */
     _Atomic uint64_t accepts;              /* connections accepted on its own member; worker */
     _Atomic uint64_t open;                 /* connections it has now, as of its last look at a shared socket; worker */
+    _Atomic uint64_t descriptors;          /* that it has open, as of its last sign of life; worker */
     _Atomic uint64_t words_end;            /* bytes ever written to `words`; worker */
     char words[AREA_WORDS];
     _Alignas(64) _Atomic uint32_t state; /* enum area_state; written by the supervisor */
@@ -50,6 +51,7 @@ struct area {
     _Atomic uint64_t log_lost;                /* lines that could not be written; added to by whoever reads the tapes */
     _Atomic uint32_t log_cut; /* the log's last line may have no end: the next one begins with it; the same one */
     struct tape tape;         /* the supervisor's lines */
+    _Atomic uint64_t supervisor_descriptors; /* that it has open; supervisor */
     _Atomic uint64_t
         store; /* a number made of the path of the store that was open last: that one must be there; keeper */
     struct area_worker worker[AREA_SLOTS];

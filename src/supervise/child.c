@@ -210,7 +210,9 @@ void child_kill(struct child *c, const char *why)
 
 const char *child_status_text(int status, char room[64])
 {
-    if (WIFSIGNALED(status))
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+        snprintf(room, 64, "stopped by its jail: a forbidden system call");
+    else if (WIFSIGNALED(status))
         snprintf(room, 64, "signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
     else
         snprintf(room, 64, "exit status %d", WEXITSTATUS(status));

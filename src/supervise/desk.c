@@ -17,6 +17,8 @@
 
 static bool on_pong(struct supervisor *s, struct child *c, const struct message *m)
 {
+    if (c->kind == HERITAGE_KEEPER) /* once a second is often enough */
+        atomic_store_explicit(&s->area->supervisor_descriptors, fd_count(), memory_order_relaxed);
     return watchdog_pulse_answered(&c->pulse, m->pong.sequence);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/jail.h"
 #include "base/panic.h"
 #include "supervise/child.h"
 #include "supervise/desk.h"
@@ -344,6 +345,7 @@ static int serve(struct supervisor *s)
 {
     int exit_code;
 
+    jail_close_supervisor();
     run(s);
     kill_all(s);
     if (s->exit_code == 0)
@@ -352,6 +354,16 @@ static int serve(struct supervisor *s)
     exit_code = s->exit_code;
     free(s);
     return exit_code;
+}
+
+/* Without a user to become there is no telling what its children need. */
+static int give_up_rights(const struct supervisor *s, struct error *err)
+{
+    if (s->now->config.user.name != NULL)
+        return geteuid() == 0 ? jail_keep_few(err) : 0;
+    if (geteuid() == 0)
+        log_at(LOG_WARN, "scripts run as root: the setting `user` names another user");
+    return 0;
 }
 
 int supervise_run(struct supervise_start *start)
@@ -365,7 +377,7 @@ int supervise_run(struct supervise_start *start)
     s->notify = start->notify;
     s->signals = s->area_fd = -1;
     orphans_begin(s);
-    if (open_all(s, &start->sockets, &err) == 0) {
+    if (open_all(s, &start->sockets, &err) == 0 && give_up_rights(s, &err) == 0) {
         sockets_close(&start->sockets, &s->now->sockets);
         return serve(s);
     }

@@ -12,6 +12,8 @@
 
 static void on_ping(struct link *l, const struct message *m, void *cookie)
 {
+    const struct worker *w = cookie;
+    atomic_store_explicit(&w->area->worker[w->heritage.slot].descriptors, fd_count(), memory_order_relaxed);
     link_send(l, &(struct message){.type = MESSAGE_pong, .pong = {.sequence = m->ping.sequence}});
 }
 

@@ -1,10 +1,11 @@
 /*
- * worker.c: PROCESS worker: heritage → spawner → Lua state → the inherited scripts → server → links; then the loop
- * until drained. It accepts from the moment there is a live generation: connections wait in their queue until then.
- * Owns: everything in struct worker. Runs in: its only thread. Fails: see worker.h.
+ * worker.c: PROCESS worker: heritage → user → spawner → jail → Lua state → the inherited scripts → server → links; then
+ * the loop until drained. It accepts from the moment there is a live generation: connections wait in their queue until
+ * then. Owns: everything in struct worker. Runs in: its only thread. Fails: see worker.h.
  */
 #include "worker/worker.h"
 #include "base/fd.h"
+#include "base/jail_places.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "bind/bind.h"
@@ -68,7 +69,28 @@ static struct generation *live_generation(void *cookie)
     return prepare_live(w->prepare);
 }
 
-/* Another takes its place (supervise/renewal), which a leak is no reason to wait for; it is asked again, but said once.
+/* Another takes its place (supervise/renewal), and it finishes what it has. */
+static void ask_for_successor(struct worker *w)
+{
+    w->worn = true;
+    link_send(w->supervisor, &(struct message){.type = MESSAGE_worn, .worn = {.incarnation = w->heritage.incarnation}});
+}
+
+/* From within the jail no other spawner can be started. */
+static void on_spawner_lost(void *cookie)
+{
+    struct worker *w = cookie;
+    if (w->draining)
+        return;
+    if (w->serving) {
+        ask_for_successor(w);
+        return;
+    }
+    w->exit_code = 1; /* who has not served yet is started anew */
+    loop_stop(w->loop);
+}
+
+/* Another takes its place, which a leak is no reason to wait for; it is asked again, but said once.
  */
 static void on_full(void *cookie, const struct host_full *full)
 {
@@ -86,8 +108,7 @@ static void on_full(void *cookie, const struct host_full *full)
         log_write(LOG_ERROR,
                   SLICE("scripts keep more than this worker's lua_memory has room for: another takes its place"),
                   fields, count);
-    w->worn = true;
-    link_send(w->supervisor, &(struct message){.type = MESSAGE_worn, .worn = {.incarnation = w->heritage.incarnation}});
+    ask_for_successor(w);
 }
 
 static int make_state(struct worker *w, struct error *err)
@@ -183,6 +204,8 @@ static int start_exec(struct worker *w, struct error *err)
         return 0;
     snprintf(label, sizeof(label), "%u", w->heritage.member);
     w->exec = exec_new(w->loop, &w->config, label, err);
+    if (w->exec != NULL && w->config.sandbox) /* else its jail lets it start programs */
+        exec_on_lost(w->exec, on_spawner_lost, w);
     return w->exec != NULL ? 0 : -1;
 }
 
@@ -190,10 +213,15 @@ static int start(struct worker *w, struct error *err)
 {
     if (take_heritage(w, err) != 0)
         return -1;
+    if (jail_become(&w->config.user, err) != 0)
+        return -1;
     area_capture_stderr(w->area, w->heritage.slot);
     w->loop = loop_new();
     loop_measure(w->loop, &w->area->worker[w->heritage.slot].counters);
-    if (start_exec(w, err) != 0)
+    if (start_exec(w, err) != 0) /* outside the jail, and with the limits that were found */
+        return -1;
+    jail_close();
+    if (jail_places_enter(&w->config, JAIL_WORKER, err) != 0)
         return -1;
     w->pool = pool_new(w->loop);
     w->calls = calls_new(w->loop, &w->area->worker[w->heritage.slot].counters);

@@ -118,10 +118,11 @@ test('a file of ca, cert or key that cannot be read is named, and is no fault of
     const ca = await authority(dir);
     const up = await secure(t, await ca.issue('up', { names: ['localhost'] }));
     const mine = await ca.issue('client', { names: ['me'] });
-    const server = await serve(t, { dir });
+    // They are there before the start: a worker reads what it finds beside its secrets then (base/jail_places).
     fs.writeFileSync(path.join(dir, 'empty.pem'), '');
     fs.writeFileSync(path.join(dir, 'text.pem'), 'no certificate\n');
     fs.mkdirSync(path.join(dir, 'folder.pem'));
+    const server = await serve(t, { dir });
     const options = { ca: ca.cert, cert: mine.cert, key: mine.key };
     const ask = (changes) => lua(server, `return http.get("${up.url}", { ${Object.entries({ ...options, ...changes }).map(([k, v]) => `${k} = "${v}"`).join(', ')} })`);
     for (const name of ['ca', 'cert', 'key'])

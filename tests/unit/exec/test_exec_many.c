@@ -188,6 +188,36 @@ static void a_stopped_spawner_is_replaced(void **state)
     assert_int_equal(state_of_process(spawner), 0);
 }
 
+static unsigned lost;
+
+static void on_lost(void *cookie)
+{
+    lost++;
+}
+
+static bool is_lost(void)
+{
+    return lost > 0;
+}
+
+static void who_may_start_no_other_says_so(void **state)
+{
+    exec_on_lost(programs, on_lost, NULL);
+    forget(&got);
+    begin(shell("exec sleep 1000"), &got);
+    kill(exec_spawner(programs), SIGKILL);
+    pass_until(is_lost, "the loss is told");
+    until_told(&got);
+    assert_string_equal(got.code, "spawner_gone");
+    const char *code = NULL;
+    struct error err;
+    struct exec_ask a = shell("true");
+    assert_null(exec_start(programs, &a, NULL, NULL, &code, &err));
+    assert_string_equal(code, "spawner_gone");
+    assert_int_equal(lost, 1);
+    assert_int_equal(exec_spawner(programs), 0);
+}
+
 static int all(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +227,7 @@ static int all(void)
         TEST(only_what_the_list_names_runs),
         TEST(a_dead_spawner_is_replaced_and_leaves_nothing),
         TEST(a_stopped_spawner_is_replaced),
+        TEST(who_may_start_no_other_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,332 @@
+/*
+ * jail_calls.c: the filter of system calls, by seccomp(2). What is listed is allowed; what no honest process of the
+ * role makes ends it; all else is ENOSYS, which is what the C library expects of a kernel that is older than itself.
+ * Measured: the end-to-end tests run in it.
+ */
+#include "base/jail.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+enum {
+    KEEPER = 1 << JAIL_KEEPER,
+    WORKER = 1 << JAIL_WORKER,
+    TRIAL = 1 << JAIL_TRIAL,
+    LASTING = KEEPER | WORKER,
+    ALL = 7
+};
+
+struct call {
+    const char *name;
+    unsigned roles;
+};
+
+static const struct call allowed[] = {
+    /* bytes and descriptors */
+    {"read", ALL},
+    {"readv", ALL},
+    {"pread64", ALL},
+    {"preadv", ALL},
+    {"preadv2", ALL},
+    {"write", ALL},
+    {"writev", ALL},
+    {"pwrite64", ALL},
+    {"pwritev", ALL},
+    {"pwritev2", ALL},
+    {"lseek", ALL},
+    {"close", ALL},
+    {"close_range", ALL},
+    {"dup", ALL},
+    {"dup2", ALL},
+    {"dup3", ALL},
+    {"fcntl", ALL},
+    {"ioctl", ALL},
+    {"pipe", LASTING},
+    {"pipe2", LASTING},
+    {"eventfd2", ALL},
+    {"memfd_create", ALL},
+    {"sendfile", LASTING},
+    {"splice", LASTING},
+    /* files */
+    {"open", ALL},
+    {"openat", ALL},
+    {"openat2", ALL},
+    {"stat", ALL},
+    {"lstat", ALL},
+    {"fstat", ALL},
+    {"newfstatat", ALL},
+    {"statx", ALL},
+    {"statfs", ALL},
+    {"fstatfs", ALL},
+    {"access", ALL},
+    {"faccessat", ALL},
+    {"faccessat2", ALL},
+    {"readlink", ALL},
+    {"readlinkat", ALL},
+    {"getdents64", ALL},
+    {"getcwd", ALL},
+    {"umask", LASTING},
+    {"ftruncate", ALL},
+    {"fallocate", ALL},
+    {"fadvise64", LASTING},
+    {"flock", LASTING},
+    {"fsync", LASTING},
+    {"fdatasync", LASTING},
+    {"sync_file_range", LASTING},
+    {"unlink", LASTING},
+    {"unlinkat", LASTING},
+    {"rename", LASTING},
+    {"renameat", LASTING},
+    {"renameat2", LASTING},
+    {"mkdir", LASTING},
+    {"mkdirat", LASTING},
+    {"rmdir", LASTING},
+    {"linkat", LASTING},
+    {"link", LASTING},
+    {"fchmod", LASTING},
+    {"chmod", LASTING},
+    {"fchmodat", LASTING},
+    {"fchown", LASTING},
+    {"utimensat", LASTING},
+    {"inotify_init1", KEEPER},
+    {"inotify_add_watch", KEEPER},
+    {"inotify_rm_watch", KEEPER},
+    /* memory: a compiler at run time makes its code executable */
+    {"mmap", ALL},
+    {"munmap", ALL},
+    {"mprotect", ALL},
+    {"mremap", ALL},
+    {"madvise", ALL},
+    {"brk", ALL},
+    {"msync", ALL},
+    {"mlock", ALL},
+    {"mlock2", ALL},
+    {"munlock", ALL},
+    {"mincore", ALL},
+    {"membarrier", ALL},
+    /* threads, signals, time */
+    {"futex", ALL},
+    {"set_robust_list", ALL},
+    {"get_robust_list", ALL},
+    {"rseq", ALL},
+    {"set_tid_address", ALL},
+    {"gettid", ALL},
+    {"getpid", ALL},
+    {"getppid", ALL},
+    {"getuid", ALL},
+    {"geteuid", ALL},
+    {"getgid", ALL},
+    {"getegid", ALL},
+    {"sched_yield", ALL},
+    {"sched_getaffinity", ALL},
+    {"getcpu", ALL},
+    {"sched_getparam", ALL},
+    {"sched_getscheduler", ALL},
+    {"sched_setscheduler", ALL},
+    {"rt_sigaction", ALL},
+    {"rt_sigprocmask", ALL},
+    {"rt_sigreturn", ALL},
+    {"rt_sigtimedwait", ALL},
+    {"rt_sigpending", ALL},
+    {"rt_sigsuspend", ALL},
+    {"sigaltstack", ALL},
+    {"tgkill", ALL},
+    {"tkill", ALL},
+    {"restart_syscall", ALL},
+    {"exit", ALL},
+    {"exit_group", ALL},
+    {"clock_gettime", ALL},
+    {"clock_getres", ALL},
+    {"clock_nanosleep", ALL},
+    {"nanosleep", ALL},
+    {"gettimeofday", ALL},
+    {"time", ALL},
+    {"times", ALL},
+    {"getrusage", ALL},
+    {"getrandom", ALL},
+    {"uname", ALL},
+    {"sysinfo", ALL},
+    {"prctl", ALL},
+    {"prlimit64", ALL},
+    {"getrlimit", ALL},
+    {"timer_create", ALL},
+    {"timer_settime", ALL},
+    {"timer_gettime", ALL},
+    {"timer_delete", ALL},
+    {"timer_getoverrun", ALL},
+    {"setitimer", ALL},
+    {"timerfd_create", ALL},
+    {"timerfd_settime", ALL},
+    {"alarm", ALL},
+    /* waiting */
+    {"poll", ALL},
+    {"ppoll", ALL},
+    {"select", ALL},
+    {"pselect6", ALL},
+    {"epoll_create1", LASTING},
+    {"epoll_create", LASTING},
+    {"epoll_ctl", LASTING},
+    {"epoll_wait", LASTING},
+    {"epoll_pwait", LASTING},
+    {"epoll_pwait2", LASTING},
+    /* sockets that are there already, and what comes by them */
+    {"accept", LASTING},
+    {"accept4", LASTING},
+    {"shutdown", ALL},
+    {"getsockname", LASTING},
+    {"getpeername", LASTING},
+    {"getsockopt", ALL},
+    {"setsockopt", ALL},
+    {"recvfrom", ALL},
+    {"recvmsg", ALL},
+    {"recvmmsg", LASTING},
+    {"sendto", ALL},
+    {"sendmsg", ALL},
+    {"sendmmsg", LASTING},
+    {"listen", LASTING},
+    /* outgoing requests, and names looked up for them */
+    {"connect", WORKER},
+    {"bind", WORKER},
+    /* a worker ends its spawner, and what that leaves */
+    {"kill", WORKER},
+    {"wait4", WORKER},
+    {"waitid", WORKER},
+    {"pidfd_open", WORKER},
+    {"pidfd_send_signal", WORKER}};
+
+/* Nobody needs these to answer requests: whoever makes them is no longer our code. */
+static const char *const deadly[] = {"ptrace",
+                                     "process_vm_readv",
+                                     "process_vm_writev",
+                                     "kcmp",
+                                     "pidfd_getfd",
+                                     "mount",
+                                     "umount2",
+                                     "pivot_root",
+                                     "chroot",
+                                     "setns",
+                                     "unshare",
+                                     "move_mount",
+                                     "fsopen",
+                                     "open_tree",
+                                     "init_module",
+                                     "finit_module",
+                                     "delete_module",
+                                     "kexec_load",
+                                     "kexec_file_load",
+                                     "reboot",
+                                     "bpf",
+                                     "perf_event_open",
+                                     "userfaultfd",
+                                     "io_uring_setup",
+                                     "io_uring_enter",
+                                     "keyctl",
+                                     "add_key",
+                                     "request_key",
+                                     "personality",
+                                     "acct",
+                                     "swapon",
+                                     "swapoff",
+                                     "open_by_handle_at",
+                                     "settimeofday",
+                                     "clock_settime",
+                                     "setuid",
+                                     "setgid",
+                                     "setresuid",
+                                     "setresgid",
+                                     "setgroups",
+                                     "capset",
+                                     "mknod",
+                                     "mknodat"};
+static const char *const programs[] = {"execve", "execveat", "fork", "vfork"};
+
+#define COUNT(list) (sizeof(list) / sizeof(list)[0])
+
+/*
+ * One rule, for calls whose argument 0, masked, is a value (mask 0: for all). A name that this machine, or this version
+ * of the library, does not have is passed over.
+ */
+static int rule_for(scmp_filter_ctx filter, uint32_t action, const char *name, scmp_datum_t mask, scmp_datum_t value)
+{
+    int number = seccomp_syscall_resolve_name(name);
+    int done = number == __NR_SCMP_ERROR ? 0
+               : mask == 0               ? seccomp_rule_add(filter, action, number, 0)
+                           : seccomp_rule_add(filter, action, number, 1, SCMP_A0(SCMP_CMP_MASKED_EQ, mask, value));
+
+    return done == -EACCES ? 0 : done; /* what the filter does anyway */
+}
+
+static int rule(scmp_filter_ctx filter, uint32_t action, const char *name)
+{
+    return rule_for(filter, action, name, 0, 0);
+}
+
+/* Threads, by arguments that can be looked at (clone3's cannot: it is ENOSYS, and the C library takes clone). */
+static int rule_clone(scmp_filter_ctx filter, bool any)
+{
+    if (any)
+        return rule(filter, SCMP_ACT_ALLOW, "clone");
+    int done = rule_for(filter, SCMP_ACT_ALLOW, "clone", CLONE_THREAD, CLONE_THREAD);
+    return done != 0 ? done : rule_for(filter, SCMP_ACT_ERRNO(EPERM), "clone", CLONE_THREAD, 0);
+}
+
+/*
+ * The internet, and the kernel's own table of addresses that a look-up of names reads; never a local service's socket.
+ * The pair is for the proof of HTTP/2's guard.
+ */
+static int rule_sockets(scmp_filter_ctx filter, enum jail_role role)
+{
+    static const int families[] = {AF_INET, AF_INET6, AF_NETLINK};
+    int done = 0;
+
+    if (role != JAIL_WORKER) {
+        done = rule(filter, SCMP_ACT_ERRNO(EACCES), "socket");
+        return done != 0 ? done : rule(filter, SCMP_ACT_ERRNO(EACCES), "connect");
+    }
+    for (size_t i = 0; i < COUNT(families) && done == 0; i++)
+        done = rule_for(filter, SCMP_ACT_ALLOW, "socket", UINT32_MAX, (scmp_datum_t)families[i]);
+    if (done == 0)
+        done = rule_for(filter, SCMP_ACT_ERRNO(EACCES), "socket", UINT32_MAX, AF_UNIX);
+    return done != 0 ? done : rule(filter, SCMP_ACT_ALLOW, "socketpair");
+}
+
+static int rules_of(scmp_filter_ctx filter, const struct jail_rules *rules)
+{
+    int done = 0;
+
+    for (size_t i = 0; i < COUNT(allowed) && done == 0; i++)
+        if ((allowed[i].roles & 1u << rules->role) != 0)
+            done = rule(filter, SCMP_ACT_ALLOW, allowed[i].name);
+    for (size_t i = 0; i < COUNT(deadly) && done == 0; i++)
+        if (!JAIL_SANITIZED || i > 0)
+            done = rule(filter, SCMP_ACT_KILL_PROCESS, deadly[i]);
+    for (size_t i = 0; i < COUNT(programs) && done == 0; i++)
+        done = rule(filter, rules->any_program || JAIL_SANITIZED ? SCMP_ACT_ALLOW : SCMP_ACT_KILL_PROCESS, programs[i]);
+    if (done == 0 && JAIL_SANITIZED)
+        done = rule(filter, SCMP_ACT_ALLOW, "ptrace");
+    if (done == 0)
+        done = rule_clone(filter, rules->any_program || JAIL_SANITIZED);
+    return done == 0 ? rule_sockets(filter, rules->role) : done;
+}
+
+int jail_calls(const struct jail_rules *rules, struct error *err)
+{
+    scmp_filter_ctx filter = seccomp_init(JAIL_SANITIZED ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(ENOSYS));
+    int done = filter == NULL ? -ENOMEM : seccomp_attr_set(filter, SCMP_FLTATR_CTL_NNP, 0);
+
+    if (done == 0)
+        done = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree: the cost of a call is its depth */
+    if (done == 0)
+        done = rules_of(filter, rules);
+    if (done == 0)
+        done = seccomp_load(filter);
+    seccomp_release(filter);
+    if (done != 0) {
+        errno = -done;
+        return error_errno(err, "cannot set the filter of system calls");
+    }
+    return 0;
+}

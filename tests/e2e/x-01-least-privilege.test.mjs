@@ -1,0 +1,174 @@
+// What the processes may: they run as the user of the setting, in a jail of system calls and files; what a worker that
+// was taken over tries is stopped; programs of `exec` run as from a shell; HUP still binds low ports and reads keys.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { test } from 'node:test';
+import { authority, config as tlsConfig, entry } from './authority.mjs';
+import { exec, runner, spawnerOf } from './exec.mjs';
+import { folder, repository, request, run, start, tool, until, write } from './helper.mjs';
+import { startUpgradable } from './upgrade.mjs';
+
+const root = process.getuid() === 0;
+const sanitized = Boolean(process.env.CRESCENT_SANITIZE);
+const needsRoot = { skip: root ? false : 'only root becomes another user' };
+const nobody = 65534;
+
+const status = (pid) => Object.fromEntries(fs.readFileSync(`/proc/${pid}/status`, 'latin1').trim().split('\n').map((line) => line.split(/:\s+/)));
+const field = (pid, name) => status(pid)[name];
+const uids = (pid) => field(pid, 'Uid').split(/\s+/).map(Number);
+
+/** A folder that other users may look into; it is the user's own where that is said. */
+function openFolder(t, owner) {
+    const dir = folder(t);
+    fs.chmodSync(dir, 0o755);
+    if (owner !== undefined) fs.chownSync(dir, owner, owner);
+    return dir;
+}
+
+/** A port below 1024 that nobody has. */
+async function lowPort() {
+    for (let port = 1023; port > 600; port--) {
+        const free = await new Promise((done) => {
+            const server = net.createServer().on('error', () => done(false)).listen(port, '127.0.0.1', () => server.close(() => done(true)));
+        });
+        if (free) return port;
+    }
+    throw new Error('no low port is free');
+}
+
+test('every process gives up what it can; programs of exec have nothing of it', async (t) => {
+    const server = await start(t, { hooks: { 'run.lua': runner, 'hello.lua': 'return function() return "hello" end' } });
+    for (const pid of [...server.children('worker'), ...server.children('keeper')]) {
+        assert.deepEqual([field(pid, 'NoNewPrivs'), field(pid, 'Seccomp')], ['1', '2'], `process ${pid}`);
+        assert.match(fs.readFileSync(`/proc/${pid}/limits`, 'latin1'), /Max core file size +0 +0 /);
+    }
+    const seen = await exec(server, ['cat', '/proc/self/status', '/proc/self/limits']);
+    assert.equal(seen.ok, true, seen.words);
+    assert.match(seen.stdout, /^NoNewPrivs:\s+0$/m);
+    assert.match(seen.stdout, /^Seccomp:\s+0$/m);
+    assert.match(seen.stdout, /^SigBlk:\s+0+$/m);
+    assert.match(seen.stdout, /^SigIgn:\s+0+(180000000)?$/m, 'but for the C library\'s own two');
+    assert.match(seen.stdout, /Max stack size +8388608 /);
+    assert.match(seen.stdout, /Max open files +1024 /);
+    const git = await exec(server, ['git', 'init', '-q', path.join(server.dir, 'cloned')]);
+    assert.equal(git.ok, true, git.words);
+    assert.equal(spawnerOf(server.children('worker')[0]) > 0, true);
+});
+
+test('what a worker that was taken over tries is stopped', { skip: sanitized ? 'sanitizers trace and start programs themselves' : false }, async (t) => {
+    const dir = openFolder(t), hook = path.join(dir, 'taken_over.so');
+    await tool('cc', ['-O1', '-shared', '-fPIC', '-o', hook, path.join(repository, 'tests/e2e/attack/taken_over.c'), '-ldl']);
+    const server = await start(t, { dir, env: { LD_PRELOAD: hook }, hooks: {
+        'hello.lua': 'return function() return "hello" end',
+        'kept.lua': 'return function() kv.set("a", 1) return "kept" end',
+        'ask.lua': `return { methods = { "GET" }, handle = function(req)
+            local reply, err = http.get("http://" .. req.query.name .. ":1/", { timeout = "5s" })
+            return reply and "answered" or err.code
+        end }`,
+    } });
+    const ask = async (name) => (await server.get(`/ask?name=${name}.taken-over`)).text;
+    assert.equal((await server.get('/kept')).status, 200);
+    assert.ok(fs.existsSync(path.join(dir, 'crescent.db')));
+    assert.equal(await ask('nothing'), 'refused', 'the hook is there: the name leads to a closed port');
+    for (const name of ['shadow', 'store', 'hooks', 'local']) assert.equal(await ask(name), 'dns', `${name} was refused`);
+    for (const name of ['execve', 'ptrace', 'fork']) {
+        const before = server.records((r) => / died$/.test(r.message)).length;
+        await assert.rejects(ask(name), `${name} ends its worker`);
+        const record = await until(() => server.records((r) => / died$/.test(r.message))[before], `a death by ${name}`);
+        assert.match(record.message, /^worker \d died$/);
+        assert.equal(record.status, 'stopped by its jail: a forbidden system call');
+        await until(() => server.children('worker').length === 2, 'the next worker');
+        assert.equal((await server.get('/hello')).text, 'hello');
+    }
+});
+
+test('the setting user: ports below 1024, keys that only root reads, HUP', needsRoot, async (t) => {
+    const dir = openFolder(t, nobody), port = await lowPort(), https = await lowPort();
+    const ca = await authority(dir);
+    const pair = await ca.issue('localhost');
+    fs.chmodSync(pair.key, 0o600);
+    fs.chownSync(pair.key, 0, 0);
+    const server = await startUpgradable(t, { dir, config: tlsConfig([entry(pair)], 'user = "nobody"'),
+        listen: [`http://127.0.0.1:${port}`, 'https://127.0.0.1:0'], hooks: {
+            'run.lua': runner, 'kept.lua': 'return function() return "n" .. kv.incr "n" end', 'hello.lua': 'return function() return "hello" end',
+            'saves.lua': 'return function(req) assert(req:save("a.bin", { overwrite = true })) return 201 end' } });
+    assert.ok(https > 0);
+    const check = async () => {
+        for (const pid of [...server.children('worker'), ...server.children('keeper'), ...server.children('worker').map(spawnerOf)]) {
+            assert.deepEqual(uids(pid), [nobody, nobody, nobody, nobody]);
+            assert.equal(field(pid, 'CapEff'), '0000000000000000');
+            assert.equal(field(pid, 'Groups').trim(), String(nobody));
+        }
+        const secure = server.urls.find((u) => u.startsWith('https:'));
+        assert.equal((await request(`${secure}/hello`, { ca: fs.readFileSync(ca.cert), servername: 'localhost' })).text, 'hello');
+        assert.equal((await server.get('/hello')).text, 'hello');
+        assert.match((await server.get('/kept')).text, /^n\d$/);
+        assert.equal((await server.post('/saves', 'x')).status, 201);
+        assert.match((await exec(server, ['id', '-u'])).stdout, /^65534\n$/);
+    };
+    await check();
+    const capabilities = BigInt(`0x${field(server.pid, 'CapEff')}`);
+    assert.equal(capabilities & ~0b1_0000_0000_0000_0000_0100_1110_1111n, 0n, `the supervisor keeps ${capabilities.toString(2)}`);
+    assert.equal((await server.upgrade()).message, 'upgrade: done', server.tail());
+    await check();
+    for (const kind of ['supervisor', 'keeper', 'worker'])
+        await until(async () => await server.metric('crescent_open_descriptors', `process="${kind}"`) > 0, `what ${kind} has open`);
+});
+
+test('a user that cannot be, or cannot work, is told at the start', needsRoot, async (t) => {
+    const dir = openFolder(t);
+    write(dir, { 'hooks/hello.lua': 'return function() return "hello" end' });
+    const refused = async (user, words, more = '') => {
+        write(dir, { 'crescent.lua': `return { listen = "127.0.0.1:0", admin = false, user = ${user} ${more} }` });
+        const { code, stderr } = await run(['serve'], { cwd: dir });
+        assert.equal(code, 1, stderr);
+        assert.match(stderr, words);
+    };
+    await refused('"no-such-user-here"', /crescent\.lua:1: user: there is no user "no-such-user-here"/);
+    await refused('"nobody:no-such-group"', /there is no group "no-such-group"/);
+    await refused('":root"', /expected NAME or NAME:GROUP/);
+    await refused('7', /user: expected a string, got a number/);
+    fs.chmodSync(path.join(dir, 'hooks'), 0o700);
+    await refused('"nobody"', /user nobody: the hooks folder .*\/hooks: Permission denied/);
+    fs.chmodSync(path.join(dir, 'hooks'), 0o755);
+    write(dir, { '.env': 'A=1\n' });
+    fs.chmodSync(path.join(dir, '.env'), 0o600);
+    await refused('"nobody"', /user nobody: the file .*\/\.env: Permission denied/);
+    fs.rmSync(path.join(dir, '.env'));
+    await refused('"nobody"', /user nobody: the store's folder .*: Permission denied/, ', store = "sqlite:crescent.db"');
+    // An ordinary user may become nobody else.
+    const program = path.join(dir, 'crescent');
+    fs.copyFileSync(process.env.CRESCENT_BINARY ?? path.join(repository, 'build/release/crescent'), program);
+    fs.chmodSync(program, 0o755);
+    write(dir, { 'crescent.lua': 'return { listen = "127.0.0.1:0", admin = false, user = "daemon" }' });
+    assert.throws(() => execFileSync('setpriv', ['--reuid', 'nobody', '--regid', 'nogroup', '--clear-groups', program, 'serve'], { cwd: dir, stdio: 'pipe', env: { PATH: process.env.PATH } }),
+        (e) => e.status === 1 && /only root may start a server that becomes "daemon"/.test(e.stderr));
+});
+
+test('an ordinary user starts it, too', needsRoot, async (t) => {
+    const dir = openFolder(t, nobody), program = path.join(dir, 'crescent');
+    fs.copyFileSync(process.env.CRESCENT_BINARY ?? path.join(repository, 'build/release/crescent'), program);
+    fs.chmodSync(program, 0o755);
+    const server = await start(t, { dir, program, prefix: ['setpriv', '--reuid', 'nobody', '--regid', 'nogroup', '--clear-groups'],
+        hooks: { 'run.lua': runner, 'kept.lua': 'return function() return "n" .. kv.incr "n" end' } });
+    assert.equal((await server.get('/kept')).text, 'n1');
+    assert.match((await exec(server, ['id', '-u'])).stdout, /^65534\n$/);
+    for (const pid of server.children('worker')) assert.equal(field(pid, 'CapPrm'), '0000000000000000');
+});
+
+test('the unit of systemd is as closed as it says', async (t) => {
+    let text;
+    try {
+        text = await tool('systemd-analyze', ['security', '--offline=yes', path.join(repository, 'examples/crescent.service')]);
+    } catch (e) {
+        if (!/ENOENT/.test(e.message)) throw e;
+        t.skip('systemd-analyze is not installed');
+        return;
+    }
+    const exposure = Number(/Overall exposure level for crescent\.service: ([\d.]+)/.exec(text)[1]);
+    t.diagnostic(`exposure ${exposure}`);
+    assert.ok(exposure < 2, text);
+});
