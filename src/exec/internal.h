@@ -53,11 +53,11 @@ struct exec {
     char label[16];
     int null; /* /dev/null, for reading */
     pid_t pid;
-    struct link *spawner;   /* NULL: none just now */
-    mono_t started;         /* the last one */
-    struct timeout restart; /* of the spawner */
-    struct timeout hunt;    /* for what a dead one has left */
-    struct timeout pulse;   /* it owes a pong */
+    struct link *spawner;       /* NULL: none just now */
+    mono_t started;             /* the last one */
+    struct timeout restart;     /* of the spawner */
+    struct timeout hunt;        /* for what a dead one has left */
+    struct timeout pulse;       /* it owes a pong */
     void (*lost)(void *cookie); /* NULL: this process starts the next one */
     void *lost_cookie;
     struct list line, running;
