@@ -1,6 +1,6 @@
 /*
- * keeper.c: PROCESS keeper: heritage → user → jail → reload → store → admin listener → links; then the loop until the supervisor says
- * leave, or has gone.
+ * keeper.c: PROCESS keeper: heritage → user → jail → reload → store → admin listener → links; then the loop until the
+ * supervisor says leave, or has gone.
  * Owns: everything in struct keeper. Runs in: its only thread. Fails: at start, with a log line and exit code 1.
  */
 #include "keeper/keeper.h"
