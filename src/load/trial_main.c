@@ -1,8 +1,8 @@
 /*
- * trial_main.c: PROCESS trial: heritage → configuration → user → candidate → env values → jail → each script's result to the keeper
- * → exit. The first `tried` (index UINT32_MAX) carries the env set it read, or a result with the fault of `.env`.
- * Owns: its channel, mapped files. Runs in: its own short-lived process. Fails: exit code 1 with a log line; a script
- * that ends the process is the one of the last `trying`.
+ * trial_main.c: PROCESS trial: heritage → configuration → user → candidate → env values → jail → each script's result
+ * to the keeper → exit. The first `tried` (index UINT32_MAX) carries the env set it read, or a result with the fault of
+ * `.env`. Owns: its channel, mapped files. Runs in: its own short-lived process. Fails: exit code 1 with a log line; a
+ * script that ends the process is the one of the last `trying`.
  */
 #include "base/fd.h"
 #include "base/jail_places.h"
