@@ -7,6 +7,7 @@
 #include "codec/json.h"
 #include "load/description.h"
 #include "load/load.h"
+#include "policy/cors.h"
 #include "policy/verify.h"
 #include <stdlib.h>
 
@@ -53,6 +54,30 @@ static void write_routes(struct json_writer *w, const struct endpoint *e)
     json_write_end(w, ']');
 }
 
+static void write_cors(struct json_writer *w, const struct cors *c)
+{
+    json_write_name(w, SLICE("cors"));
+    if (c == NULL) {
+        json_write_null(w);
+        return;
+    }
+    json_write_object(w);
+    json_write_name(w, SLICE("origins"));
+    json_write_array(w);
+    for (size_t i = 0; i < c->count; i++)
+        json_write_text(w, slice_of(c->entries[i].text));
+    json_write_end(w, ']');
+    write_text(w, "headers", c->headers);
+    json_write_name(w, SLICE("credentials"));
+    json_write_bool(w, c->credentials);
+    json_write_name(w, SLICE("max_age"));
+    if (c->max_age_s >= 0)
+        json_write_uint(w, (unsigned long long)c->max_age_s);
+    else
+        json_write_null(w);
+    json_write_end(w, '}');
+}
+
 void load_describe(const struct endpoint *e, struct buf *out)
 {
     struct json_writer w;
@@ -67,6 +92,7 @@ void load_describe(const struct endpoint *e, struct buf *out)
     json_write_name(&w, SLICE("public"));
     json_write_bool(&w, e->verify == NULL);
     write_texts(&w, "events", e->events, e->event_count);
+    write_cors(&w, e->cors);
     json_write_name(&w, SLICE("max_body"));
     json_write_uint(&w, e->max_body);
     json_write_name(&w, SLICE("timeout"));
@@ -138,6 +164,27 @@ static void read_routes(struct reading *r, struct endpoint *e, bool *bad)
     free(host);
 }
 
+/* The origins only: what else there is, nobody reads out of a description. */
+static struct cors *read_cors(struct reading *r, bool *bad)
+{
+    struct json_token t;
+    size_t count = 0;
+    struct error err;
+    if (!walk_to(r, "/cors", &t) || t.kind != JSON_OBJECT) {
+        *bad = *bad || t.kind != JSON_NULL;
+        return NULL;
+    }
+    struct cors *c = cors_new();
+    char **texts = read_texts(r, "/cors/origins", false, &count, bad);
+    for (size_t i = 0; i < count; i++) {
+        if (cors_add_origin(c, slice_of(texts[i]), &err) != 0)
+            *bad = true;
+        free(texts[i]);
+    }
+    free(texts);
+    return c;
+}
+
 static dur_t read_seconds(struct reading *r, const char *pointer, bool *bad)
 {
     struct json_token t;
@@ -175,6 +222,7 @@ int description_read(struct slice json, struct description *d_out, struct error 
             e->allowed = read_texts(&r, "/allow_ips", false, &e->allowed_count, &bad);
         d_out->verify = read_text(&r, "/verify", false, &bad);
         e->events = read_texts(&r, "/events", false, &e->event_count, &bad);
+        e->cors = read_cors(&r, &bad);
         e->description = read_text(&r, "/description", false, &bad);
         read_numbers(&r, e, &bad);
     }
