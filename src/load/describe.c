@@ -54,6 +54,20 @@ static void write_routes(struct json_writer *w, const struct endpoint *e)
     json_write_end(w, ']');
 }
 
+static void write_cors_headers(struct json_writer *w, const struct cors *c)
+{
+    struct slice rest = slice_of(c->headers), name;
+    json_write_name(w, SLICE("headers"));
+    if (c->headers == NULL) {
+        json_write_null(w);
+        return;
+    }
+    json_write_array(w);
+    while (slice_cut(&rest, ',', &name))
+        json_write_text(w, slice_trim(name));
+    json_write_end(w, ']');
+}
+
 static void write_cors(struct json_writer *w, const struct cors *c)
 {
     json_write_name(w, SLICE("cors"));
@@ -67,7 +81,7 @@ static void write_cors(struct json_writer *w, const struct cors *c)
     for (size_t i = 0; i < c->count; i++)
         json_write_text(w, slice_of(c->entries[i].text));
     json_write_end(w, ']');
-    write_text(w, "headers", c->headers);
+    write_cors_headers(w, c);
     json_write_name(w, SLICE("credentials"));
     json_write_bool(w, c->credentials);
     json_write_name(w, SLICE("max_age"));
@@ -164,24 +178,33 @@ static void read_routes(struct reading *r, struct endpoint *e, bool *bad)
     free(host);
 }
 
-/* The origins only: what else there is, nobody reads out of a description. */
+static void read_cors_list(struct reading *r, const char *pointer, struct cors *c,
+                           int (*add)(struct cors *, struct slice, struct error *), bool *bad)
+{
+    size_t count = 0;
+    struct error err;
+    char **texts = read_texts(r, pointer, false, &count, bad);
+    for (size_t i = 0; i < count; i++) {
+        if (add(c, slice_of(texts[i]), &err) != 0)
+            *bad = true;
+        free(texts[i]);
+    }
+    free(texts);
+}
+
 static struct cors *read_cors(struct reading *r, bool *bad)
 {
     struct json_token t;
-    size_t count = 0;
-    struct error err;
     if (!walk_to(r, "/cors", &t) || t.kind != JSON_OBJECT) {
         *bad = *bad || t.kind != JSON_NULL;
         return NULL;
     }
     struct cors *c = cors_new();
-    char **texts = read_texts(r, "/cors/origins", false, &count, bad);
-    for (size_t i = 0; i < count; i++) {
-        if (cors_add_origin(c, slice_of(texts[i]), &err) != 0)
-            *bad = true;
-        free(texts[i]);
-    }
-    free(texts);
+    read_cors_list(r, "/cors/origins", c, cors_add_origin, bad);
+    read_cors_list(r, "/cors/headers", c, cors_add_header, bad);
+    c->credentials = walk_to(r, "/cors/credentials", &t) && t.kind == JSON_TRUE;
+    if (walk_to(r, "/cors/max_age", &t) && t.kind == JSON_INT && t.i >= 0)
+        c->max_age_s = t.i;
     return c;
 }
 

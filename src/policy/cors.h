@@ -4,7 +4,7 @@
  * Runs in: any thread, pure. Fails: with words, while it is built.
  *
  * An origin is scheme, host and port. The listed ones are compared so with what a request says, letters without case, a
- * port that is left out being the scheme's. "https://*.example.com" is every name below example.com, however deep, and
+ * port that is left out being the scheme's. A host "*.example.com" is every name below example.com, however deep, and
  * not example.com itself; "null" is listed as such; "*" alone is everybody.
  *
  * A request of the origin that it is sent to is no other site's: it passes, and is told nothing. (A browser says Origin
@@ -57,7 +57,7 @@ int cors_add_header(struct cors *c, struct slice name, struct error *err);
 /* Whether all of it goes together: -1 with the words. To be asked once, at the end. */
 int cors_check(const struct cors *c, struct error *err);
 
-/* "https://x.example:8443" to its parts; wild: "https://*.x.example" too. NULL, or what is wrong with it. */
+/* "https://x.example:8443" to its parts; wild: a host "*.x.example" too. NULL, or what is wrong with it. */
 const char *cors_parse_origin(struct slice text, bool wild, struct cors_origin *origin_out);
 
 enum cors_verdict cors_judge(const struct cors *c, const struct http_request *r);
