@@ -154,6 +154,7 @@ static void a_request_of_its_own_origin_is_no_other_sites(void **state)
         r.http.authority = slice_of(broken[i]);
         assert_int_equal(cors_judge(c, &r.http), CORS_REFUSED);
     }
+    ask(&r, "http://hooks.example");
     r.http.authority = SLICE_NONE;
     assert_int_equal(cors_judge(c, &r.http), CORS_REFUSED);
     cors_free(&c);
