@@ -245,7 +245,8 @@ int description_read(struct slice json, struct description *d_out, struct error 
             e->allowed = read_texts(&r, "/allow_ips", false, &e->allowed_count, &bad);
         d_out->verify = read_text(&r, "/verify", false, &bad);
         e->events = read_texts(&r, "/events", false, &e->event_count, &bad);
-        e->cors = read_cors(&r, &bad);
+        if (walk_to(&r, "/cors", &(struct json_token){.kind = JSON_DONE})) /* the same */
+            e->cors = read_cors(&r, &bad);
         e->description = read_text(&r, "/description", false, &bad);
         read_numbers(&r, e, &bad);
     }

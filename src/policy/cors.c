@@ -174,10 +174,23 @@ static bool matches(const struct cors_origin *listed, const struct cors_origin *
     return listed->below ? !said->v6 && is_below(said->host, listed->host) : same_host(listed, said);
 }
 
+/* Whether it is the origin of public_url, which has a path behind it. */
+static bool is_published(const struct cors_origin *said, const struct http_published *published)
+{
+    struct slice base = published->base, authority = slice_from(base, published->scheme.len + 3);
+    size_t path = slice_find(authority, '/');
+    struct cors_origin own;
+    if (path != SIZE_MAX)
+        base.len = (size_t)(authority.at + path - base.at);
+    return cors_parse_origin(base, false, &own) == NULL && matches(&own, said);
+}
+
 /* Whether it is the origin that the request goes to. */
 static bool is_own(const struct cors_origin *said, const struct http_request *r)
 {
     struct cors_origin own = {.scheme = r->scheme};
+    if (r->published != NULL && is_published(said, r->published))
+        return true;
     return r->authority.len > 0 && parse_authority(r->authority, false, &own) == NULL && matches(&own, said);
 }
 

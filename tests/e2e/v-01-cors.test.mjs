@@ -261,6 +261,26 @@ test('a page that the endpoint itself serves may use it', async (t) => {
     assert.equal((await post(plain, { origin: plain, host: 'hooks.example' })).status, 403);
 });
 
+test('the own origin is what a trusted proxy says, or public_url; an address that is not allowed is a 403 that can be read', async (t) => {
+    const hooks = { 'a.lua': `return { cors = "${APP}", handle = function() return "x" end }`,
+        'b.lua': `return { cors = "${APP}", allow_ips = { "192.0.2.1" }, handle = function() return "x" end }` };
+    const behind = await setup(t, hooks, { config: 'return { trusted_proxies = { "127.0.0.1" } }' });
+    const named = await setup(t, hooks, { config: 'return { public_url = "https://hooks.example:8443/base" }' });
+    const bare = await setup(t, hooks);
+    const forwarded = { 'x-forwarded-for': '192.0.2.1', 'x-forwarded-proto': 'https', 'x-forwarded-host': 'hooks.example:8443' };
+    const origin = 'https://hooks.example:8443';
+    assert.equal((await behind.post('/a', '', { ...forwarded, origin })).status, 200);
+    assert.equal((await behind.post('/a', '', { ...forwarded, origin: 'https://hooks.example' })).status, 403);
+    assert.equal((await behind.post('/a', '', { origin })).status, 403);
+    assert.equal((await bare.post('/a', '', { ...forwarded, origin })).status, 403);
+    assert.equal((await named.post('/a', '', { origin })).status, 200);
+    assert.equal((await named.post('/a', '', { origin: 'https://hooks.example' })).status, 403);
+    const reply = await bare.post('/b', '', { origin: APP });
+    assert.equal(reply.status, 403);
+    assert.equal(reply.headers['access-control-allow-origin'], APP);
+    assert.equal(await bare.metric('crescent_refused_total', 'reason="address_not_allowed"'), 1);
+});
+
 test('over HTTP/2 as well', async (t) => {
     const server = await setup(t, { 'a.lua': `return { cors = { origins = { "${APP}" }, credentials = true }, handle = function() return "x" end }` });
     const client = await session(t, server.url);

@@ -154,6 +154,19 @@ static void a_request_of_its_own_origin_is_no_other_sites(void **state)
         r.http.authority = slice_of(broken[i]);
         assert_int_equal(cors_judge(c, &r.http), CORS_REFUSED);
     }
+    static const struct http_published published = {SLICE("https://public.example:8443/base"), SLICE("https"),
+                                                    SLICE("public.example")};
+    static const struct http_published bare = {SLICE("https://public.example"), SLICE("https"),
+                                               SLICE("public.example")};
+    ask(&r, "https://public.example:8443");
+    assert_int_equal(cors_judge(c, &r.http), CORS_REFUSED);
+    r.http.published = &published;
+    assert_int_equal(cors_judge(c, &r.http), CORS_NONE);
+    r.http.published = &bare;
+    assert_int_equal(cors_judge(c, &r.http), CORS_REFUSED);
+    ask(&r, "https://public.example");
+    r.http.published = &bare;
+    assert_int_equal(cors_judge(c, &r.http), CORS_NONE);
     ask(&r, "http://hooks.example");
     r.http.authority = SLICE_NONE;
     assert_int_equal(cors_judge(c, &r.http), CORS_REFUSED);
