@@ -60,8 +60,8 @@ struct config {
     uint32_t log_access; /* millionths of the ordinary requests; CONFIG_ACCESS_SAMPLED: the first of each second */
     char *log_file;      /* absolute; NULL: stderr */
     struct config_limits {
-        size_t body, headers, fields, uri, lua_memory, body_memory; /* bytes, but fields: a count */
-        dur_t header_time, body_time, write_time, idle_time, max_run;
+        size_t body, headers, fields, uri, lua_memory, body_memory, requests; /* bytes, but fields, requests: counts */
+        dur_t header_time, body_time, write_time, idle_time, max_run, lag;
     } limits;
 };
 

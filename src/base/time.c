@@ -17,6 +17,11 @@ mono_t mono_now(void)
     return (mono_t){read_clock(CLOCK_MONOTONIC)};
 }
 
+mono_t mono_tick(void)
+{
+    return (mono_t){read_clock(CLOCK_MONOTONIC_COARSE)};
+}
+
 wall_t wall_now(void)
 {
     return (wall_t){read_clock(CLOCK_REALTIME)};

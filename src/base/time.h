@@ -24,6 +24,8 @@ typedef struct {
 #define MONO_NEVER ((mono_t){INT64_MAX})
 
 mono_t mono_now(void);
+/* The same clock as it was at the kernel's last tick (1 to 10 ms ago): costs a fifth. */
+mono_t mono_tick(void);
 wall_t wall_now(void);
 
 static inline mono_t mono_add(mono_t t, dur_t d)

@@ -31,8 +31,7 @@ static const char *const later[] = {"rate_limit",
                                     "otlp",
                                     "admin_read_token",
                                     "limits.connections",
-                                    "limits.connections_per_ip",
-                                    "limits.requests"};
+                                    "limits.connections_per_ip"};
 enum { LATER = sizeof later / sizeof *later };
 static const char *const special[] = {
     "hooks",    "files",  "listen",   "store",   "admin",           "admin_token", "tls",

@@ -7,16 +7,17 @@
 #include "cli/config_load.h"
 #include "cli/folder.h"
 #include "cli/print.h"
+#include "policy/cors.h"
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { METHODS, PATH, HOST, SCRIPT, ADDRESSES, VERIFY, EVENTS, COLUMNS };
+enum { METHODS, PATH, HOST, SCRIPT, ADDRESSES, VERIFY, EVENTS, CORS, COLUMNS };
 
 struct row {
     const struct endpoint *endpoint;
     const struct endpoint_route *route;
     const char *verify;
-    char *methods, *addresses, *events;
+    char *methods, *addresses, *events, *cors;
 };
 
 static char *joined(char **texts, size_t count, const char *none)
@@ -26,6 +27,16 @@ static char *joined(char **texts, size_t count, const char *none)
         buf_add_text(&all, none);
     for (size_t i = 0; i < count; i++)
         buf_addf(&all, "%s%s", i > 0 ? ", " : "", texts[i]);
+    return buf_take(&all);
+}
+
+static char *origins(const struct cors *c)
+{
+    struct buf all = {0};
+    if (c == NULL)
+        buf_add_text(&all, "none");
+    for (size_t i = 0; c != NULL && i < c->count; i++)
+        buf_addf(&all, "%s%s", i > 0 ? ", " : "", c->entries[i].text);
     return buf_take(&all);
 }
 
@@ -52,7 +63,8 @@ static struct row *make_rows(const struct folder *f, size_t *count_out)
                                                 d->verify ? d->verify : "PUBLIC",
                                                 joined(e->methods, e->method_count, "any"),
                                                 joined(e->allowed, e->allowed_count, "all"),
-                                                joined(e->events, e->event_count, "all")};
+                                                joined(e->events, e->event_count, "all"),
+                                                origins(e->cors)};
         }
     }
     if (*count_out > 1)
@@ -65,7 +77,8 @@ static void print_rows(const struct folder *f)
     size_t count;
     struct row *rows = make_rows(f, &count);
     const char **cells = need_zero((count + 1) * COLUMNS, sizeof *cells), **cell = cells;
-    static const char *const heads[COLUMNS] = {"METHODS", "PATH", "HOST", "SCRIPT", "ALLOW_IPS", "VERIFY", "EVENTS"};
+    static const char *const heads[COLUMNS] = {"METHODS",   "PATH",   "HOST",   "SCRIPT",
+                                               "ALLOW_IPS", "VERIFY", "EVENTS", "CORS"};
     for (size_t i = 0; i < COLUMNS; i++)
         *cell++ = heads[i];
     for (size_t i = 0; i < count; i++, cell += COLUMNS) {
@@ -76,12 +89,14 @@ static void print_rows(const struct folder *f)
         cell[ADDRESSES] = rows[i].addresses;
         cell[VERIFY] = rows[i].verify;
         cell[EVENTS] = rows[i].events;
+        cell[CORS] = rows[i].cors;
     }
     print_table(cells, COLUMNS, count + 1);
     for (size_t i = 0; i < count; i++) {
         free(rows[i].methods);
         free(rows[i].addresses);
         free(rows[i].events);
+        free(rows[i].cors);
     }
     free(rows);
     free(cells);

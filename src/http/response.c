@@ -142,10 +142,8 @@ static int check_value(struct slice name, struct slice value, struct error *err)
     return 0;
 }
 
-int http_response_add(struct http_response *r, struct slice name, struct slice value, struct error *err)
+static int add(struct http_response *r, struct slice name, struct slice value, struct error *err)
 {
-    if (r->header_count == HTTP_RESPONSE_HEADERS_MAX)
-        return error_set(err, "more than %d headers", HTTP_RESPONSE_HEADERS_MAX);
     if (name.len == 0 || name.len > 256)
         return error_set(err, "a header's name has %zu bytes, not 1 to 256", name.len);
     size_t before = r->bytes.len;
@@ -170,6 +168,35 @@ int http_response_add(struct http_response *r, struct slice name, struct slice v
     r->header[r->header_count].value_len = (uint32_t)value.len;
     r->header_count++;
     return 0;
+}
+
+int http_response_add(struct http_response *r, struct slice name, struct slice value, struct error *err)
+{
+    if (r->header_count >= HTTP_RESPONSE_HEADERS_MAX)
+        return error_set(err, "more than %d headers", HTTP_RESPONSE_HEADERS_MAX);
+    return add(r, name, value, err);
+}
+
+void http_response_add_own(struct http_response *r, struct slice name, struct slice value)
+{
+    CHECK(r->header_count < HTTP_RESPONSE_HEADERS_MAX + HTTP_RESPONSE_HEADERS_OWN);
+    CHECK(add(r, name, value, NULL) == 0);
+}
+
+void http_response_remove(struct http_response *r, struct slice name)
+{
+    size_t at = 0, kept = 0;
+    for (size_t i = 0; i < r->header_count; i++) {
+        size_t len = (size_t)r->header[i].name_len + r->header[i].value_len;
+        if (slice_equal((struct slice){r->bytes.at + at, r->header[i].name_len}, name)) {
+            memmove(r->bytes.at + at, r->bytes.at + at + len, r->bytes.len - at - len);
+            r->bytes.len -= len;
+        } else {
+            r->header[kept++] = r->header[i];
+            at += len;
+        }
+    }
+    r->header_count = kept;
 }
 
 bool http_response_has(const struct http_response *r, struct slice name)

@@ -14,6 +14,7 @@
 struct st_h2o_req_t;
 
 #define HTTP_RESPONSE_HEADERS_MAX 128
+#define HTTP_RESPONSE_HEADERS_OWN 8 /* places beyond these, which only the server fills */
 
 struct http_response {
     int status;
@@ -21,7 +22,7 @@ struct http_response {
     struct buf bytes;  /* headers: names and values behind each other */
     struct {
         uint32_t name_len, value_len;
-    } header[HTTP_RESPONSE_HEADERS_MAX];
+    } header[HTTP_RESPONSE_HEADERS_MAX + HTTP_RESPONSE_HEADERS_OWN];
     size_t header_count;
 };
 
@@ -40,6 +41,13 @@ int http_response_status(struct http_response *r, long status, struct error *err
  * trailer, proxy-connection, date, server).
  */
 int http_response_add(struct http_response *r, struct slice name, struct slice value, struct error *err);
+/*
+ * Adds a header that the server says of its own accord on an answer that is complete: there is room for those even
+ * where a script or an upstream has filled all places. name: lower case; neither may be one that add would refuse.
+ */
+void http_response_add_own(struct http_response *r, struct slice name, struct slice value);
+/* Takes every header with this lower-case name away. */
+void http_response_remove(struct http_response *r, struct slice name);
 /* Whether a header with this lower-case name is there. */
 bool http_response_has(const struct http_response *r, struct slice name);
 /* Puts status, reason and headers into libh2o's response, for one that is sent in another way (http/stream). */

@@ -93,6 +93,61 @@ static void run_later(struct loop *l)
     }
 }
 
+/* --- the pass, for loop_lag ------------------------------------------------------------------------------------- */
+
+/*
+ * With less than that between two passes there was no wait: what is told now became ready during the one before. More
+ * than a tick of the kernel's clock.
+ */
+#define BETWEEN DUR_MS(10)
+
+static void pass_begins(struct loop_clock *c, mono_t now)
+{
+    bool waited = mono_since(now, c->ended).ns > BETWEEN.ns;
+    c->before = waited ? (dur_t){0} : mono_since(c->ended, c->begun);
+    c->longest_before = waited ? (dur_t){0} : c->longest;
+    c->longest = (dur_t){0};
+    c->begun = c->mark = now;
+}
+
+static void mark(struct loop_clock *c, mono_t now)
+{
+    dur_t took = mono_since(now, c->mark);
+    if (took.ns <= 0) /* the tick before the pass began, say */
+        return;
+    c->longest = took.ns > c->longest.ns ? took : c->longest;
+    c->mark = now;
+}
+
+static void pass_ends(struct loop_clock *c, mono_t now)
+{
+    mark(c, now);
+    c->ended = now;
+}
+
+/* Behind what the timeouts did there may have been callbacks still. */
+static void pass_is_over(struct loop_clock *c)
+{
+    mono_t now = mono_tick();
+    if (c->fresh && mono_before(c->ended, now))
+        pass_ends(c, now);
+}
+
+void loop_mark(struct loop *l)
+{
+    mark(l->clock, mono_tick());
+}
+
+dur_t loop_lag(struct loop *l)
+{
+    struct loop_clock *c = l->clock;
+    loop_mark(l);
+    dur_t longest = c->longest.ns > c->longest_before.ns ? c->longest : c->longest_before;
+    return (dur_t){c->before.ns + mono_since(c->mark, c->begun).ns - longest.ns};
+}
+
+/* --- a pass ----------------------------------------------------------------------------------------------------- */
+
 /* Of a pass in which nobody asked for the time nothing is known; then nothing was to be done. */
 static void observe(struct loop *l, dur_t lag)
 {
@@ -104,14 +159,19 @@ static void observe(struct loop *l, dur_t lag)
 static void run_timeouts(struct loop *l)
 {
     bool asked = l->clock->fresh;
-    mono_t begun = l->clock->now, now = mono_now();
+    mono_t now = mono_now();
+    if (!asked)
+        pass_begins(l->clock, now);
     /* Read anew, not loop_now: callbacks may have taken long, and a deadline is never fired early. */
     l->clock->now = now;
     l->clock->fresh = true;
     bool due = timeout_wait(l, now) == 0;
     timeout_run(l, now);
+    if (due)
+        now = mono_now();
+    pass_ends(l->clock, now);
     if (l->measured != NULL && (asked || due))
-        observe(l, mono_since(due ? mono_now() : now, asked ? begun : now));
+        observe(l, mono_since(now, l->clock->begun));
 }
 
 static void run_rest(h2o_timeout_entry_t *rest)
@@ -150,6 +210,7 @@ void loop_pass(struct loop *l, dur_t wait)
     h2o_evloop_run(l->evloop, max); /* -1 is EINTR: nothing was run, the next pass goes on */
     h2o_timeout_link(l->evloop, &l->rest_list, &l->rest);
     h2o_timeout_run(l->evloop, &l->rest_list, h2o_now(l->evloop));
+    pass_is_over(l->clock);
     l->running = false;
 }
 
@@ -167,11 +228,14 @@ void loop_stop(struct loop *l)
 
 mono_t loop_now(const struct loop *l)
 {
-    if (!l->clock->fresh || !l->running) {
-        l->clock->now = mono_now();
-        l->clock->fresh = true;
+    struct loop_clock *c = l->clock;
+    if (!c->fresh || !l->running) {
+        c->now = mono_now();
+        if (l->running)
+            pass_begins(c, c->now);
+        c->fresh = true;
     }
-    return l->clock->now;
+    return c->now;
 }
 
 void *loop_evloop(struct loop *l)

@@ -27,6 +27,15 @@ mono_t loop_now(const struct loop *l);
 /* Observes from now on how long the passes take, as HISTOGRAM_loop_lag; and the longest since the last call. */
 void loop_measure(struct loop *l, struct counters *c);
 dur_t loop_take_lag(struct loop *l);
+/*
+ * How long what comes to its turn now may have waited for it: the time since the last pass began, or since this one did
+ * where the loop had nothing to do between them. The one thing in it that took longest is left out: a queue is many
+ * things that wait for each other; one long stretch, or a process that was stopped for a while, is none. Right to a
+ * tick of the kernel's clock.
+ */
+dur_t loop_lag(struct loop *l);
+/* What follows in this pass is another thing, for loop_lag. */
+void loop_mark(struct loop *l);
 /* The h2o_evloop_t (h2o_loop_t *), for server/ and admin/. */
 void *loop_evloop(struct loop *l);
 

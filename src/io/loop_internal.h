@@ -13,6 +13,12 @@
 struct loop_clock {
     mono_t now;
     bool fresh; /* read since the last wait */
+
+    mono_t begun, ended;  /* this pass; the last one */
+    mono_t mark;          /* in this pass: where one thing ended and the next began */
+    dur_t longest;        /* thing of this pass so far */
+    dur_t before;         /* the last pass, whole; 0: nothing waited for its end */
+    dur_t longest_before; /* thing of it */
 };
 
 struct loop {

@@ -12,13 +12,12 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-static const char *const known[] = {"handle",        "methods",     "path",     "host",    "verify",
-                                    "events",        "event_type",  "max_body", "timeout", "max_run",
-                                    "on_disconnect", "description", "allow_ips"};
+static const char *const known[] = {"handle",        "methods",     "path",      "host",    "verify",
+                                    "events",        "event_type",  "max_body",  "timeout", "max_run",
+                                    "on_disconnect", "description", "allow_ips", "cors"};
 /* Of the design, and not built yet: refused by name, never ignored. */
-static const char *const later[] = {"process",  "dedupe",     "concurrency",    "retry",    "order_by",
-                                    "coalesce", "schedule",   "on_dead",        "internal", "wait",
-                                    "cors",     "rate_limit", "process_timeout"};
+static const char *const later[] = {"process",  "dedupe",  "concurrency", "retry", "order_by",   "coalesce",
+                                    "schedule", "on_dead", "internal",    "wait",  "rate_limit", "process_timeout"};
 enum { KNOWN = sizeof known / sizeof *known, LATER = sizeof later / sizeof *later };
 
 /* --- faults --- */
@@ -395,6 +394,7 @@ void declare_read(struct declare *d)
     declare_allow_ips(d, table);
     declare_verify(d, table);
     declare_events(d, table);
+    declare_cors(d, table);
     declare_limits(d, table);
     make_allow(d->endpoint);
 }

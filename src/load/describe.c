@@ -7,6 +7,7 @@
 #include "codec/json.h"
 #include "load/description.h"
 #include "load/load.h"
+#include "policy/cors.h"
 #include "policy/verify.h"
 #include <stdlib.h>
 
@@ -53,6 +54,44 @@ static void write_routes(struct json_writer *w, const struct endpoint *e)
     json_write_end(w, ']');
 }
 
+static void write_cors_headers(struct json_writer *w, const struct cors *c)
+{
+    struct slice rest = slice_of(c->headers), name;
+    json_write_name(w, SLICE("headers"));
+    if (c->headers == NULL) {
+        json_write_null(w);
+        return;
+    }
+    json_write_array(w);
+    while (slice_cut(&rest, ',', &name))
+        json_write_text(w, slice_trim(name));
+    json_write_end(w, ']');
+}
+
+static void write_cors(struct json_writer *w, const struct cors *c)
+{
+    json_write_name(w, SLICE("cors"));
+    if (c == NULL) {
+        json_write_null(w);
+        return;
+    }
+    json_write_object(w);
+    json_write_name(w, SLICE("origins"));
+    json_write_array(w);
+    for (size_t i = 0; i < c->count; i++)
+        json_write_text(w, slice_of(c->entries[i].text));
+    json_write_end(w, ']');
+    write_cors_headers(w, c);
+    json_write_name(w, SLICE("credentials"));
+    json_write_bool(w, c->credentials);
+    json_write_name(w, SLICE("max_age"));
+    if (c->max_age_s >= 0)
+        json_write_uint(w, (unsigned long long)c->max_age_s);
+    else
+        json_write_null(w);
+    json_write_end(w, '}');
+}
+
 void load_describe(const struct endpoint *e, struct buf *out)
 {
     struct json_writer w;
@@ -67,6 +106,7 @@ void load_describe(const struct endpoint *e, struct buf *out)
     json_write_name(&w, SLICE("public"));
     json_write_bool(&w, e->verify == NULL);
     write_texts(&w, "events", e->events, e->event_count);
+    write_cors(&w, e->cors);
     json_write_name(&w, SLICE("max_body"));
     json_write_uint(&w, e->max_body);
     json_write_name(&w, SLICE("timeout"));
@@ -138,6 +178,36 @@ static void read_routes(struct reading *r, struct endpoint *e, bool *bad)
     free(host);
 }
 
+static void read_cors_list(struct reading *r, const char *pointer, struct cors *c,
+                           int (*add)(struct cors *, struct slice, struct error *), bool *bad)
+{
+    size_t count = 0;
+    struct error err;
+    char **texts = read_texts(r, pointer, false, &count, bad);
+    for (size_t i = 0; i < count; i++) {
+        if (add(c, slice_of(texts[i]), &err) != 0)
+            *bad = true;
+        free(texts[i]);
+    }
+    free(texts);
+}
+
+static struct cors *read_cors(struct reading *r, bool *bad)
+{
+    struct json_token t;
+    if (!walk_to(r, "/cors", &t) || t.kind != JSON_OBJECT) {
+        *bad = *bad || t.kind != JSON_NULL;
+        return NULL;
+    }
+    struct cors *c = cors_new();
+    read_cors_list(r, "/cors/origins", c, cors_add_origin, bad);
+    read_cors_list(r, "/cors/headers", c, cors_add_header, bad);
+    c->credentials = walk_to(r, "/cors/credentials", &t) && t.kind == JSON_TRUE;
+    if (walk_to(r, "/cors/max_age", &t) && t.kind == JSON_INT && t.i >= 0)
+        c->max_age_s = t.i;
+    return c;
+}
+
 static dur_t read_seconds(struct reading *r, const char *pointer, bool *bad)
 {
     struct json_token t;
@@ -175,6 +245,8 @@ int description_read(struct slice json, struct description *d_out, struct error 
             e->allowed = read_texts(&r, "/allow_ips", false, &e->allowed_count, &bad);
         d_out->verify = read_text(&r, "/verify", false, &bad);
         e->events = read_texts(&r, "/events", false, &e->event_count, &bad);
+        if (walk_to(&r, "/cors", &(struct json_token){.kind = JSON_DONE})) /* the same */
+            e->cors = read_cors(&r, &bad);
         e->description = read_text(&r, "/description", false, &bad);
         read_numbers(&r, e, &bad);
     }

@@ -10,7 +10,7 @@
 #include "route/endpoint.h"
 
 struct description {
-    /* name, file, routes, methods, allow_ips (as written), events, max_body, timeout, max_run, description as
+    /* name, file, routes, methods, allow_ips (as written), events, cors, max_body, timeout, max_run, description as
      * described; no handlers, no verifier. */
     struct endpoint *endpoint;
     char *verify; /* "github"; NULL: PUBLIC */

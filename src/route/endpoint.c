@@ -6,6 +6,7 @@
 #include "route/endpoint.h"
 #include "base/buf.h"
 #include "base/panic.h"
+#include "policy/cors.h"
 #include "policy/ips.h"
 #include "policy/verify.h"
 #include "route/pattern.h"
@@ -46,6 +47,7 @@ static void endpoint_free(struct endpoint *e)
     if (e->release != NULL)
         e->release(e);
     verify_release(&e->verify);
+    cors_free(&e->cors);
     for (size_t i = 0; i < e->route_count; i++) {
         free(e->routes[i].host);
         free(e->routes[i].path);

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct cors;
 struct ips;
 struct verifier;
 
@@ -44,7 +45,8 @@ struct endpoint {
     struct ips *allow_ips;   /* NULL: everybody */
     char **allowed;          /* the same as written */
     size_t allowed_count;
-    char **events; /* NULL: all */
+    struct cors *cors; /* NULL: none */
+    char **events;     /* NULL: all */
     size_t event_count;
     char *event_type; /* "header:NAME" or pointer; NULL: none */
     size_t max_body;

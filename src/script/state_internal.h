@@ -39,6 +39,7 @@ struct state {
     struct list tasks;    /* suspended and running */
     uint64_t wait_count;  /* waits begun, ever */
     bool inside;          /* a stretch runs: script/stretch; of it, or of the last one: */
+    bool preparing;       /* its generation is not live yet */
     uint64_t stretch_version;
     dur_t stretch_limit;
     mono_t tidied;     /* the pass of the loop in which garbage was last collected as a whole, */

@@ -3,6 +3,7 @@
  */
 #include "script/stretch.h"
 #include "base/panic.h"
+#include "io/loop.h"
 #include "script/interrupt.h"
 #include "script/state_internal.h"
 #include "shm/progress.h"
@@ -13,6 +14,7 @@ static void begin(struct state *s, const char *name, bool preparing)
     CHECK(!s->inside);
     s->inside = true;
     s->level_count = 0;
+    s->preparing = preparing;
     if (s->host->progress != NULL)
         progress_begin(s->host->progress, name, s->stretch_version, s->stretch_limit, preparing);
     if (s->host->max_run.ns > 0)
@@ -38,5 +40,7 @@ bool stretch_end(struct state *s)
     if (s->host->progress != NULL)
         progress_end(s->host->progress);
     s->inside = false;
+    if (s->host->loop != NULL && !s->preparing) /* a generation is prepared in one go, and nothing of it is a queue */
+        loop_mark(s->host->loop);
     return interrupted;
 }

@@ -7,6 +7,7 @@
 #include "base/panic.h"
 #include "http/proxy.h"
 #include "server/access.h"
+#include "server/answer_cors.h"
 #include "server/cancel.h"
 #include "server/streaming.h"
 #include <stdlib.h>
@@ -137,8 +138,10 @@ static const struct streaming_writer endless = {.ready = ready, .stop = answer_p
 static bool make_response(struct answer_proxy *p, const struct httpc_reply *reply, long long *length_out)
 {
     struct error err, words;
-    if (proxy_response(p->plan, upstream_of(p), reply, exchange_response(p->ex), length_out, &err) == 0)
+    if (proxy_response(p->plan, upstream_of(p), reply, exchange_response(p->ex), length_out, &err) == 0) {
+        answer_cors_clean(p->ex);
         return true;
+    }
     error_set(&words, "%.*s: %s", SLICE_ARG(origin_of(p)), err.text);
     fail(p, HTTPC_BAD_RESPONSE, words.text);
     return false;

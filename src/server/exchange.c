@@ -7,6 +7,7 @@
 #include "http/problem.h"
 #include "route/generation.h"
 #include "server/access.h"
+#include "server/answer_cors.h"
 #include "server/dev_page.h"
 #include "server/http2_guard.h"
 #include "server/probation.h"
@@ -188,14 +189,14 @@ struct http_response *exchange_response(struct exchange *ex)
     return &ex->server->response;
 }
 
-void exchange_trace(struct exchange *ex)
+void exchange_complete(struct exchange *ex)
 {
     char text[TRACE_TEXT];
+    answer_cors_add(ex);
     if (!ex->trace.carried || http_response_has(&ex->server->response, SLICE("traceresponse")))
         return;
     trace_text(&ex->trace, text);
-    /* A script that has filled all places for headers goes without. */
-    http_response_add(&ex->server->response, SLICE("traceresponse"), (struct slice){text, sizeof(text)}, NULL);
+    http_response_add_own(&ex->server->response, SLICE("traceresponse"), (struct slice){text, sizeof(text)});
 }
 
 void exchange_answer(struct exchange *ex)
@@ -214,7 +215,7 @@ void exchange_answer(struct exchange *ex)
         ex->req->http1_is_persistent = 0;
     list_add(&s->answering, &ex->link);
     ex->progress_at = loop_now(s->host.loop);
-    exchange_trace(ex);
+    exchange_complete(ex);
     http_response_send(&s->response, ex->req);
 }
 

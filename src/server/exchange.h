@@ -89,8 +89,11 @@ void exchange_detach(struct exchange *ex);
 struct http_response *exchange_response(struct exchange *ex);
 /* Sends the server's response, once, and counts it; without a client it is dropped, and counted as that. */
 void exchange_answer(struct exchange *ex);
-/* Tells a client who named its trace which part of it this is; for answers that exchange_answer does not send. */
-void exchange_trace(struct exchange *ex);
+/*
+ * What every answer says beside what it is: who may read it (cors), and to a client who named its trace, which part of
+ * it this is. For answers that exchange_answer does not send.
+ */
+void exchange_complete(struct exchange *ex);
 /* Answers with a problem; headers that are in the server's response already stay. detail, members: SLICE_NONE: none. */
 void exchange_problem(struct exchange *ex, int status, struct slice detail, struct slice members);
 /* The same for a refusal before handle, with the reason's status, counted and logged by its reason. */

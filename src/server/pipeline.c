@@ -4,25 +4,42 @@
 #include "server/pipeline.h"
 #include "base/panic.h"
 #include "route/generation.h"
+#include "server/answer_cors.h"
 #include "server/answer_file.h"
 #include "server/answer_proxy.h"
 #include "server/cancel.h"
 #include "server/client.h"
 #include "server/exchange.h"
+#include "server/overload.h"
 #include "server/probation.h"
 #include "server/steps.h"
 
+/* One line a step, from the first to the last. */
+// clang-format off
 static const struct {
     const char *name;
     enum step_result (*run)(struct exchange *ex);
 } path[] = {
-    {"view", steps_view},     {"site", steps_site},       {"client", client_step},
-    {"limits", steps_limits}, {"route", steps_route},     {"allow_ips", client_allowed},
-    {"method", steps_method}, {"size", steps_size},       {"quarantine", probation_before_verify},
-    {"verify", steps_verify}, {"events", steps_events},   {"quarantine", probation_before_handle},
-    {"handle", steps_handle}, {"file", answer_file_step}, {"proxy", answer_proxy_step},
+    {"view", steps_view},
+    {"site", steps_site},
+    {"client", client_step},
+    {"limits", steps_limits},
+    {"route", steps_route},
+    {"overload", overload_step},
+    {"allow_ips", client_allowed},
+    {"cors", answer_cors_step},
+    {"method", steps_method},
+    {"size", steps_size},
+    {"quarantine", probation_before_verify},
+    {"verify", steps_verify},
+    {"events", steps_events},
+    {"quarantine", probation_before_handle},
+    {"handle", steps_handle},
+    {"file", answer_file_step},
+    {"proxy", answer_proxy_step},
     {"stream", steps_stream},
 };
+// clang-format on
 
 #define STEPS (sizeof(path) / sizeof(path[0]))
 

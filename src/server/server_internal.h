@@ -55,6 +55,12 @@ struct server {
     struct timeout refusing; /* set: looks at them */
     uint64_t refused_bodies; /* not said in the log yet */
     mono_t refused_said;
+    struct overload {                 /* see overload.h */
+        mono_t pass;                  /* in which others was counted */
+        uint64_t others;              /* requests in progress in other workers */
+        uint64_t by_requests, by_lag; /* refused, not said in the log yet */
+        mono_t said;
+    } overload;
     struct list waiting;    /* exchanges whose task is suspended */
     struct list answering;  /* exchanges whose answer is on its way */
     struct list streaming;  /* exchanges whose answer is still being written */

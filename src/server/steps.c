@@ -11,6 +11,7 @@
 #include "policy/event_type.h"
 #include "route/generation.h"
 #include "server/access.h"
+#include "server/answer_cors.h"
 #include "server/answer_file.h"
 #include "server/answer_proxy.h"
 #include "server/dev_page.h"
@@ -364,7 +365,9 @@ static enum step_result answer_reply(struct exchange *ex, lua_State *co, int cou
     struct server *s = ex->server;
     struct error err = {""};
     buf_clear(&s->room);
-    if (bind_reply_read(co, count, &ex->view.id, exchange_response(ex), &ex->plan, &s->room, &err) != 0) {
+    if (bind_reply_read(co, count, &ex->view.id, exchange_response(ex), &ex->plan, &s->room, &err) != 0 ||
+        answer_cors_check(ex, &err) != 0) {
+        bind_reply_plan_drop(co, &ex->plan);
         access_bad_reply(ex, err.text);
         exchange_response(ex);
         exchange_problem(ex, 500, SLICE_NONE, SLICE_NONE);

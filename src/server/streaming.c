@@ -33,7 +33,7 @@ bool streaming_begin(struct exchange *ex, long long length, const struct streami
     if (s->draining)
         ex->req->http1_is_persistent = 0;
     ex->progress_at = loop_now(s->host.loop);
-    exchange_trace(ex);
+    exchange_complete(ex);
     if (slice_equal(ex->view.method, SLICE("HEAD"))) {
         access_answered(ex, ex->status);
         list_add(&s->answering, &ex->link);

@@ -6,6 +6,7 @@
 #include "base/panic.h"
 #include "server/cancel.h"
 #include "server/exchange.h"
+#include "server/overload.h"
 #include "server/peer.h"
 #include "server/streaming.h"
 
@@ -249,6 +250,7 @@ static void sweep(struct timeout *t)
     look_at_waiting(&look);
     count_library_errors(s);
     access_record_tick(s, look.now);
+    overload_tick(s, look.now);
     measure(s, look.now);
     timeout_set(s->host.loop, &s->sweep, mono_add(look.now, interval(look.limits)), sweep);
 }

@@ -6,8 +6,8 @@
 #include "supervise/supervise.h"
 
 #include "base/fd.h"
-#include "base/log.h"
 #include "base/jail.h"
+#include "base/log.h"
 #include "base/panic.h"
 #include "supervise/child.h"
 #include "supervise/desk.h"

@@ -197,6 +197,8 @@ export async function start(t, { hooks = {}, config, dotenv, listen = ['127.0.0.
     if (!bare) argv.push(hooksFolder, ...listen.flatMap((a) => ['--listen', a]));
     if (!bare && admin) argv.push('--admin', admin);
     if (!bare && workers) argv.push('--workers', String(workers));
+    // A slow build takes long over what is no lag to others; tests of that say their own.
+    if ((factor > 1 || process.env.CRESCENT_SANITIZE) && !/\blag\b/.test(config ?? '')) env = { CRESCENT_LIMITS_LAG: '60s', ...env };
     const command = [...prefix, program, ...argv, ...args];
     const child = spawn(command[0], command.slice(1), { cwd: dir, env: environment(env), stdio: ['ignore', 'pipe', 'pipe', ...fds] });
     child.stdout.resume();

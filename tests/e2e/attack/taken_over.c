@@ -36,7 +36,8 @@ static long act(const char *name)
 int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **result)
 {
     int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) =
-        (int (*)(const char *, const char *, const struct addrinfo *, struct addrinfo **))dlsym(RTLD_NEXT, "getaddrinfo");
+        (int (*)(const char *, const char *, const struct addrinfo *, struct addrinfo **))dlsym(RTLD_NEXT,
+                                                                                                "getaddrinfo");
     const char *end = name != NULL ? strrchr(name, '.') : NULL;
     if (end == NULL || strcmp(end, ".taken-over") != 0)
         return real(name, service, hints, result);

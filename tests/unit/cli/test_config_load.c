@@ -249,7 +249,7 @@ static void test_origins(void **state)
     refuse("", CLI_FAILED, "CRESCENT_WORKER in the environment: unknown setting (did you mean CRESCENT_WORKERS?)");
     unsetenv("CRESCENT_WORKER");
     static const char *const later[][2] = {
-        {"CRESCENT_SPOOL", "spool"}, {"CRESCENT_OTLP", "otlp"}, {"CRESCENT_LIMITS_REQUESTS", "limits.requests"}};
+        {"CRESCENT_SPOOL", "spool"}, {"CRESCENT_OTLP", "otlp"}, {"CRESCENT_SMTP", "smtp"}};
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
         snprintf(words, sizeof words, "%s: setting '%s' is not in this version of crescent", later[i][0], later[i][1]);
         setenv(later[i][0], "on", 1);
@@ -402,8 +402,10 @@ static void test_file(void **state)
     refuse_file("return {\n\n\n  workers = 'x' }", "crescent.lua:4: workers: expected a number 1-128, got \"x\"");
     refuse_file("return { worker = 1 }", "crescent.lua:1: unknown setting 'worker' (did you mean 'workers'?)");
     refuse_file("return { smtp = true }", "crescent.lua:1: setting 'smtp' is not in this version of crescent");
-    refuse_file("return { limits = {\n  requests = 5 } }",
-                "crescent.lua:2: setting 'limits.requests' is not in this version of crescent");
+    refuse_file("return { limits = {\n  requests = 0 } }",
+                "crescent.lua:2: limits.requests: expected a number 1-1000000, got \"0\"");
+    refuse_file("return { limits = {\n  lag = '1ms' } }",
+                "crescent.lua:2: limits.lag: expected a duration 20ms-1h, got \"1ms\"");
     refuse_file("return { limits = {\n  max_run = '11s' } }",
                 "crescent.lua:2: limits.max_run: expected a duration 1ms-10s, got \"11s\"");
     refuse_file("return {\n tls = { { cert = 'a', key = 'b' }, 'c' } }",

@@ -70,6 +70,39 @@ static void bad_headers_are_refused(void **state)
     http_response_free(&r);
 }
 
+static void the_servers_own_have_room_always(void **state)
+{
+    struct http_response r;
+    struct error err;
+    http_response_init(&r);
+    for (int i = 0; i < HTTP_RESPONSE_HEADERS_MAX; i++)
+        assert_int_equal(http_response_add(&r, SLICE("set-cookie"), SLICE("a=b"), &err), 0);
+    for (int i = 0; i < HTTP_RESPONSE_HEADERS_OWN; i++)
+        http_response_add_own(&r, SLICE("vary"), SLICE("Origin"));
+    assert_int_equal(http_response_add(&r, SLICE("x"), SLICE("y"), &err), -1);
+    assert_int_equal(r.header_count, HTTP_RESPONSE_HEADERS_MAX + HTTP_RESPONSE_HEADERS_OWN);
+    http_response_free(&r);
+}
+
+static void what_is_removed_leaves_the_rest_as_it_is(void **state)
+{
+    struct http_response r;
+    struct error err;
+    http_response_init(&r);
+    http_response_remove(&r, SLICE("x"));
+    static const char *const names[] = {"a", "x", "b", "x", "x", "c"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        assert_int_equal(http_response_add(&r, slice_of(names[i]), slice_of(names[i]), &err), 0);
+    http_response_remove(&r, SLICE("none"));
+    http_response_remove(&r, SLICE("x"));
+    assert_int_equal(r.header_count, 3);
+    assert_int_equal(r.bytes.len, 6);
+    assert_memory_equal(r.bytes.at, "aabbcc", 6);
+    assert_false(http_response_has(&r, SLICE("x")));
+    assert_true(http_response_has(&r, SLICE("c")));
+    http_response_free(&r);
+}
+
 static struct http_response planned;
 
 static int send_planned(h2o_req_t *req)
@@ -187,6 +220,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(statuses_outside_200_to_599_are_refused),
         cmocka_unit_test(bad_headers_are_refused),
+        cmocka_unit_test(the_servers_own_have_room_always),
+        cmocka_unit_test(what_is_removed_leaves_the_rest_as_it_is),
         cmocka_unit_test(lengths_are_said_and_connections_kept),
         cmocka_unit_test(no_body_where_there_is_none),
         cmocka_unit_test(a_large_body_arrives_whole),

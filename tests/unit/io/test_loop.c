@@ -154,6 +154,90 @@ static void the_time_stands_still_within_a_pass(void **state)
     loop_free(&l);
 }
 
+struct burner { /* so many things in one pass, each of so many ms */
+    struct loop_later later;
+    struct loop *loop;
+    unsigned times, ms;
+    dur_t lag;   /* as seen before the first of them, */
+    dur_t end;   /* and behind the last */
+    mono_t over; /* when */
+    bool late;   /* something else had the machine since the pass before: it looks like a rest */
+};
+
+static void burn_ms(unsigned ms)
+{
+    for (mono_t until = mono_add(mono_now(), DUR_MS(ms)); mono_before(mono_now(), until);)
+        ;
+}
+
+static void burn(struct loop_later *later)
+{
+    struct burner *b = CONTAINER_OF(later, struct burner, later);
+    b->late = mono_since(mono_now(), b->over).ns > DUR_MS(5).ns;
+    loop_now(b->loop);
+    b->lag = loop_lag(b->loop);
+    for (unsigned i = 0; i < b->times; i++) {
+        burn_ms(b->ms);
+        loop_mark(b->loop);
+    }
+    b->end = loop_lag(b->loop);
+    b->over = mono_now();
+}
+
+static void pass(struct burner *b, unsigned times, unsigned ms)
+{
+    b->times = times;
+    b->ms = ms;
+    loop_later(b->loop, &b->later);
+    loop_pass(b->loop, DUR_MS(0));
+}
+
+#define TICKS DUR_MS(20).ns /* what the kernel's ticks may take away; a busy machine only adds */
+
+static void many_things_that_wait_for_each_other_are_lag(void **state)
+{
+    struct loop *l = loop_new();
+    struct burner b = {.loop = l};
+    loop_later_init(&b.later, burn);
+    do {
+        pass(&b, 5, 50);
+        assert_true(b.end.ns >= DUR_MS(200).ns - TICKS);
+        pass(&b, 0, 0); /* what is told now may have waited for all of the last pass */
+    } while (b.late);
+    assert_true(b.lag.ns >= DUR_MS(200).ns - TICKS);
+    pass(&b, 0, 0); /* it is over at once */
+    assert_true(b.lag.ns < TICKS);
+    loop_free(&l);
+}
+
+static void one_long_thing_is_none(void **state)
+{
+    struct loop *l = loop_new();
+    struct burner b = {.loop = l};
+    loop_later_init(&b.later, burn);
+    do {
+        usleep(20000);
+        pass(&b, 1, 300);
+        assert_true(b.end.ns < DUR_MS(100).ns);
+        pass(&b, 1, 300);
+    } while (b.late);
+    assert_true(b.lag.ns < DUR_MS(100).ns);
+    assert_true(b.end.ns >= DUR_MS(300).ns - TICKS); /* the second behind it is */
+    loop_free(&l);
+}
+
+static void who_comes_to_a_loop_at_rest_has_not_waited(void **state)
+{
+    struct loop *l = loop_new();
+    struct burner b = {.loop = l};
+    loop_later_init(&b.later, burn);
+    pass(&b, 5, 50);
+    usleep(20000);
+    pass(&b, 0, 0);
+    assert_true(b.lag.ns < TICKS);
+    loop_free(&l);
+}
+
 struct writer {
     struct loop_later later;
     struct timeout timeout;
@@ -255,6 +339,9 @@ int main(void)
         cmocka_unit_test(what_is_put_off_runs_once_on_the_next_pass),
         cmocka_unit_test(a_signal_does_not_stop_it),
         cmocka_unit_test(the_time_stands_still_within_a_pass),
+        cmocka_unit_test(many_things_that_wait_for_each_other_are_lag),
+        cmocka_unit_test(one_long_thing_is_none),
+        cmocka_unit_test(who_comes_to_a_loop_at_rest_has_not_waited),
         cmocka_unit_test(the_end_of_a_write_is_told_at_once),
         cmocka_unit_test(a_reader_that_goes_on_finds_nobody_writing),
     };

@@ -4,6 +4,7 @@
  */
 #include "bind/bind_verify.h"
 #include "load/load.h"
+#include "policy/cors.h"
 #include "policy/ips.h"
 #include "policy/verify.h"
 #include <lauxlib.h>
@@ -122,7 +123,9 @@ static void test_fields(void **state)
                                 "return { handle = function() end, methods = { 'GET', 'OPTIONS' },\n"
                                 "path = { '/x/:id', '/y/*rest' }, host = 'Hooks.Example.com', max_body = '2MiB',\n"
                                 "timeout = 2.5, max_run = '40ms', on_disconnect = 'cancel', description = 'words',\n"
-                                "event_type = '/type', events = { 'a', 'b.*' }, verify = 'none' }");
+                                "event_type = '/type', events = { 'a', 'b.*' }, verify = 'none',\n"
+                                "cors = { origins = { 'https://*.example.com', 'null' }, headers = 'x-key', max_age = "
+                                "'10m' } }");
     assert_string_equal(e->allow, "GET, OPTIONS, HEAD");
     assert_true(e->options);
     assert_int_equal(e->route_count, 2);
@@ -197,6 +200,56 @@ static void test_faults(void **state)
     refuse(b, "return { handle = function() end, ['a\\nb'] = 1 }", "hooks/x.lua:1: unknown field 'a b'\n");
     refuse(b, "return {", "hooks/x.lua:1: unexpected symbol near '<eof>'\n");
     refuse(b, "x = 1", "hooks/x.lua:1: assignment to undeclared global 'x': declare it with local\n");
+}
+
+static void test_cors(void **state)
+{
+    struct bench *b = *state;
+    struct endpoint *e = accept(b, "a.lua", "return { handle = function() end, cors = '*' }");
+    assert_true(e->cors->any);
+    endpoint_release(&e);
+    e = accept(b, "a.lua", "return { handle = function() end, cors = { 'https://a.example', 'https://*.b.example' } }");
+    assert_int_equal(e->cors->count, 2);
+    assert_null(e->cors->headers);
+    assert_false(e->cors->credentials);
+    assert_int_equal(e->cors->max_age_s, -1);
+    endpoint_release(&e);
+    e = accept(b, "a.lua",
+               "return { handle = function() end, cors = { origins = 'https://a.example', headers = { 'X-A', 'x-b' },\n"
+               "credentials = true, max_age = 0 } }");
+    assert_string_equal(e->cors->headers, "X-A, x-b");
+    assert_true(e->cors->credentials);
+    assert_int_equal(e->cors->max_age_s, 0);
+    endpoint_release(&e);
+    refuse(b, "return { handle = function() end,\ncors = { origins = '*',\ncredentials = true } }",
+           "hooks/x.lua:2: cors: credentials would go to every site with \"*\": list the origins that may have them\n");
+    refuse(
+        b,
+        "return { handle = function() end, cors = {\norigin = 'https://a.example',\nheaders = { 'x a', '*' },\n"
+        "credentials = 1,\nmax_age = '1500ms' } }",
+        "hooks/x.lua:1: cors: 'origins' is missing: expected an origin like \"https://example.com\", a list of them, "
+        "or { origins = ... }\n"
+        "hooks/x.lua:1: cors: unknown field 'origin' (did you mean 'origins'?)\n"
+        "hooks/x.lua:3: cors.headers: \"*\": leave 'headers' out to allow whichever are asked for\n"
+        "hooks/x.lua:3: cors.headers: \"x a\" is no header's name\n"
+        "hooks/x.lua:4: cors.credentials: expected true or false, got a number\n"
+        "hooks/x.lua:5: cors.max_age: expected a duration of whole seconds, 0-365d, like \"10m\"\n");
+    refuse(
+        b, "return { handle = function() end, cors = true }",
+        "hooks/x.lua:1: cors: expected an origin like \"https://example.com\", a list of them, or { origins = ... }, "
+        "got a boolean\n");
+    refuse(b, "return { handle = function() end, cors = {} }",
+           "hooks/x.lua:1: cors: expected a string or a list of strings, not empty\n");
+    refuse(
+        b, "return { handle = function() end, cors = { 'https://a.example', max_age = 5 } }",
+        "hooks/x.lua:1: cors: 'origins' is missing: expected an origin like \"https://example.com\", a list of them, "
+        "or { origins = ... }\n"
+        "hooks/x.lua:1: cors: a list of origins among named fields: write { origins = { ... }, ... }\n");
+    refuse(
+        b, "return { handle = function() end, cors = { 'https://a.example/', '*' } }",
+        "hooks/x.lua:1: cors: \"https://a.example/\": an origin ends with its host or port, without a '/' or a path\n");
+    refuse(b, "return { handle = function() end, cors = { 'https://a.example', '*' } }",
+           "hooks/x.lua:1: cors: \"*\" is every origin: list no others beside it\n");
 }
 
 /* A name that would be refused when a request comes is refused now, wherever it stands. */
@@ -370,6 +423,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_certificates_are_asked_for, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_fields, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_faults, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_cors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_globals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_verify, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_modules, set_up, tear_down),

@@ -1,0 +1,21 @@
+/*
+ * overload.h: more requests than can be served are refused at once, with a 503 that says to come back: past
+ * limits.requests in progress in all workers, or while this worker's loop lags by more than limits.lag. Both are looked
+ * at for each request, and nothing is remembered: who comes when there is room is served. Requests whose answer is
+ * still on its way are in progress, streams too. The admin listener is another process's and hears nothing of it.
+ * Owns: struct overload, in the server. Runs in: the worker's thread. Never fails.
+ */
+#ifndef CRESCENT_SERVER_OVERLOAD_H
+#define CRESCENT_SERVER_OVERLOAD_H
+
+#include "server/exchange.h"
+
+/*
+ * The step, right after the route: so pages can read the answer of an endpoint with `cors`, and its record names the
+ * endpoint. To find the route costs less than to refuse.
+ */
+enum step_result overload_step(struct exchange *ex);
+/* Now and then: says in the log what was refused since it last did. */
+void overload_tick(struct server *s, mono_t now);
+
+#endif
