@@ -12,13 +12,12 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-static const char *const known[] = {"handle",        "methods",     "path",     "host",    "verify",
-                                    "events",        "event_type",  "max_body", "timeout", "max_run",
-                                    "on_disconnect", "description", "allow_ips"};
+static const char *const known[] = {"handle",        "methods",     "path",      "host",      "verify",
+                                    "events",        "event_type",  "max_body",  "timeout",   "max_run",
+                                    "on_disconnect", "description", "allow_ips", "rate_limit"};
 /* Of the design, and not built yet: refused by name, never ignored. */
-static const char *const later[] = {"process",  "dedupe",     "concurrency",    "retry",    "order_by",
-                                    "coalesce", "schedule",   "on_dead",        "internal", "wait",
-                                    "cors",     "rate_limit", "process_timeout"};
+static const char *const later[] = {"process",  "dedupe",  "concurrency", "retry", "order_by", "coalesce",
+                                    "schedule", "on_dead", "internal",    "wait",  "cors",     "process_timeout"};
 enum { KNOWN = sizeof known / sizeof *known, LATER = sizeof later / sizeof *later };
 
 /* --- faults --- */
@@ -396,5 +395,6 @@ void declare_read(struct declare *d)
     declare_verify(d, table);
     declare_events(d, table);
     declare_limits(d, table);
+    declare_rate_limit(d, table);
     make_allow(d->endpoint);
 }

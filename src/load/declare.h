@@ -46,5 +46,7 @@ void declare_allow_ips(struct declare *d, int table);
 void declare_verify(struct declare *d, int table);
 void declare_events(struct declare *d, int table);
 void declare_limits(struct declare *d, int table); /* max_body, timeout, on_disconnect, after verify */
+/* declare_rate.c: rate_limit, after verify and the routes. */
+void declare_rate_limit(struct declare *d, int table);
 
 #endif

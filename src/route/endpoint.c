@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/panic.h"
 #include "policy/ips.h"
+#include "policy/ratelimit.h"
 #include "policy/verify.h"
 #include "route/pattern.h"
 #include <ctype.h>
@@ -46,6 +47,7 @@ static void endpoint_free(struct endpoint *e)
     if (e->release != NULL)
         e->release(e);
     verify_release(&e->verify);
+    ratelimit_free(&e->rate_limit);
     for (size_t i = 0; i < e->route_count; i++) {
         free(e->routes[i].host);
         free(e->routes[i].path);

@@ -10,6 +10,7 @@
 #include "server/dev_page.h"
 #include "server/http2_guard.h"
 #include "server/probation.h"
+#include "server/steps_rate.h"
 #include <stdlib.h>
 
 #define SPARE_MAX 1024
@@ -126,6 +127,7 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
     ex->progress = 0;
     ex->trace.carried = false;
     memset(ex->trace.id, 0, sizeof(ex->trace.id));
+    ex->rate.known = ex->rate.refused = 0;
     ex->refused = REASON_none;
     ex->probe = 0;
     ex->cut_short = ex->recorded = false;
@@ -215,6 +217,7 @@ void exchange_answer(struct exchange *ex)
     list_add(&s->answering, &ex->link);
     ex->progress_at = loop_now(s->host.loop);
     exchange_trace(ex);
+    steps_rate_headers(ex);
     http_response_send(&s->response, ex->req);
 }
 

@@ -11,16 +11,30 @@
 #include "server/exchange.h"
 #include "server/probation.h"
 #include "server/steps.h"
+#include "server/steps_rate.h"
 
 static const struct {
     const char *name;
     enum step_result (*run)(struct exchange *ex);
 } path[] = {
-    {"view", steps_view},     {"site", steps_site},       {"client", client_step},
-    {"limits", steps_limits}, {"route", steps_route},     {"allow_ips", client_allowed},
-    {"method", steps_method}, {"size", steps_size},       {"quarantine", probation_before_verify},
-    {"verify", steps_verify}, {"events", steps_events},   {"quarantine", probation_before_handle},
-    {"handle", steps_handle}, {"file", answer_file_step}, {"proxy", answer_proxy_step},
+    {"view", steps_view},
+    {"site", steps_site},
+    {"client", client_step},
+    {"limits", steps_limits},
+    {"route", steps_route},
+    {"allow_ips", client_allowed},
+    {"method", steps_method},
+    {"size", steps_size},
+    {"rate_limit by ip", steps_rate_by_ip},
+    {"quarantine", probation_before_verify},
+    {"verify", steps_verify},
+    {"quarantine", probation_before_keys},
+    {"rate_limit by key", steps_rate_by_key},
+    {"events", steps_events},
+    {"quarantine", probation_before_handle},
+    {"handle", steps_handle},
+    {"file", answer_file_step},
+    {"proxy", answer_proxy_step},
     {"stream", steps_stream},
 };
 

@@ -7,6 +7,7 @@
 #include "http/stream.h"
 #include "server/access.h"
 #include "server/exchange.h"
+#include "server/steps_rate.h"
 
 /* --- under way -------------------------------------------------------------------------------------------------- */
 
@@ -34,6 +35,7 @@ bool streaming_begin(struct exchange *ex, long long length, const struct streami
         ex->req->http1_is_persistent = 0;
     ex->progress_at = loop_now(s->host.loop);
     exchange_trace(ex);
+    steps_rate_headers(ex);
     if (slice_equal(ex->view.method, SLICE("HEAD"))) {
         access_answered(ex, ex->status);
         list_add(&s->answering, &ex->link);

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define AREA_MAGIC 0x746e656373657243ULL /* "Crescent" */
-#define AREA_VERSION 7
+#define AREA_VERSION 8
 /* The children trust that the file keeps its size: a shorter one would end them by SIGBUS. */
 #define AREA_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
@@ -74,6 +74,7 @@ struct area *area_new(int *fd_out, struct error *err)
     }
     a->magic = AREA_MAGIC;
     a->started = wall_now().ns;
+    limits_seed(&a->limits);
     a->version = AREA_VERSION;
     *fd_out = fd;
     return a;
