@@ -40,6 +40,11 @@ int http_response_status(struct http_response *r, long status, struct error *err
  * trailer, proxy-connection, date, server).
  */
 int http_response_add(struct http_response *r, struct slice name, struct slice value, struct error *err);
+/*
+ * The same for a header of the server's own, whose lower-case name and value are known to be right: nothing is looked
+ * at. Where a script has filled all places it is left out.
+ */
+void http_response_put(struct http_response *r, struct slice name, struct slice value);
 /* Whether a header with this lower-case name is there. */
 bool http_response_has(const struct http_response *r, struct slice name);
 /* Puts status, reason and headers into libh2o's response, for one that is sent in another way (http/stream). */
