@@ -191,7 +191,8 @@ int description_read(struct slice json, struct description *d_out, struct error 
             e->allowed = read_texts(&r, "/allow_ips", false, &e->allowed_count, &bad);
         d_out->verify = read_text(&r, "/verify", false, &bad);
         e->events = read_texts(&r, "/events", false, &e->event_count, &bad);
-        d_out->rate_limit = read_texts(&r, "/rate_limit", false, &d_out->rate_limit_count, &bad);
+        if (walk_to(&r, "/rate_limit", &(struct json_token){.kind = JSON_DONE})) /* likewise */
+            d_out->rate_limit = read_texts(&r, "/rate_limit", false, &d_out->rate_limit_count, &bad);
         e->description = read_text(&r, "/description", false, &bad);
         read_numbers(&r, e, &bad);
     }
