@@ -122,10 +122,12 @@ static bool token_char(unsigned char c)
 /* Hop-by-hop and length headers belong to the library; a second one would break the framing. */
 static bool reserved(struct slice name)
 {
-    static const char *const names[] = {"connection", "transfer-encoding", "content-length",   "keep-alive", "upgrade",
-                                        "te",         "trailer",           "proxy-connection", "date",       "server"};
+    static const struct slice names[] = {SLICE("connection"), SLICE("transfer-encoding"), SLICE("content-length"),
+                                         SLICE("keep-alive"), SLICE("upgrade"),           SLICE("te"),
+                                         SLICE("trailer"),    SLICE("proxy-connection"),  SLICE("date"),
+                                         SLICE("server")};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (slice_equal(name, slice_of(names[i])))
+        if (slice_equal(name, names[i]))
             return true;
     }
     return false;
@@ -140,6 +142,15 @@ static int check_value(struct slice name, struct slice value, struct error *err)
                              SLICE_ARG(name), c, i + 1);
     }
     return 0;
+}
+
+/* Behind its name, which lies in the bytes already. */
+static void put_value(struct http_response *r, size_t name_len, struct slice value)
+{
+    buf_add_slice(&r->bytes, value);
+    r->header[r->header_count].name_len = (uint32_t)name_len;
+    r->header[r->header_count].value_len = (uint32_t)value.len;
+    r->header_count++;
 }
 
 static int add(struct http_response *r, struct slice name, struct slice value, struct error *err)
@@ -163,10 +174,7 @@ static int add(struct http_response *r, struct slice name, struct slice value, s
     if (check_value(lowered, value, err) != 0)
         return -1;
     r->bytes.len = before + name.len;
-    buf_add_slice(&r->bytes, value);
-    r->header[r->header_count].name_len = (uint32_t)name.len;
-    r->header[r->header_count].value_len = (uint32_t)value.len;
-    r->header_count++;
+    put_value(r, name.len, value);
     return 0;
 }
 
@@ -180,7 +188,8 @@ int http_response_add(struct http_response *r, struct slice name, struct slice v
 void http_response_add_own(struct http_response *r, struct slice name, struct slice value)
 {
     CHECK(r->header_count < HTTP_RESPONSE_HEADERS_MAX + HTTP_RESPONSE_HEADERS_OWN);
-    CHECK(add(r, name, value, NULL) == 0);
+    buf_add_slice(&r->bytes, name);
+    put_value(r, name.len, value);
 }
 
 void http_response_remove(struct http_response *r, struct slice name)

@@ -14,7 +14,7 @@
 struct st_h2o_req_t;
 
 #define HTTP_RESPONSE_HEADERS_MAX 128
-#define HTTP_RESPONSE_HEADERS_OWN 8 /* places beyond these, which only the server fills */
+#define HTTP_RESPONSE_HEADERS_OWN 12 /* places beyond these, which only the server fills */
 
 struct http_response {
     int status;
@@ -43,7 +43,8 @@ int http_response_status(struct http_response *r, long status, struct error *err
 int http_response_add(struct http_response *r, struct slice name, struct slice value, struct error *err);
 /*
  * Adds a header that the server says of its own accord on an answer that is complete: there is room for those even
- * where a script or an upstream has filled all places. name: lower case; neither may be one that add would refuse.
+ * where a script or an upstream has filled all places. name: lower case; neither may be one that add
+ * would refuse, for nothing is looked at.
  */
 void http_response_add_own(struct http_response *r, struct slice name, struct slice value);
 /* Takes every header with this lower-case name away. */

@@ -7,6 +7,7 @@
 #include "http/stream.h"
 #include "server/access.h"
 #include "server/exchange.h"
+#include "server/steps_rate.h"
 
 /* --- under way -------------------------------------------------------------------------------------------------- */
 
