@@ -18,6 +18,7 @@
 #define LISTENERS_MAX 64
 #define PROGRAMS_MAX 1024
 #define TRUSTED_MAX 65536
+#define RATE_LIMITS_MAX 64
 
 #define SETTING(kind, name, member, fallback, least, most, help) \
     {name, CONFIG_##kind, true, offsetof(struct config, member), fallback, least, most, help},
@@ -274,6 +275,7 @@ void config_free(struct config *c)
     config_forget_exec(c);
     free(c->user.name);
     config_forget_trusted(c);
+    config_forget_rate_limit(c);
     *c = (struct config){0};
 }
 
@@ -324,6 +326,8 @@ void config_write(const struct config *c, struct buf *out)
         write_pair(out, "exec", c->exec[i]);
     for (size_t i = 0; i < c->trusted_count; i++)
         write_pair(out, "trusted_proxies", c->trusted[i]);
+    for (size_t i = 0; i < c->rate_limit_count; i++)
+        write_pair(out, "rate_limit", c->rate_limit[i]);
 }
 
 static int read_scalar(struct config *c, size_t i, bool *seen, struct slice value, struct error *err)
@@ -355,6 +359,14 @@ static int read_trusted(struct config *c, struct slice value, struct error *err)
     return 0;
 }
 
+static int read_rate_limit(struct config *c, struct slice value, struct error *err)
+{
+    if (value.len == 0 || slice_find(value, '\0') != SIZE_MAX || c->rate_limit_count >= RATE_LIMITS_MAX)
+        return error_set(err, "rate_limit: too many, or one that is empty or holds a NUL");
+    config_add_rate_limit(c, value);
+    return 0;
+}
+
 static int read_pair(struct config *c, bool *seen, struct slice name, struct slice value, struct error *err)
 {
     for (size_t i = 0; i < config_setting_count; i++)
@@ -383,6 +395,8 @@ static int read_pair(struct config *c, bool *seen, struct slice name, struct sli
         return config_user_read(value, &c->user, err);
     if (slice_equal(name, SLICE("trusted_proxies")))
         return read_trusted(c, value, err);
+    if (slice_equal(name, SLICE("rate_limit")))
+        return read_rate_limit(c, value, err);
     if (slice_equal(name, SLICE("tls")))
         config_add_tls(c);
     if (config_tls_knows(name) && c->tls_count > 0)
@@ -426,6 +440,21 @@ void config_forget_trusted(struct config *c)
     free(c->trusted);
     c->trusted = NULL;
     c->trusted_count = 0;
+}
+
+void config_add_rate_limit(struct config *c, struct slice text)
+{
+    c->rate_limit = need_realloc(c->rate_limit, (c->rate_limit_count + 1) * sizeof *c->rate_limit);
+    c->rate_limit[c->rate_limit_count++] = slice_dup(text);
+}
+
+void config_forget_rate_limit(struct config *c)
+{
+    for (size_t i = 0; i < c->rate_limit_count; i++)
+        free(c->rate_limit[i]);
+    free(c->rate_limit);
+    c->rate_limit = NULL;
+    c->rate_limit_count = 0;
 }
 
 struct config_tls *config_add_tls(struct config *c)

@@ -50,6 +50,8 @@ struct config {
     char **exec;    /* this list, as written */
     size_t exec_count;
     struct jail_user user; /* who keeper, workers and trials run as; name NULL: who started the server */
+    char **rate_limit;     /* limits of endpoints that give none: texts of policy/ratelimit */
+    size_t rate_limit_count;
     uint32_t workers;
     bool require_verify, http_private, sandbox, dev;
     bool store_given; /* not the default */
@@ -132,6 +134,9 @@ int config_user_read(struct slice text, struct jail_user *user_out, struct error
 /* One more trusted proxy; none any more. */
 void config_add_trusted(struct config *c, struct slice network);
 void config_forget_trusted(struct config *c);
+/* One more limit of the setting rate_limit; and none. */
+void config_add_rate_limit(struct config *c, struct slice text);
+void config_forget_rate_limit(struct config *c);
 /* One more TLS entry, empty; valid until the next. */
 struct config_tls *config_add_tls(struct config *c);
 /* The text form and back. What it does not know, or lacks, is an error. */

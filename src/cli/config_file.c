@@ -9,6 +9,7 @@
 #include "cli/config_exec.h"
 #include "cli/config_load.h"
 #include "cli/config_proxies.h"
+#include "cli/config_rate.h"
 #include "load/limit.h"
 #include "load/lines.h"
 #include "script/table.h"
@@ -23,20 +24,13 @@
 #define RUN_MAX DUR_S(1)
 
 /* Of the design, and not built yet. */
-static const char *const later[] = {"rate_limit",
-                                    "smtp",
-                                    "modules",
-                                    "retention",
-                                    "spool",
-                                    "otlp",
-                                    "admin_read_token",
-                                    "limits.connections",
-                                    "limits.connections_per_ip"};
+static const char *const later[] = {"smtp", "modules",          "retention",          "spool",
+                                    "otlp", "admin_read_token", "limits.connections", "limits.connections_per_ip"};
 enum { LATER = sizeof later / sizeof *later };
 static const char *const special[] = {
-    "hooks",    "files",  "listen",   "store",   "admin",           "admin_token", "tls",
-    "log",      "limits", "tls.cert", "tls.key", "tls.client_ca",   "tls.client",  "tls.ocsp",
-    "log.file", "health", "exec",     "user",    "trusted_proxies", "public_url",  "proxy_protocol"};
+    "hooks",  "files",    "listen",          "store",         "admin",          "admin_token", "tls",      "log",
+    "limits", "tls.cert", "tls.key",         "tls.client_ca", "tls.client",     "tls.ocsp",    "log.file", "health",
+    "exec",   "user",     "trusted_proxies", "public_url",    "proxy_protocol", "rate_limit"};
 enum { SPECIAL = sizeof special / sizeof *special };
 
 const char *config_file_later(size_t i)
@@ -344,6 +338,13 @@ static void read_proxy_protocol(struct file *f)
         note(f, "proxy_protocol", "proxy_protocol: %s", err.text);
 }
 
+static void read_rate_limit(struct file *f)
+{
+    struct error err;
+    if (config_rate_value(f->L, f->draft->config, &err) != 0)
+        note(f, "rate_limit", "rate_limit: %s", err.text);
+}
+
 static void read_table(struct file *f, const char *prefix);
 
 static void read_setting(struct file *f, const char *name)
@@ -379,6 +380,8 @@ static void read_setting(struct file *f, const char *name)
         read_public_url(f);
     else if (strcmp(name, "proxy_protocol") == 0)
         read_proxy_protocol(f);
+    else if (strcmp(name, "rate_limit") == 0)
+        read_rate_limit(f);
     else if (strcmp(name, "log") == 0 || strcmp(name, "limits") == 0)
         read_table(f, name);
     else

@@ -12,6 +12,7 @@
 #include "cli/config_address.h"
 #include "cli/config_exec.h"
 #include "cli/config_proxies.h"
+#include "cli/config_rate.h"
 #include "cli/config_tls_files.h"
 #include "cli/config_user.h"
 #include "store/open.h"
@@ -131,11 +132,12 @@ static bool environment_foreign(const char *name)
 
 static int environment_unknown(const char *name, struct error *err)
 {
-    static const char *const texts[] = {
-        "CRESCENT_HOOKS",  "CRESCENT_FILES",           "CRESCENT_STORE",      "CRESCENT_LOG_FILE",
-        "CRESCENT_ADMIN",  "CRESCENT_ADMIN_TOKEN",     "CRESCENT_TLS_CERT",   "CRESCENT_TLS_KEY",
-        "CRESCENT_LISTEN", "CRESCENT_CONFIG",          "CRESCENT_HEALTH",     "CRESCENT_EXEC",
-        "CRESCENT_USER",   "CRESCENT_TRUSTED_PROXIES", "CRESCENT_PUBLIC_URL", "CRESCENT_PROXY_PROTOCOL"};
+    static const char *const texts[] = {"CRESCENT_HOOKS",          "CRESCENT_FILES",           "CRESCENT_STORE",
+                                        "CRESCENT_LOG_FILE",       "CRESCENT_ADMIN",           "CRESCENT_ADMIN_TOKEN",
+                                        "CRESCENT_TLS_CERT",       "CRESCENT_TLS_KEY",         "CRESCENT_LISTEN",
+                                        "CRESCENT_CONFIG",         "CRESCENT_HEALTH",          "CRESCENT_EXEC",
+                                        "CRESCENT_USER",           "CRESCENT_TRUSTED_PROXIES", "CRESCENT_PUBLIC_URL",
+                                        "CRESCENT_PROXY_PROTOCOL", "CRESCENT_RATE_LIMIT"};
     enum { TEXTS = sizeof texts / sizeof *texts, MOST = 64 };
     char rooms[MOST][64];
     const char *known[TEXTS + MOST];
@@ -183,6 +185,8 @@ static bool environment_special(struct config_draft *d, const char *name, struct
         *done_out = config_proxies_url(value, d->config, err);
     else if (strcmp(name, "CRESCENT_PROXY_PROTOCOL") == 0)
         *done_out = config_proxies_protocol_text(value, d, name, err);
+    else if (strcmp(name, "CRESCENT_RATE_LIMIT") == 0)
+        *done_out = config_rate_text(value, d->config, err);
     else
         return false;
     if (*done_out != 0)

@@ -11,13 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { METHODS, PATH, HOST, SCRIPT, ADDRESSES, VERIFY, EVENTS, CORS, COLUMNS };
+enum { METHODS, PATH, HOST, SCRIPT, ADDRESSES, VERIFY, RATE_LIMIT, EVENTS, CORS, COLUMNS };
 
 struct row {
     const struct endpoint *endpoint;
     const struct endpoint_route *route;
     const char *verify;
-    char *methods, *addresses, *events, *cors;
+    char *methods, *addresses, *rate_limit, *events, *cors;
 };
 
 static char *joined(char **texts, size_t count, const char *none)
@@ -63,6 +63,7 @@ static struct row *make_rows(const struct folder *f, size_t *count_out)
                                                 d->verify ? d->verify : "PUBLIC",
                                                 joined(e->methods, e->method_count, "any"),
                                                 joined(e->allowed, e->allowed_count, "all"),
+                                                joined(d->rate_limit, d->rate_limit_count, "none"),
                                                 joined(e->events, e->event_count, "all"),
                                                 origins(e->cors)};
         }
@@ -77,8 +78,8 @@ static void print_rows(const struct folder *f)
     size_t count;
     struct row *rows = make_rows(f, &count);
     const char **cells = need_zero((count + 1) * COLUMNS, sizeof *cells), **cell = cells;
-    static const char *const heads[COLUMNS] = {"METHODS",   "PATH",   "HOST",   "SCRIPT",
-                                               "ALLOW_IPS", "VERIFY", "EVENTS", "CORS"};
+    static const char *const heads[COLUMNS] = {"METHODS", "PATH",       "HOST",   "SCRIPT", "ALLOW_IPS",
+                                               "VERIFY",  "RATE_LIMIT", "EVENTS", "CORS"};
     for (size_t i = 0; i < COLUMNS; i++)
         *cell++ = heads[i];
     for (size_t i = 0; i < count; i++, cell += COLUMNS) {
@@ -88,6 +89,7 @@ static void print_rows(const struct folder *f)
         cell[SCRIPT] = rows[i].endpoint->file;
         cell[ADDRESSES] = rows[i].addresses;
         cell[VERIFY] = rows[i].verify;
+        cell[RATE_LIMIT] = rows[i].rate_limit;
         cell[EVENTS] = rows[i].events;
         cell[CORS] = rows[i].cors;
     }
@@ -95,6 +97,7 @@ static void print_rows(const struct folder *f)
     for (size_t i = 0; i < count; i++) {
         free(rows[i].methods);
         free(rows[i].addresses);
+        free(rows[i].rate_limit);
         free(rows[i].events);
         free(rows[i].cors);
     }

@@ -14,10 +14,10 @@
 
 static const char *const known[] = {"handle",        "methods",     "path",      "host",    "verify",
                                     "events",        "event_type",  "max_body",  "timeout", "max_run",
-                                    "on_disconnect", "description", "allow_ips", "cors"};
+                                    "on_disconnect", "description", "allow_ips", "cors",    "rate_limit"};
 /* Of the design, and not built yet: refused by name, never ignored. */
-static const char *const later[] = {"process",  "dedupe",  "concurrency", "retry", "order_by",   "coalesce",
-                                    "schedule", "on_dead", "internal",    "wait",  "rate_limit", "process_timeout"};
+static const char *const later[] = {"process",  "dedupe",  "concurrency", "retry", "order_by",       "coalesce",
+                                    "schedule", "on_dead", "internal",    "wait",  "process_timeout"};
 enum { KNOWN = sizeof known / sizeof *known, LATER = sizeof later / sizeof *later };
 
 /* --- faults --- */
@@ -396,5 +396,6 @@ void declare_read(struct declare *d)
     declare_events(d, table);
     declare_cors(d, table);
     declare_limits(d, table);
+    declare_rate_limit(d, table);
     make_allow(d->endpoint);
 }

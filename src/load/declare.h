@@ -48,5 +48,7 @@ void declare_events(struct declare *d, int table);
 void declare_limits(struct declare *d, int table); /* max_body, timeout, on_disconnect, after verify */
 /* declare_cors.c. */
 void declare_cors(struct declare *d, int table);
+/* declare_rate.c: rate_limit, after verify and the routes. */
+void declare_rate_limit(struct declare *d, int table);
 
 #endif

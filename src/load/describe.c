@@ -8,6 +8,7 @@
 #include "load/description.h"
 #include "load/load.h"
 #include "policy/cors.h"
+#include "policy/ratelimit.h"
 #include "policy/verify.h"
 #include <stdlib.h>
 
@@ -92,6 +93,20 @@ static void write_cors(struct json_writer *w, const struct cors *c)
     json_write_end(w, '}');
 }
 
+/* Each as its text; null: none. */
+static void write_rate_limit(struct json_writer *w, const struct ratelimit *r)
+{
+    json_write_name(w, SLICE("rate_limit"));
+    if (r == NULL) {
+        json_write_null(w);
+        return;
+    }
+    json_write_array(w);
+    for (size_t i = 0; i < r->count; i++)
+        json_write_text(w, slice_of(r->rule[i].text));
+    json_write_end(w, ']');
+}
+
 void load_describe(const struct endpoint *e, struct buf *out)
 {
     struct json_writer w;
@@ -107,6 +122,7 @@ void load_describe(const struct endpoint *e, struct buf *out)
     json_write_bool(&w, e->verify == NULL);
     write_texts(&w, "events", e->events, e->event_count);
     write_cors(&w, e->cors);
+    write_rate_limit(&w, e->rate_limit);
     json_write_name(&w, SLICE("max_body"));
     json_write_uint(&w, e->max_body);
     json_write_name(&w, SLICE("timeout"));
@@ -234,7 +250,7 @@ int description_read(struct slice json, struct description *d_out, struct error 
     struct json_fault fault;
     bool bad = json_parse(reader, json, &fault) != 0;
     struct endpoint *e = endpoint_new();
-    *d_out = (struct description){e, NULL};
+    *d_out = (struct description){.endpoint = e};
     if (!bad) {
         struct reading r = {.json = reader};
         e->name = read_text(&r, "/name", true, &bad);
@@ -247,6 +263,7 @@ int description_read(struct slice json, struct description *d_out, struct error 
         e->events = read_texts(&r, "/events", false, &e->event_count, &bad);
         if (walk_to(&r, "/cors", &(struct json_token){.kind = JSON_DONE})) /* the same */
             e->cors = read_cors(&r, &bad);
+        d_out->rate_limit = read_texts(&r, "/rate_limit", false, &d_out->rate_limit_count, &bad);
         e->description = read_text(&r, "/description", false, &bad);
         read_numbers(&r, e, &bad);
     }
@@ -261,7 +278,10 @@ void description_free(struct description *d)
 {
     endpoint_release(&d->endpoint);
     free(d->verify);
-    d->verify = NULL;
+    for (size_t i = 0; i < d->rate_limit_count; i++)
+        free(d->rate_limit[i]);
+    free(d->rate_limit);
+    *d = (struct description){0};
 }
 
 struct endpoint *load_from_description(struct slice json, struct error *err)
@@ -269,8 +289,9 @@ struct endpoint *load_from_description(struct slice json, struct error *err)
     struct description d;
     if (description_read(json, &d, err) != 0)
         return NULL;
-    free(d.verify);
-    return d.endpoint;
+    struct endpoint *e = endpoint_hold(d.endpoint);
+    description_free(&d);
+    return e;
 }
 
 struct endpoint *load_broken(const struct snapshot_script *script)

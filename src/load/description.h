@@ -13,7 +13,9 @@ struct description {
     /* name, file, routes, methods, allow_ips (as written), events, cors, max_body, timeout, max_run, description as
      * described; no handlers, no verifier. */
     struct endpoint *endpoint;
-    char *verify; /* "github"; NULL: PUBLIC */
+    char *verify;      /* "github"; NULL: PUBLIC */
+    char **rate_limit; /* "100/m by ip"; NULL: none */
+    size_t rate_limit_count;
 };
 
 int description_read(struct slice json, struct description *d_out, struct error *err);

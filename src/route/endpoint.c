@@ -8,6 +8,7 @@
 #include "base/panic.h"
 #include "policy/cors.h"
 #include "policy/ips.h"
+#include "policy/ratelimit.h"
 #include "policy/verify.h"
 #include "route/pattern.h"
 #include <ctype.h>
@@ -48,6 +49,7 @@ static void endpoint_free(struct endpoint *e)
         e->release(e);
     verify_release(&e->verify);
     cors_free(&e->cors);
+    ratelimit_free(&e->rate_limit);
     for (size_t i = 0; i < e->route_count; i++) {
         free(e->routes[i].host);
         free(e->routes[i].path);

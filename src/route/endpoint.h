@@ -13,6 +13,7 @@
 
 struct cors;
 struct ips;
+struct ratelimit;
 struct verifier;
 
 enum on_disconnect { DISCONNECT_BY_METHOD, DISCONNECT_FINISH, DISCONNECT_CANCEL };
@@ -48,7 +49,8 @@ struct endpoint {
     struct cors *cors; /* NULL: none */
     char **events;     /* NULL: all */
     size_t event_count;
-    char *event_type; /* "header:NAME" or pointer; NULL: none */
+    struct ratelimit *rate_limit; /* NULL: none */
+    char *event_type;             /* "header:NAME" or pointer; NULL: none */
     size_t max_body;
     dur_t timeout, max_run;
     enum on_disconnect on_disconnect;

@@ -11,6 +11,7 @@
 #include "server/dev_page.h"
 #include "server/http2_guard.h"
 #include "server/probation.h"
+#include "server/steps_rate.h"
 #include <stdlib.h>
 
 #define SPARE_MAX 1024
@@ -127,6 +128,7 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
     ex->progress = 0;
     ex->trace.carried = false;
     memset(ex->trace.id, 0, sizeof(ex->trace.id));
+    ex->rate.known = ex->rate.refused = 0;
     ex->refused = REASON_none;
     ex->probe = 0;
     ex->cut_short = ex->recorded = false;
@@ -193,6 +195,7 @@ void exchange_complete(struct exchange *ex)
 {
     char text[TRACE_TEXT];
     answer_cors_add(ex);
+    steps_rate_headers(ex);
     if (!ex->trace.carried || http_response_has(&ex->server->response, SLICE("traceresponse")))
         return;
     trace_text(&ex->trace, text);

@@ -11,6 +11,7 @@
 #include "bind/bind_stream.h"
 #include "http/trace.h"
 #include "policy/policy.h"
+#include "policy/ratelimit.h"
 #include "script/task.h"
 #include "server/server_internal.h"
 
@@ -65,6 +66,7 @@ struct exchange {
 
     struct slice upstream; /* who was asked last; in the plan */
     dur_t upstream_time;   /* until its header; 0: there is none */
+    struct ratelimit_state rate;
     struct trace trace;
     enum reason refused; /* REASON_none: it was not */
     uint64_t probe;      /* of a quarantined endpoint, undecided; 0: it is none. See probation.h */

@@ -13,6 +13,7 @@
 #include "server/overload.h"
 #include "server/probation.h"
 #include "server/steps.h"
+#include "server/steps_rate.h"
 
 /* One line a step, from the first to the last. */
 // clang-format off
@@ -30,8 +31,11 @@ static const struct {
     {"cors", answer_cors_step},
     {"method", steps_method},
     {"size", steps_size},
+    {"rate_limit by ip", steps_rate_by_ip},
     {"quarantine", probation_before_verify},
     {"verify", steps_verify},
+    {"quarantine", probation_before_keys},
+    {"rate_limit by key", steps_rate_by_key},
     {"events", steps_events},
     {"quarantine", probation_before_handle},
     {"handle", steps_handle},

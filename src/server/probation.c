@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "policy/verify.h"
+#include "server/steps_rate.h"
 #include <stdio.h>
 
 static struct quarantine *quarantine_of(const struct exchange *ex)
@@ -50,9 +51,14 @@ enum step_result probation_before_verify(struct exchange *ex)
     return verify_runs_lua(ex) ? decide(ex) : STEP_NEXT;
 }
 
+enum step_result probation_before_keys(struct exchange *ex)
+{
+    return !verify_runs_lua(ex) && steps_rate_runs_lua(exchange_endpoint(ex)) ? decide(ex) : STEP_NEXT;
+}
+
 enum step_result probation_before_handle(struct exchange *ex)
 {
-    return verify_runs_lua(ex) ? STEP_NEXT : decide(ex);
+    return verify_runs_lua(ex) || steps_rate_runs_lua(exchange_endpoint(ex)) ? STEP_NEXT : decide(ex);
 }
 
 void probation_struck(struct exchange *ex)

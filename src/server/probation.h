@@ -9,10 +9,12 @@
 #include "server/exchange.h"
 
 /*
- * Two steps, of which one decides: it stands before the first Lua of the endpoint, and behind all that a stranger
- * cannot pass. So it comes before verify where that runs Lua, and else right before handle.
+ * Three steps, of which one decides: it stands before the first Lua of the endpoint, and behind all that a stranger
+ * cannot pass. So it comes before verify where that runs Lua, else before the keys of rate limits where these do, and
+ * else right before handle.
  */
 enum step_result probation_before_verify(struct exchange *ex);
+enum step_result probation_before_keys(struct exchange *ex);
 enum step_result probation_before_handle(struct exchange *ex);
 /* A stretch of it was interrupted. */
 void probation_struck(struct exchange *ex);

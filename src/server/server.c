@@ -115,6 +115,7 @@ struct server *server_new(const struct server_host *host, struct error *err)
     http_response_init(&s->response);
     connections_init(&s->connections, host->loop, s->counters);
     body_memory_open(&s->body_memory, host->area, host->slot, host->config->limits.body_memory);
+    s->key_seed = host->area->limits.seed;
     signal(SIGPIPE, SIG_IGN); /* libh2o writes with writev */
 
     body_guard_open(s);

@@ -82,7 +82,10 @@ struct server {
     struct proxy_room proxy_room; /* likewise, of a request that goes to an upstream */
     struct buf dev_notes;         /* of the problem that is answered next: see dev_page.h */
 
-    int push_handle, push_verify, push_stream; /* registry references of steps.c */
+    int push_handle, push_verify, push_stream; /* registry references of steps.c, */
+    int push_keys, ask_keys;                   /* of steps_rate.c */
+    struct siphash_key key_seed;               /* of the area's limits, as it was at the start */
+    struct buf key_room;                       /* for the key of a limit */
 
     struct access_record access;
     mono_t upstream_second; /* in which so many failures of upstreams were said in the log */

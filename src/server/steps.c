@@ -16,6 +16,7 @@
 #include "server/answer_proxy.h"
 #include "server/dev_page.h"
 #include "server/probation.h"
+#include "server/steps_rate.h"
 #include "server/tls.h"
 #include <lauxlib.h>
 #include <stdio.h>
@@ -47,6 +48,7 @@ static void open_protected(lua_State *L, void *cookie)
     s->push_verify = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_pushcfunction(L, steps_stream_push);
     s->push_stream = luaL_ref(L, LUA_REGISTRYINDEX);
+    steps_rate_open(L, s);
 }
 
 int steps_open(struct server *s, struct error *err)
@@ -213,7 +215,7 @@ static enum step_result answer_error(struct exchange *ex, const struct script_er
     return STEP_DONE;
 }
 
-static enum step_result answer_raised(struct exchange *ex, lua_State *co)
+enum step_result steps_raised(struct exchange *ex, lua_State *co)
 {
     struct script_error e = {.status = 500};
     script_error_read(co, &e);
@@ -222,9 +224,9 @@ static enum step_result answer_raised(struct exchange *ex, lua_State *co)
     return result;
 }
 
-static void answer_unstarted(struct exchange *ex, lua_State *L)
+void steps_unstarted(struct exchange *ex, lua_State *L)
 {
-    answer_raised(ex, L);
+    steps_raised(ex, L);
 }
 
 enum step_result steps_task(struct exchange *ex, int push, task_done_fn *done,
@@ -279,7 +281,7 @@ static void verified(enum task_end end, lua_State *co, int count, void *cookie)
     if (end == TASK_FAILED) {
         ex->refused = REASON_verifier_failed;
         access_refused(ex, REASON_verifier_failed);
-        steps_task_over(ex, answer_raised(ex, co));
+        steps_task_over(ex, steps_raised(ex, co));
         return;
     }
     enum reason reason = REASON_none;
@@ -296,7 +298,7 @@ enum step_result steps_verify(struct exchange *ex)
         return STEP_NEXT;
     ex->bind.verifying = verify_needs_lua(v);
     if (ex->bind.verifying)
-        return steps_task(ex, ex->server->push_verify, verified, answer_unstarted);
+        return steps_task(ex, ex->server->push_verify, verified, steps_unstarted);
     enum reason reason = REASON_none;
     if (verify_check(v, &ex->view, ex->view.received_at, &ex->auth, &reason) == VERDICT_PASS)
         return STEP_NEXT;
@@ -394,7 +396,7 @@ static void handled(enum task_end end, lua_State *co, int count, void *cookie)
     struct exchange *ex = cookie;
     CHECK(ex->magic == EXCHANGE_MAGIC);
     ex->task = NULL;
-    enum step_result result = end == TASK_FAILED ? answer_raised(ex, co) : answer_reply(ex, co, count);
+    enum step_result result = end == TASK_FAILED ? steps_raised(ex, co) : answer_reply(ex, co, count);
     if (ex->plan.function == 0)
         probation_passed(ex);
     steps_task_over(ex, result);
@@ -402,5 +404,5 @@ static void handled(enum task_end end, lua_State *co, int count, void *cookie)
 
 enum step_result steps_handle(struct exchange *ex)
 {
-    return steps_task(ex, ex->server->push_handle, handled, answer_unstarted);
+    return steps_task(ex, ex->server->push_handle, handled, steps_unstarted);
 }

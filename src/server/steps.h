@@ -32,7 +32,7 @@ enum step_result steps_handle(struct exchange *ex);
 /* The body of a streamed answer, written by the function that the handler gave. */
 enum step_result steps_stream(struct exchange *ex);
 
-/* --- between steps.c and steps_stream.c --- */
+/* --- between steps.c, steps_rate.c and steps_stream.c --- */
 
 /*
  * Starts a task of what the registry's function `push` pushes for this exchange; `failed` where that raises, with the
@@ -42,6 +42,9 @@ enum step_result steps_task(struct exchange *ex, int push, task_done_fn *done,
                             void (*failed)(struct exchange *ex, lua_State *L));
 /* A task has ended: the step returns its outcome, or, when it had waited, the pipeline goes on from the loop. */
 void steps_task_over(struct exchange *ex, enum step_result outcome);
+/* A task of a script has failed with the error at the top of co's stack, or could not be started: is answered. */
+enum step_result steps_raised(struct exchange *ex, lua_State *co);
+void steps_unstarted(struct exchange *ex, lua_State *L);
 /* The plan of a streamed answer, with the response's headers: begins. Whether there is a body to write. */
 bool steps_stream_begin(struct exchange *ex);
 /* Called with the exchange: pushes the function and its argument. */

@@ -74,6 +74,7 @@ struct area *area_new(int *fd_out, struct error *err)
     }
     a->magic = AREA_MAGIC;
     a->started = wall_now().ns;
+    limits_seed(&a->limits);
     a->version = AREA_VERSION;
     *fd_out = fd;
     return a;

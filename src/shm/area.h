@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "shm/counters.h"
+#include "shm/limits.h"
 #include "shm/progress.h"
 #include "shm/quarantine.h"
 #include "shm/tape.h"
@@ -47,6 +48,7 @@ struct area {
     int64_t started;                          /* wall clock, ns; written by the first supervisor */
     struct tape_bell bell;                    /* of who reads the tapes */
     struct quarantine quarantine;             /* any process */
+    struct limits limits;                     /* any process; the seed: the first supervisor */
     _Atomic uint64_t body_memory[AREA_SLOTS]; /* bytes of bodies that a worker holds (shm/body_memory); worker */
     _Atomic uint64_t log_lost;                /* lines that could not be written; added to by whoever reads the tapes */
     _Atomic uint32_t log_cut; /* the log's last line may have no end: the next one begins with it; the same one */
