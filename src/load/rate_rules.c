@@ -77,8 +77,11 @@ static int check_fields(lua_State *L, struct error *err)
         if (i < FIELDS)
             continue;
         const char *near = name.at != NULL ? slice_nearest(name, fields, FIELDS) : NULL;
-        error_set(err, "unknown field '%.*s'%s%s%s", name.len < 60 ? (int)name.len : 60,
-                  name.at != NULL ? name.at : "?", near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+        if (name.at == NULL)
+            error_set(err, "a field whose name is a %s", luaL_typename(L, -2));
+        else
+            error_set(err, "unknown field '%.*s'%s%s%s", name.len < 60 ? (int)name.len : 60, name.at,
+                      near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
         lua_pop(L, 2);
         return -1;
     }

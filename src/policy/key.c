@@ -31,8 +31,6 @@ static const char *name_fault(enum key_kind kind, struct slice name)
 {
     if (name.len == 0)
         return "the name is missing";
-    if (slice_find(name, '\0') != SIZE_MAX)
-        return "a NUL byte in the name";
     for (size_t i = 0; kind != KEY_QUERY && i < name.len; i++)
         if (!isalnum((unsigned char)name.at[i]) && strchr("!#$%&'*+-.^_`|~", name.at[i]) == NULL)
             return "a name has no such characters";
@@ -66,8 +64,10 @@ static int unknown(struct slice text, struct error *err)
 int key_parse(struct slice text, struct key *key_out, struct error *err)
 {
     *key_out = (struct key){0};
+    if (slice_find(text, '\0') != SIZE_MAX)
+        return error_set(err, "a key with a NUL byte in it");
     if (text.len > 0 && text.at[0] == '/') {
-        const char *fault = slice_find(text, '\0') != SIZE_MAX ? "a NUL byte in it" : pointer_check(text);
+        const char *fault = pointer_check(text);
         if (fault != NULL)
             return error_set(err, "'%.*s': %s", SHOWN(text), fault);
         *key_out = (struct key){.kind = KEY_POINTER, .name = slice_dup(text)};

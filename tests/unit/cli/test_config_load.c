@@ -397,6 +397,47 @@ static void test_exec(void **state)
     refuse_file("return { exec = { 'a\\0b' } }", "crescent.lua:1: " EXEC_EXPECTED "a name with a NUL byte");
 }
 
+static void test_rate_limit(void **state)
+{
+    struct buf text = {0};
+    struct config again;
+    write_file("crescent.lua", "return {}");
+    accept("");
+    assert_int_equal(config.rate_limit_count, 0);
+    config_free(&config);
+    write_file("crescent.lua", "return { rate_limit = { '100/m', { limit = 5, per = 's', by = 'header:X-Key' } } }");
+    accept("");
+    config_write(&config, &text);
+    assert_int_equal(config_read(buf_slice(&text), &again, &err), 0);
+    assert_int_equal(again.rate_limit_count, 2);
+    assert_string_equal(again.rate_limit[0], "100/m by ip");
+    assert_string_equal(again.rate_limit[1], "5/s by header:x-key");
+    config_free(&again);
+    buf_free(&text);
+    config_free(&config);
+    setenv("CRESCENT_RATE_LIMIT", "7/h burst 2 , 9/d by /a", 1); /* in place of the file's, not beside them */
+    accept("");
+    assert_int_equal(config.rate_limit_count, 2);
+    assert_string_equal(config.rate_limit[0], "7/h burst 2 by ip");
+    assert_string_equal(config.rate_limit[1], "9/d by /a");
+    config_free(&config);
+    setenv("CRESCENT_RATE_LIMIT", "none", 1);
+    accept("");
+    assert_int_equal(config.rate_limit_count, 0);
+    config_free(&config);
+    setenv("CRESCENT_RATE_LIMIT", "7/h,", 1);
+    refuse("", CLI_FAILED, "CRESCENT_RATE_LIMIT: expected a limit like \"100/m\", got \"\"");
+    unsetenv("CRESCENT_RATE_LIMIT");
+    refuse_file("return {\n rate_limit = { limit = 5, per = 'm', by = function() end } }",
+                "crescent.lua:2: rate_limit: by: a function can be given in a script only");
+    refuse_file("return { rate_limt = '5/m' }",
+                "crescent.lua:1: unknown setting 'rate_limt' (did you mean 'rate_limit'?)");
+    refuse_file(
+        "return { rate_limit = '5/fortnight' }",
+        "crescent.lua:1: rate_limit: \"5/fortnight\": the period is \"s\", \"m\", \"h\", \"d\" or a duration like "
+        "\"30s\"");
+}
+
 static void test_file(void **state)
 {
     refuse_file("return {\n\n\n  workers = 'x' }", "crescent.lua:4: workers: expected a number 1-128, got \"x\"");
@@ -440,10 +481,11 @@ static void test_file(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_defaults), cmocka_unit_test(test_precedence),
-                                       cmocka_unit_test(test_store),    cmocka_unit_test(test_addresses_become_numbers),
-                                       cmocka_unit_test(test_paths),    cmocka_unit_test(test_origins),
-                                       cmocka_unit_test(test_exec),     cmocka_unit_test(test_proxies),
-                                       cmocka_unit_test(test_file)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults),   cmocka_unit_test(test_precedence),
+        cmocka_unit_test(test_store),      cmocka_unit_test(test_addresses_become_numbers),
+        cmocka_unit_test(test_paths),      cmocka_unit_test(test_origins),
+        cmocka_unit_test(test_exec),       cmocka_unit_test(test_proxies),
+        cmocka_unit_test(test_rate_limit), cmocka_unit_test(test_file)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -6,6 +6,7 @@
 #include "load/load.h"
 #include "policy/cors.h"
 #include "policy/ips.h"
+#include "policy/ratelimit.h"
 #include "policy/verify.h"
 #include <lauxlib.h>
 #include <setjmp.h>
@@ -291,6 +292,89 @@ static void test_verify(void **state)
         fail_msg("%s", buf_text(&b->errors));
 }
 
+static void expect_limits(struct bench *b, const char *file, const char *text, const char *limits)
+{
+    struct endpoint *e = accept(b, file, text);
+    struct buf all = {0}, json = {0};
+    for (size_t i = 0; e->rate_limit != NULL && i < e->rate_limit->count; i++)
+        buf_addf(&all, "%s%s", i > 0 ? "; " : "", e->rate_limit->rule[i].text);
+    assert_string_equal(buf_text(&all), limits);
+    load_describe(e, &json);
+    assert_int_equal(strstr(buf_text(&json), "\"rate_limit\":null") != NULL, limits[0] == '\0');
+    buf_free(&all);
+    buf_free(&json);
+    endpoint_release(&e);
+}
+
+#define RATE(value) "return { handle = function() end,\nrate_limit = " value " }"
+
+static void test_rate_limit(void **state)
+{
+    struct bench *b = *state;
+    int before = lua_gettop(state_lua(b->state));
+    expect_limits(b, "a.lua", "return function() end", "");
+    expect_limits(b, "a.lua", RATE("'100/m'"), "100/m by ip");
+    expect_limits(b, "a.lua", RATE("{ limit = 5, per = '30s' }"), "5/30s by ip");
+    expect_limits(b, "a.lua", RATE("{ limit = 5, per = 's', burst = 20, by = 'header:X-Key' }"),
+                  "5/s burst 20 by header:x-key");
+    expect_limits(b, "a.lua", RATE("{ '10/s', { limit = 5, per = 60, by = function(req) end }, '1/d by /a' }"),
+                  "10/s by ip; 5/m by function; 1/d by /a");
+    expect_limits(b, "[id]/[...rest].lua", RATE("{ '1/s by param:id', '1/s by param:rest' }"),
+                  "1/s by param:id; 1/s by param:rest");
+    expect_limits(b, "a.lua",
+                  "return { handle = function() end, verify = verify.github { secret = env.SECRET }, rate_limit = "
+                  "'1/s by auth' }",
+                  "1/s by auth");
+    config_add_rate_limit(&b->config, SLICE("7/m by auth"));
+    expect_limits(b, "a.lua", "return function() end", "7/m by auth");
+    expect_limits(b, "a.lua", RATE("'none'"), "");
+    expect_limits(b, "a.lua", RATE("'8/m'"), "8/m by ip");
+    assert_int_equal(lua_gettop(state_lua(b->state)), before);
+}
+
+#define RATE_EXPECTED                                                                      \
+    "hooks/x.lua:2: rate_limit: expected \"100/m\", { limit, per, burst, by }, a list of " \
+    "these, or \"none\""
+
+static void test_rate_limit_faults(void **state)
+{
+    struct bench *b = *state;
+    static const char *const cases[][2] = {
+        {RATE("true"), RATE_EXPECTED ", got a boolean\n"},
+        {RATE("100"), RATE_EXPECTED ", got a number\n"},
+        {RATE("{}"), RATE_EXPECTED ", got an empty table\n"},
+        {RATE("{ '1/s', 5 }"), RATE_EXPECTED ", got a number\n"},
+        {RATE("{ '1/s', by = 'ip' }"), RATE_EXPECTED ", got a table with both names and positions, or gaps\n"},
+        {RATE("{ '1/s', 'none' }"), "hooks/x.lua:2: rate_limit: expected a limit like \"100/m\", got \"none\"\n"},
+        {RATE("'many'"), "hooks/x.lua:2: rate_limit: expected a limit like \"100/m\", got \"many\"\n"},
+        {RATE("{ limit = 5 }"),
+         "hooks/x.lua:2: rate_limit: the field 'per' is missing: \"s\", \"m\", \"h\", \"d\" or a duration\n"},
+        {RATE("{ per = 'm' }"), "hooks/x.lua:2: rate_limit: the field 'limit' is missing: how many requests\n"},
+        {RATE("{ limit = 5, per = 'm', brust = 2 }"),
+         "hooks/x.lua:2: rate_limit: unknown field 'brust' (did you mean 'burst'?)\n"},
+        {RATE("{ limit = 5, per = 'm', [true] = 2 }"), "hooks/x.lua:2: rate_limit: a field whose name is a boolean\n"},
+        {RATE("{ limit = 2.5, per = 'm' }"),
+         "hooks/x.lua:2: rate_limit: limit: expected a whole number from 1, got 2.5\n"},
+        {RATE("{ limit = 1/0, per = 'm' }"),
+         "hooks/x.lua:2: rate_limit: limit: expected a whole number from 1, got nan\n"},
+        {RATE("{ limit = '5', per = 'm' }"),
+         "hooks/x.lua:2: rate_limit: limit: expected a number of requests, got a string\n"},
+        {RATE("{ limit = 5, per = 0.5 }"), "hooks/x.lua:2: rate_limit: per: expected \"s\", \"m\", \"h\", \"d\", a "
+                                           "duration like \"30s\", or a number of seconds\n"},
+        {RATE("{ limit = 5, per = 'm', burst = 0 }"),
+         "hooks/x.lua:2: rate_limit: burst: expected a whole number from 1, got 0\n"},
+        {RATE("{ limit = 5, per = 'm', by = {} }"), "hooks/x.lua:2: rate_limit: by: expected a key like \"ip\" or "
+                                                    "\"header:x-api-key\", or a function, got a table\n"},
+        {RATE("'5/m by param:id'"), "hooks/x.lua:2: rate_limit: \"param:id\": the route has no such parameter\n"},
+        {RATE("'5/m by auth'"),
+         "hooks/x.lua:2: rate_limit: \"auth\": without a verifier nobody is known: give the endpoint one\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        refuse(b, cases[i][0], cases[i][1]);
+    refuse(b, "return { handle = function() end, rate_limits = '1/s' }",
+           "hooks/x.lua:1: unknown field 'rate_limits' (did you mean 'rate_limit'?)\n");
+}
+
 static void add_module(struct bench *b, size_t i, const char *name, const char *text, uint64_t version)
 {
     static char files[4][64];
@@ -426,6 +510,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_globals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_verify, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_rate_limit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_rate_limit_faults, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_modules, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_module_faults, set_up, tear_down),
     };
