@@ -356,7 +356,7 @@ static void test_rate_limit_faults(void **state)
         {RATE("{ limit = 2.5, per = 'm' }"),
          "hooks/x.lua:2: rate_limit: limit: expected a whole number from 1, got 2.5\n"},
         {RATE("{ limit = 1/0, per = 'm' }"),
-         "hooks/x.lua:2: rate_limit: limit: expected a whole number from 1, got nan\n"},
+         "hooks/x.lua:2: rate_limit: limit: expected a whole number from 1, got inf\n"},
         {RATE("{ limit = '5', per = 'm' }"),
          "hooks/x.lua:2: rate_limit: limit: expected a number of requests, got a string\n"},
         {RATE("{ limit = 5, per = 0.5 }"), "hooks/x.lua:2: rate_limit: per: expected \"s\", \"m\", \"h\", \"d\", a "
