@@ -28,13 +28,20 @@ function fields(text) {
     }));
 }
 
+/** A field's remaining requests, with a time until the next that is at most this, and a little less on a slow machine. */
+function assertField(reply, name, remaining, time) {
+    const { r, t } = fields(reply.headers.ratelimit)[name];
+    assert.equal(r, remaining);
+    assert.ok(t <= time && t > time - Math.max(time / 10, 5), `t=${t}`);
+}
+
 test('by address: the burst, then 429 with Retry-After and the fields; the wait is over when it says', async (t) => {
     const server = await start(t, { hooks: { 'five.lua': hook('"5/h"'), 'two.lua': hook('{ limit = 1, per = "2s", burst = 2 }') }, workers: 3 });
     for (let i = 4; i >= 0; i--) { // each over a connection of its own: any worker
         const reply = await server.get('/five');
         assert.equal(reply.status, 200);
         assert.deepEqual(fields(reply.headers['ratelimit-policy']), { ip: { q: 5, w: 3600 } });
-        assert.deepEqual(fields(reply.headers.ratelimit), { ip: { r: i, t: 720 } });
+        assertField(reply, 'ip', i, 720);
         assert.equal(reply.headers['retry-after'], undefined);
     }
     for (let i = 0; i < 10; i++) {
@@ -161,7 +168,7 @@ test('a key function that fails is a 500 that says so in the log, and counts not
 });
 
 test('several limits: all must admit, and a refused request uses none of them up', async (t) => {
-    const server = await start(t, { hooks: { 'a.lua': hook('{ "10/h", "2/h by query:k", { limit = 6, per = "d", by = "header:x-org" } }'), 'b.lua': hook('{ "4/h", "2/s burst 3" }') } });
+    const server = await start(t, { hooks: { 'a.lua': hook('{ "10/h", "2/h by query:k", { limit = 6, per = "d", by = "header:x-org" } }'), 'b.lua': hook('{ "4/h", "1/5s burst 3" }') } });
     const get = (k) => server.get(`/a?k=${k}`, { 'x-org': 'o' });
     assert.equal(await admitted(6, () => get('a')), 2);
     let reply = await get('b');
@@ -175,10 +182,11 @@ test('several limits: all must admit, and a refused request uses none of them up
     // Two of one kind: the wait is that of the one which refuses.
     assert.equal(await admitted(4, () => server.get('/b')), 3);
     reply = await server.get('/b');
-    assert.equal(reply.headers['retry-after'], '1');
-    assert.deepEqual(fields(reply.headers['ratelimit-policy']), { ip: { q: 4, w: 3600 }, 'ip-2': { q: 2, w: 1 } });
+    const after = Number(reply.headers['retry-after']);
+    assert.ok(after >= 1 && after <= 5, `${after}`);
+    assert.deepEqual(fields(reply.headers['ratelimit-policy']), { ip: { q: 4, w: 3600 }, 'ip-2': { q: 1, w: 5 } });
     assert.equal(fields(reply.headers.ratelimit).ip.r, 1);
-    await sleep(1100);
+    await sleep(after * 1000);
     assert.equal((await server.get('/b')).status, 200);
     reply = await server.get('/b');
     assertProblem(reply, 429);
@@ -250,17 +258,17 @@ test('the fields stand on every answer of the endpoint: errors, streams, files, 
     for (const [target, status] of Object.entries({ error: 500, stream: 200, sse: 200, file: 200, proxy: 200, empty: 204 })) {
         const reply = await server.get(`/${target}`);
         assert.equal(reply.status, status, target);
-        assert.equal(reply.headers.ratelimit, '"ip";r=99;t=36', target);
+        assertField(reply, 'ip', 99, 36);
         assert.equal(reply.headers['ratelimit-policy'], '"ip";q=100;w=3600', target);
         const head = await server.request(`/${target}`, { method: 'HEAD' });
-        assert.equal(head.headers.ratelimit, '"ip";r=98;t=36', target);
+        assertField(head, 'ip', 98, 36);
     }
     assert.equal((await server.get('/own')).headers.ratelimit, '"own";r=5');
     assert.equal((await server.get('/theirs')).headers.ratelimit, '"theirs";r=1;t=1');
     const h2 = await session(t, server.url);
     const reply = await request2(h2, '/own');
     assert.equal(reply.headers.ratelimit, '"own";r=5');
-    assert.equal((await request2(h2, '/empty')).headers.ratelimit, '"ip";r=97;t=36');
+    assertField(await request2(h2, '/empty'), 'ip', 97, 36);
     // What is refused before the limit, or has none, says nothing.
     assert.equal((await server.post('/empty', '')).headers.ratelimit, undefined);
     assert.equal((await server.get('/nowhere')).headers.ratelimit, undefined);
