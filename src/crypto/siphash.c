@@ -3,6 +3,7 @@
  * the length in the top byte, then four rounds to the end.
  */
 #include "crypto/siphash.h"
+#include <endian.h>
 
 struct lanes {
     uint64_t a, b, c, d; /* v0 to v3 of the paper */
@@ -39,9 +40,8 @@ static inline void take(struct lanes *v, uint64_t word)
 static inline uint64_t number(const char *at, size_t len)
 {
     uint64_t word = 0;
-    for (size_t i = 0; i < len; i++)
-        word |= (uint64_t)(unsigned char)at[i] << 8 * i;
-    return word;
+    memcpy(&word, at, len);
+    return le64toh(word);
 }
 
 uint64_t siphash_of(struct siphash_key key, struct slice bytes)
@@ -51,7 +51,8 @@ uint64_t siphash_of(struct siphash_key key, struct slice bytes)
     size_t whole = bytes.len & ~(size_t)7;
     for (size_t i = 0; i < whole; i += 8)
         take(&v, number(bytes.at + i, 8));
-    take(&v, number(bytes.at + whole, bytes.len - whole) | (uint64_t)bytes.len << 56);
+    uint64_t rest = whole < bytes.len ? number(bytes.at + whole, bytes.len - whole) : 0;
+    take(&v, rest | (uint64_t)bytes.len << 56);
     v.c ^= 0xff;
     for (int i = 0; i < 4; i++)
         mix(&v);

@@ -247,8 +247,7 @@ static void note(const struct ratelimit *r, size_t i, struct limits_answer answe
     struct limits_rate rate = r->rule[i].rate;
     int64_t free = rate.depth - answer.debt;
     state->known |= 1u << i;
-    if (!answer.admitted)
-        state->refused |= 1u << i;
+    state->refused = (state->refused & ~(1u << i)) | (unsigned)!answer.admitted << i;
     state->of[i].remaining = free / rate.interval;
     state->of[i].wait = answer.debt > 0 ? rate.interval - free % rate.interval : 0;
 }

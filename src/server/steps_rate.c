@@ -92,15 +92,22 @@ static enum step_result refuse(struct exchange *ex)
     return STEP_DONE;
 }
 
-static enum step_result decide(struct exchange *ex, unsigned which)
+static bool admit(struct exchange *ex, unsigned which, mono_t now)
 {
     struct server *s = ex->server;
     unsigned evicted;
-    /* Not the loop's time: what ran before in this pass would make limits stricter than they are. */
-    bool admitted = ratelimit_decide(limits_of(ex), which, &s->host.area->limits, mono_now(), &ex->rate, &evicted);
+    bool admitted = ratelimit_decide(limits_of(ex), which, &s->host.area->limits, now, &ex->rate, &evicted);
     if (evicted > 0)
         counters_add(s->counters, COUNTER_rate_evicted, evicted);
-    return admitted ? STEP_NEXT : refuse(ex);
+    return admitted;
+}
+
+/* The clock is read only for who would be refused: whoever may come in at the begin of this pass may so now. */
+static enum step_result decide(struct exchange *ex, unsigned which)
+{
+    if (admit(ex, which, loop_now(ex->server->host.loop)) || admit(ex, which, mono_now()))
+        return STEP_NEXT;
+    return refuse(ex);
 }
 
 enum step_result steps_rate_by_ip(struct exchange *ex)
