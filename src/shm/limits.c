@@ -8,8 +8,9 @@
  * its process saw. Since times only grow, that makes a < b and b < a. So one of the two swaps fails, and its process
  * looks again. (Where a cell that is not idle gives way, a key may be admitted a little more than its limit.)
  *
- * The halves of a cell are read one by one. The swap proves that they belonged together; a refusal changes nothing and
- * looks at the key once more instead.
+ * The halves of a cell are read one by one, the arrival time first: who does not see a key that was put there has not
+ * seen its time either, and so does not pass over the cell. The swap proves that both belonged together. A refusal
+ * changes nothing, and looks at the time once more instead.
  */
 #include "shm/limits.h"
 #include "crypto/random.h"
@@ -60,10 +61,21 @@ static unsigned __int128 whole(struct limits_cell cell)
     return word;
 }
 
-/* By the older builtin: of the newer one for 16 bytes gcc makes a call into libatomic. A full barrier. */
-static bool swap(struct limits_cell *cell, struct limits_cell from, struct limits_cell to)
+/*
+ * By the older builtin: of the newer one for 16 bytes gcc makes a call into libatomic. A full barrier. The thread
+ * sanitizer would put a lock of its own process in the instruction's place, which holds off neither the loads nor
+ * other processes.
+ */
+static __attribute__((no_sanitize("thread"))) bool swap(struct limits_cell *cell, struct limits_cell from,
+                                                        struct limits_cell to)
 {
     return __sync_bool_compare_and_swap((unsigned __int128 *)cell, whole(from), whole(to));
+}
+
+/* What was read of a cell is what it was in the meantime. */
+static bool stands(const struct limits_cell *cell, struct limits_cell seen)
+{
+    return load(&cell->arrival) == seen.arrival;
 }
 
 /* --- a bucket --------------------------------------------------------------------------------------------------- */
@@ -80,8 +92,8 @@ static bool find(struct limits_cell *bucket, uint64_t key, mono_t now, struct li
 {
     uint64_t least = UINT64_MAX;
     for (unsigned i = 0; i < LIMITS_BUCKET; i++) {
-        struct limits_cell seen = {.key = load(&bucket[i].key)};
-        seen.arrival = load(&bucket[i].arrival);
+        struct limits_cell seen = {.arrival = load(&bucket[i].arrival)};
+        seen.key = load(&bucket[i].key); /* second: see above */
         if (seen.key != key && rank(seen.arrival, now) >= least)
             continue;
         *cell_out = &bucket[i];
@@ -125,7 +137,7 @@ struct limits_answer limits_take(struct limits *l, uint64_t key, struct limits_r
         struct limits_cell next = {.key = key};
         bool own = find_room(bucket, key, &now, &cell, &seen, &answer.evicted);
         answer.admitted = limits_decide(own ? seen.arrival : 0, rate, now, &next.arrival, &answer.debt);
-        if (answer.admitted ? swap(cell, seen, next) : load(&cell->key) == key)
+        if (answer.admitted ? swap(cell, seen, next) : stands(cell, seen))
             return answer;
     }
     return (struct limits_answer){.debt = rate.depth};
@@ -133,12 +145,16 @@ struct limits_answer limits_take(struct limits *l, uint64_t key, struct limits_r
 
 struct limits_answer limits_look(const struct limits *l, uint64_t key, struct limits_rate rate, mono_t now)
 {
-    struct limits_cell *cell, seen;
-    struct limits_answer answer = {0};
-    uint64_t next;
-    bool own = find(bucket_of(l, key), key, now, &cell, &seen);
-    answer.admitted = limits_decide(own ? seen.arrival : 0, rate, now, &next, &answer.debt);
-    if (answer.admitted)
-        answer.debt -= rate.interval;
-    return answer;
+    struct limits_cell *bucket = bucket_of(l, key), *cell = bucket, seen = {0};
+    for (int i = 0; i < TRIES; i++) {
+        struct limits_answer answer = {0};
+        uint64_t next;
+        bool own = find(bucket, key, now, &cell, &seen);
+        answer.admitted = limits_decide(own ? seen.arrival : 0, rate, now, &next, &answer.debt);
+        if (answer.admitted)
+            answer.debt -= rate.interval;
+        if (answer.admitted || stands(cell, seen))
+            return answer;
+    }
+    return (struct limits_answer){.debt = rate.depth};
 }
