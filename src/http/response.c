@@ -122,10 +122,12 @@ static bool token_char(unsigned char c)
 /* Hop-by-hop and length headers belong to the library; a second one would break the framing. */
 static bool reserved(struct slice name)
 {
-    static const char *const names[] = {"connection", "transfer-encoding", "content-length",   "keep-alive", "upgrade",
-                                        "te",         "trailer",           "proxy-connection", "date",       "server"};
+    static const struct slice names[] = {SLICE("connection"), SLICE("transfer-encoding"), SLICE("content-length"),
+                                         SLICE("keep-alive"), SLICE("upgrade"),           SLICE("te"),
+                                         SLICE("trailer"),    SLICE("proxy-connection"),  SLICE("date"),
+                                         SLICE("server")};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (slice_equal(name, slice_of(names[i])))
+        if (slice_equal(name, names[i]))
             return true;
     }
     return false;
@@ -197,6 +199,16 @@ void http_response_remove(struct http_response *r, struct slice name)
         }
     }
     r->header_count = kept;
+}
+
+void http_response_add_known(struct http_response *r, struct slice name, struct slice value)
+{
+    CHECK(r->header_count < HTTP_RESPONSE_HEADERS_MAX + HTTP_RESPONSE_HEADERS_OWN);
+    buf_add_slice(&r->bytes, name);
+    buf_add_slice(&r->bytes, value);
+    r->header[r->header_count].name_len = (uint32_t)name.len;
+    r->header[r->header_count].value_len = (uint32_t)value.len;
+    r->header_count++;
 }
 
 bool http_response_has(const struct http_response *r, struct slice name)

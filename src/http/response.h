@@ -14,7 +14,7 @@
 struct st_h2o_req_t;
 
 #define HTTP_RESPONSE_HEADERS_MAX 128
-#define HTTP_RESPONSE_HEADERS_OWN 8 /* places beyond these, which only the server fills */
+#define HTTP_RESPONSE_HEADERS_OWN 12 /* places beyond these, which only the server fills */
 
 struct http_response {
     int status;
@@ -46,6 +46,9 @@ int http_response_add(struct http_response *r, struct slice name, struct slice v
  * where a script or an upstream has filled all places. name: lower case; neither may be one that add would refuse.
  */
 void http_response_add_own(struct http_response *r, struct slice name, struct slice value);
+/* As add_own, where name and value are made of the server's own texts only: they are not looked at, which costs more
+ * than the rest. */
+void http_response_add_known(struct http_response *r, struct slice name, struct slice value);
 /* Takes every header with this lower-case name away. */
 void http_response_remove(struct http_response *r, struct slice name);
 /* Whether a header with this lower-case name is there. */

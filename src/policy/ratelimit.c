@@ -24,10 +24,10 @@ void ratelimit_free(struct ratelimit **r)
         return;
     for (size_t i = 0; i < (*r)->count; i++) {
         key_free(&(*r)->rule[i].by);
-        free((*r)->rule[i].name);
+        free((char *)(*r)->rule[i].name.at);
         free((*r)->rule[i].text);
     }
-    free((*r)->policy);
+    free((char *)(*r)->policy.at);
     free(*r);
     *r = NULL;
 }
@@ -213,7 +213,8 @@ static void name_rule(struct ratelimit *r, size_t i)
     buf_add_text(&name, key_kind_name(r->rule[i].by.kind));
     if (earlier(r, i) > 0)
         buf_addf(&name, "-%u", earlier(r, i) + 1);
-    r->rule[i].name = buf_take(&name);
+    r->rule[i].name.len = name.len;
+    r->rule[i].name.at = buf_take(&name);
 }
 
 void ratelimit_finish(struct ratelimit *r, const char *endpoint)
@@ -221,15 +222,16 @@ void ratelimit_finish(struct ratelimit *r, const char *endpoint)
     struct buf policy = {0};
     for (size_t i = 0; i < r->count; i++) {
         struct ratelimit_rule *rule = &r->rule[i];
-        CHECK(rule->name == NULL);
+        CHECK(rule->name.at == NULL);
         name_rule(r, i);
         rule->identity = hash(hash(UINT64_C(0xcbf29ce484222325), slice_of(endpoint)), slice_of(rule->text));
         if (rule->by.kind == KEY_FUNCTION) /* the texts of two may be the same */
-            rule->identity = hash(rule->identity, slice_of(rule->name));
-        buf_addf(&policy, "%s\"%s\";q=%" PRIu64 ";w=%" PRId64, i > 0 ? ", " : "", rule->name, rule->limit,
+            rule->identity = hash(rule->identity, rule->name);
+        buf_addf(&policy, "%s\"%.*s\";q=%" PRIu64 ";w=%" PRId64, i > 0 ? ", " : "", SLICE_ARG(rule->name), rule->limit,
                  rule->per.ns / SECOND);
     }
-    r->policy = buf_take(&policy);
+    r->policy.len = policy.len;
+    r->policy.at = buf_take(&policy);
 }
 
 /* --- deciding --------------------------------------------------------------------------------------------------- */
@@ -304,11 +306,10 @@ int64_t ratelimit_retry_after(const struct ratelimit_state *state)
 
 /* By hand, as each answer needs it: printf costs more than the limit itself. UNSAFE BYTES: room is as field_fits says.
  */
-static char *put_text(char *to, const char *text)
+static char *put(char *to, struct slice text)
 {
-    size_t len = strlen(text);
-    memcpy(to, text, len);
-    return to + len;
+    memcpy(to, text.at, text.len);
+    return to + text.len;
 }
 
 static char *put_number(char *to, int64_t n)
@@ -333,11 +334,13 @@ size_t ratelimit_field(const struct ratelimit *r, const struct ratelimit_state *
     for (size_t i = 0; i < r->count; i++) {
         if ((state->known >> i & 1) == 0)
             continue;
-        to = put_text(to, to == room ? "\"" : ", \"");
-        to = put_text(to, r->rule[i].name);
-        to = put_text(to, "\";r=");
+        if (to > room)
+            to = put(to, SLICE(", "));
+        *to++ = '"';
+        to = put(to, r->rule[i].name);
+        to = put(to, SLICE("\";r="));
         to = put_number(to, state->of[i].remaining);
-        to = put_text(to, ";t=");
+        to = put(to, SLICE(";t="));
         to = put_number(to, seconds_up(state->of[i].wait));
     }
     return (size_t)(to - room);

@@ -18,14 +18,14 @@ struct ratelimit_rule {
     struct key by;
     struct limits_rate rate;
     uint64_t identity; /* of endpoint and rule: the same in every worker and after a reload */
-    char *name;        /* in the header fields: "ip", "header-2" */
+    struct slice name; /* in the header fields: "ip", "header-2" */
     char *text;        /* "100/m burst 20 by header:x-api-key" */
 };
 
 struct ratelimit {
     struct ratelimit_rule rule[RATELIMIT_MOST];
     size_t count;
-    char *policy;        /* value of RateLimit-Policy; once finished */
+    struct slice policy; /* value of RateLimit-Policy; once finished */
     unsigned by_ip;      /* which rules (bits) are decided before verify; */
     unsigned by_key;     /* after it; */
     unsigned by_pointer; /* read the body as JSON; */

@@ -169,7 +169,6 @@ void steps_rate_headers(struct exchange *ex)
     const struct ratelimit *r = limits_of(ex);
     char room[RATELIMIT_FIELD];
     size_t len = ratelimit_field(r, &ex->rate, room);
-    /* A script that has filled all places for headers goes without. */
-    http_response_add(response, SLICE("ratelimit-policy"), slice_of(r->policy), NULL);
-    http_response_add(response, SLICE("ratelimit"), (struct slice){room, len}, NULL);
+    http_response_add_known(response, SLICE("ratelimit-policy"), r->policy);
+    http_response_add_known(response, SLICE("ratelimit"), (struct slice){room, len});
 }

@@ -185,7 +185,7 @@ static void the_fields_tell_quota_and_what_is_left(void **state)
 {
     add("5/m");
     ratelimit_finish(r, "github");
-    assert_string_equal(r->policy, "\"ip\";q=5;w=60");
+    assert_string_equal(r->policy.at, "\"ip\";q=5;w=60");
     state_ = (struct ratelimit_state){0};
     expect_field(""); /* nothing is known before it was decided */
     static const char *const fields[] = {"\"ip\";r=4;t=12", "\"ip\";r=3;t=12", "\"ip\";r=2;t=12", "\"ip\";r=1;t=12",
@@ -214,7 +214,7 @@ static void all_are_asked_before_one_is_counted(void **state)
     add("100/h by header:x");
     add("5/h by header:y");
     ratelimit_finish(r, "x");
-    assert_string_equal(r->policy, "\"ip\";q=3;w=1, \"header\";q=100;w=3600, \"header-2\";q=5;w=3600");
+    assert_string_equal(r->policy.at, "\"ip\";q=3;w=1, \"header\";q=100;w=3600, \"header-2\";q=5;w=3600");
     for (int i = 0; i < 5; i++)
         assert_true(ask("a", i));
     expect_field("\"ip\";r=2;t=1, \"header\";r=95;t=32, \"header-2\";r=0;t=716");
