@@ -10,6 +10,7 @@ return {
   description = "a contact form",
   verify = "none", -- anybody may write to us, and we say so
   max_body = "16KiB",
+  rate_limit = "10/m", -- from one address
 
   handle = function(req)
     local form = req:form()
