@@ -169,10 +169,9 @@ static struct slice read_query(struct slice query, struct slice name, struct buf
     buf_reserve(room, query.len * 2 + 4); /* so that what is decoded does not move what is read */
     spaced = buf_slice(room);
     while (slice_cut(&spaced, '&', &part)) {
-        size_t equals = slice_find(part, '=');
-        size_t len = room->len;
-        if (equals == SIZE_MAX)
-            continue;
+        size_t equals = slice_find(part, '='), len = room->len;
+        if (equals == SIZE_MAX) /* a name alone has an empty value */
+            equals = part.len;
         if (slice_equal(decoded((struct slice){part.at, equals}, room), name))
             return decoded(slice_from(part, equals + 1), room);
         room->len = len;

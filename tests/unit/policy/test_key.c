@@ -123,7 +123,7 @@ static void each_is_read_where_it_says(void **unused)
     request_header(&r, "x-api-key", SLICE("\t abc "));
     request_header(&r, "x-api-key", SLICE("second"));
     request_header(&r, "x-empty", SLICE("  "));
-    r.http.query = SLICE("a=1&b=x+y%2B%26&a=2&c&d=&%65=decoded&bad=%zz&%zz=bad");
+    r.http.query = SLICE("a=1&b=x+y%2B%26&a=2&c&d=&%65=decoded&bad=%zz&%zz=bad&alone&alone=late");
     struct key_source from = {
         .http = &r.http, .auth = &auth, .param_names = names, .param_values = values, .param_count = 2};
     expect("header:X-Api-Key", &from, SLICE("abc"));
@@ -136,6 +136,7 @@ static void each_is_read_where_it_says(void **unused)
     expect("query:e", &from, SLICE("decoded"));
     expect("query:bad", &from, SLICE_NONE);
     expect("query:none", &from, SLICE_NONE);
+    expect("query:alone", &from, SLICE_NONE); /* the first one counts, as in req.query */
     expect("param:id", &from, SLICE("42"));
     expect("param:rest", &from, SLICE_NONE);
     expect("param:none", &from, SLICE_NONE);
