@@ -263,7 +263,8 @@ int description_read(struct slice json, struct description *d_out, struct error 
         e->events = read_texts(&r, "/events", false, &e->event_count, &bad);
         if (walk_to(&r, "/cors", &(struct json_token){.kind = JSON_DONE})) /* the same */
             e->cors = read_cors(&r, &bad);
-        d_out->rate_limit = read_texts(&r, "/rate_limit", false, &d_out->rate_limit_count, &bad);
+        if (walk_to(&r, "/rate_limit", &(struct json_token){.kind = JSON_DONE})) /* the same */
+            d_out->rate_limit = read_texts(&r, "/rate_limit", false, &d_out->rate_limit_count, &bad);
         e->description = read_text(&r, "/description", false, &bad);
         read_numbers(&r, e, &bad);
     }

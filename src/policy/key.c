@@ -5,7 +5,6 @@
 #include "base/panic.h"
 #include "codec/form.h"
 #include "codec/json.h"
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -107,20 +106,16 @@ void key_describe(const struct key *key, struct buf *out)
 
 /* --- reading ---------------------------------------------------------------------------------------------------- */
 
-struct slice key_read_ip(struct slice ip, struct buf *room)
+struct slice key_read_ip(const struct http_request *http, struct buf *room)
 {
-    struct in6_addr v6;
-    char text[INET6_ADDRSTRLEN];
-    if (slice_find(ip, ':') == SIZE_MAX || ip.len >= sizeof text)
-        return ip;
-    memcpy(text, ip.at, ip.len);
-    text[ip.len] = '\0';
-    if (inet_pton(AF_INET6, text, &v6) != 1) /* "unix:" */
-        return ip;
-    memset(&v6.s6_addr[8], 0, 8);
-    CHECK(inet_ntop(AF_INET6, &v6, text, sizeof text) != NULL);
+    struct ip network = http->client;
+    char text[IP_TEXT];
+    if (network.kind != IP_V6)
+        return http->ip;
+    memset(&network.at[8], 0, 8);
     buf_clear(room);
-    buf_addf(room, "%s/64", text);
+    buf_add_slice(room, ip_text(&network, text));
+    buf_add_text(room, "/64");
     return buf_slice(room);
 }
 
@@ -213,7 +208,7 @@ static struct slice read_any(const struct key *key, const struct key_source *fro
     struct slice name = slice_of(key->name);
     switch (key->kind) {
     case KEY_IP:
-        return key_read_ip(from->http->ip, room);
+        return key_read_ip(from->http, room);
     case KEY_AUTH:
         return read_auth(from->auth, room);
     case KEY_BODY:

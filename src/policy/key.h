@@ -46,6 +46,6 @@ struct key_source {
  */
 struct slice key_read(const struct key *key, const struct key_source *from, struct buf *room);
 /* The client's address; of IPv6 its network of 64 bits, for that is what one client has. May lie in room. */
-struct slice key_read_ip(struct slice ip, struct buf *room);
+struct slice key_read_ip(const struct http_request *http, struct buf *room);
 
 #endif

@@ -44,7 +44,7 @@ export async function limitCost(test, { rounds = 20, connections = 32, limit = '
 /** ns that a decision takes by itself, of one client and of a million, and the making of the field: {hot, cold, field}. */
 export async function decisionCost(test) {
     const program = path.join(folder(test), 'rate');
-    const sources = ['policy/ratelimit.c', 'policy/key.c', 'shm/limits.c', 'crypto/siphash.c', 'crypto/random.c', 'codec/form.c', 'codec/pointer.c', 'codec/utf8.c', 'codec/json_walk.c',
+    const sources = ['policy/ratelimit.c', 'policy/key.c', 'shm/limits.c', 'crypto/siphash.c', 'crypto/random.c', 'codec/form.c', 'codec/ip.c', 'codec/pointer.c', 'codec/utf8.c', 'codec/json_walk.c',
         'base/buf.c', 'base/error.c', 'base/slice.c', 'base/panic.c', 'base/time.c', 'base/duration.c'].map((file) => path.join(repository, 'src', file));
     const flags = process.arch === 'x64' ? ['-mcx16'] : [];
     await tool('cc', ['-std=gnu17', '-D_GNU_SOURCE', '-O2', '-flto', '-fno-strict-aliasing', ...flags, '-ffunction-sections', '-Wl,--gc-sections', '-I', path.join(repository, 'src'),

@@ -54,7 +54,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_again(&r->rule[0]);
         ratelimit_finish(r, "x");
     }
-    fuzz_touch(key_read_ip(ip, &room));
+    if (ip_parse(ip, &http.client))
+        fuzz_touch(key_read_ip(&http, &room));
     ratelimit_free(&r);
     buf_free(&room);
     json_reader_free(&reader);
