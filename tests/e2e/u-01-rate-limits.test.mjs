@@ -208,7 +208,7 @@ test('a default for all endpoints, each counted by itself; "none" takes it away;
     const dir = folder(t);
     write(dir, { 'crescent.lua': 'return { rate_limit = "1/h" }', ...Object.fromEntries(Object.entries(hooks).map(([name, text]) => [`hooks/${name}`, text])) });
     const table = await run(['routes'], { cwd: dir });
-    assert.match(table.stdout, /RATE LIMIT/);
+    assert.match(table.stdout, /RATE_LIMIT/);
     assert.match(table.stdout, /\/a .* 1\/h by ip /);
     assert.match(table.stdout, /\/own .* 3\/h by ip /);
     assert.match(table.stdout, /\/free .* none /);
@@ -272,6 +272,21 @@ test('the fields stand on every answer of the endpoint: errors, streams, files, 
     // What is refused before the limit, or has none, says nothing.
     assert.equal((await server.post('/empty', '')).headers.ratelimit, undefined);
     assert.equal((await server.get('/nowhere')).headers.ratelimit, undefined);
+});
+
+test('behind a trusted proxy its clients count, by address, of IPv6 by /64; who forges one counts as himself', async (t) => {
+    const hooks = { 'a.lua': hook('"2/h"'), 'b.lua': hook('"2/h by header:x-key"') };
+    const server = await start(t, { hooks, config: 'return { trusted_proxies = { "127.0.0.1" } }' });
+    const from = (address, target = '/a') => server.get(target, { 'x-forwarded-for': address });
+    assert.equal(await admitted(3, () => from('192.0.2.1')), 2);
+    assert.equal(await admitted(3, () => from('192.0.2.2')), 2);
+    assert.equal(await admitted(3, (i) => from(`2001:db8:1:2::${i + 1}`)), 2);
+    assertProblem(await from('2001:0db8:1:2:ffff:1:2:3'), 429);
+    assert.equal(await admitted(3, () => from('2001:db8:1:3::1')), 2);
+    assertProblem(await from('::ffff:192.0.2.1'), 429); // the first one, in another spelling
+    assert.equal(await admitted(3, (i) => from(`2001:db8:9:9::${i + 1}`, '/b')), 2); // without its key
+    const open = await start(t, { hooks });
+    assert.equal(await admitted(3, (i) => open.get('/a', { 'x-forwarded-for': `192.0.2.${i}` })), 2);
 });
 
 test('IPv6 and unix clients have their own counts', async (t) => {
