@@ -101,6 +101,16 @@ static bool had_turn(struct connection *c, size_t size)
     return size >= c->turn_size + AT_ONCE;
 }
 
+/*
+ * The same for a TLS connection, whose reader fills an input of its own that is decoded, and so emptied, in each pass
+ * (of one that is refused, half of it: see body_refusal.c): it never has more than AT_ONCE. Nobody else asks for so
+ * much room in what is no socket's own input, but for a frame of DATA of that size.
+ */
+static bool had_turn_encrypted(size_t size, size_t least, unsigned frame)
+{
+    return least == READER_ASKS && frame != FRAME_DATA && size + READER_ASKS > AT_ONCE;
+}
+
 /* The buffer's bytes in memory of `capacity`, at its begin. */
 static h2o_buffer_t *enlarged(h2o_buffer_t *b, size_t capacity)
 {
@@ -131,6 +141,8 @@ static h2o_iovec_t more_room(h2o_buffer_t **field, size_t least, unsigned frame)
         return body_refusal_room(c, b);
     /* With no room its reader in clear, which has read some, takes it that there is no more for now. */
     if (c != NULL && c->sock->ssl == NULL && least == READER_ASKS && had_turn(c, b->size))
+        return h2o_iovec_init(b->bytes + b->size, 0);
+    if (c == NULL && had_turn_encrypted(b->size, least, frame))
         return h2o_iovec_init(b->bytes + b->size, 0);
     do {
         capacity += capacity < STEP ? capacity : STEP;

@@ -11,7 +11,7 @@
 bool cancel_wanted(const struct exchange *ex)
 {
     const struct endpoint *e = exchange_endpoint(ex);
-    if (e == NULL || e->on_disconnect == DISCONNECT_CANCEL)
+    if (e == NULL || ex->abused || e->on_disconnect == DISCONNECT_CANCEL)
         return true;
     if (e->on_disconnect == DISCONNECT_FINISH)
         return false;

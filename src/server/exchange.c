@@ -64,6 +64,7 @@ static void disposed(void *data)
     CHECK(ex->magic == EXCHANGE_MAGIC);
     struct connection *c = ex->connection;
     ex->sent = ex->req->bytes_sent;
+    ex->abused = c != NULL && c->abused;
     ex->req = NULL;
     ex->connection = NULL;
     if (ex->status == 0 && !ex->over)
@@ -74,6 +75,20 @@ static void disposed(void *data)
     if (c != NULL)
         connections_end(c);
     end_if_idle(ex);
+}
+
+static void begin_on(struct connection *c, h2o_req_t *req)
+{
+    bool http2 = req->version >= 0x200;
+    if (http2 && !c->http2)
+        http2_guard_follow(c);
+    connections_begin(c, http2);
+    if (!connections_last_request(c))
+        return;
+    if (http2)
+        c->retiring = true;
+    else
+        req->http1_is_persistent = 0;
 }
 
 struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(struct loop_later *),
@@ -111,7 +126,7 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
     ex->body = NULL;
     ex->step = 0;
     ex->outcome = STEP_NEXT;
-    ex->starting = ex->over = ex->gone = false;
+    ex->starting = ex->over = ex->gone = ex->abused = false;
     ex->task = NULL;
     ex->started = loop_now(s->host.loop);
     ex->deadline.loop = NULL;
@@ -124,6 +139,7 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
     ex->upstream = SLICE_NONE;
     ex->upstream_time = (dur_t){0};
     ex->progress = 0;
+    ex->rate_at = (mono_t){0};
     ex->trace.carried = false;
     memset(ex->trace.id, 0, sizeof(ex->trace.id));
     ex->refused = REASON_none;
@@ -135,7 +151,7 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
     struct hook *hook = h2o_mem_alloc_shared(&req->pool, sizeof(*hook), disposed);
     *hook = (struct hook){ex, gone};
     if (ex->connection != NULL)
-        connections_begin(ex->connection, req->version >= 0x200);
+        begin_on(ex->connection, req);
     access_begun(ex, req->version);
     return ex;
 }

@@ -51,6 +51,7 @@ struct exchange {
     bool starting;            /* inside task_start */
     bool over;                /* the pipeline has come to its end */
     bool gone;                /* the client has left before the answer */
+    bool abused;              /* its connection was cut for abuse */
     struct task *task;        /* suspended, or NULL */
     mono_t started;
     struct timeout deadline;
@@ -73,6 +74,8 @@ struct exchange {
     uint64_t sent;      /* bytes of the answer's body, once disposed */
     mono_t progress_at; /* while answering: when the delivery last moved */
     uint64_t progress;
+    mono_t rate_at; /* while bytes wait for the client: since then they do, or since a write_time; 0: not begun */
+    uint64_t rate_bytes;
     int status; /* of the answer */
 };
 

@@ -83,6 +83,11 @@ enum step_result steps_limits(struct exchange *ex)
 {
     const struct config_limits *limits = &ex->server->host.config->limits;
     const struct http_request *v = &ex->view;
+    if (ex->connection != NULL && !connections_may_ask(ex->connection)) {
+        CHECK(http_response_add(exchange_response(ex), SLICE("retry-after"), SLICE("1"), NULL) == 0);
+        exchange_refuse(ex, REASON_connection_rate, "this connection has asked too much at once");
+        return STEP_DONE;
+    }
     if (v->raw_path.len + v->query.len > limits->uri) {
         exchange_response(ex);
         exchange_refuse(ex, REASON_uri_too_long, "the request's path and query are too long");
