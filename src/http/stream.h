@@ -36,6 +36,8 @@ void http_stream_head(const struct http_response *r, struct st_h2o_req_t *req, l
  * wait for `ready` before the next write (one more is taken all the same). Not more than `length` in all.
  */
 bool http_stream_write(struct http_stream *s, struct slice bytes);
+/* How many bytes to write at a time: HTTP_STREAM_PIECE, and fewer to an HTTP/2 client that has taken little so far. */
+size_t http_stream_room(const struct http_stream *s);
 /* All is written (`length` bytes, if that was said). Do not touch it afterwards; no event comes any more. */
 void http_stream_end(struct http_stream *s);
 /*

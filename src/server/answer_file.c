@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PIECE (2 * (size_t)HTTP_STREAM_PIECE) /* fills the stream's room: three of them for each answer, at most */
+#define PIECES 2  /* of the stream's room: fills it; three times so much for each answer, at most */
 #define FRESH_S 2 /* a file changed so recently may change again within one tick of its file system's clock */
 
 struct answer_file {
@@ -131,9 +131,9 @@ static void write_piece(struct answer_file *f);
 
 static void read_next(struct answer_file *f)
 {
-    f->piece_len = f->left < PIECE ? (size_t)f->left : PIECE;
-    if (f->piece == NULL)
-        f->piece = need_alloc(f->piece_len);
+    size_t most = PIECES * streaming_room(f->ex);
+    f->piece_len = f->left < most ? (size_t)f->left : most;
+    f->piece = need_realloc(f->piece, f->piece_len); /* the stream's room may have grown */
     f->good = file_read_cached(f->fd, f->at, f->piece, f->piece_len);
     if (f->good)
         write_piece(f);

@@ -52,6 +52,11 @@ bool streaming_write(struct exchange *ex, struct slice bytes)
     return http_stream_write(ex->stream, bytes);
 }
 
+size_t streaming_room(const struct exchange *ex)
+{
+    return http_stream_room(ex->stream);
+}
+
 bool streaming_waits(const struct exchange *ex)
 {
     return http_stream_waits(ex->stream);

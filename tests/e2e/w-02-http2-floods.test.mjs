@@ -1,0 +1,155 @@
+// Floods over HTTP/2 from eight connections each, beside honest clients: these see nothing of it, the attackers are cut
+// and counted by the limit that they pass, the worker lives on, and its memory stays. How much of their rate the honest
+// ones keep is measured by scripts/bench --hostile.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { test } from 'node:test';
+import { certificate, folder, load, ms, request, sleep, start, until } from './helper.mjs';
+import { Attacker, block, CONTINUATION, DATA, END_HEADERS, END_STREAM, frame, get, GOAWAY, HEADERS, INITIAL_WINDOW, memory, mib, PING, post, PRIORITY, RST_STREAM, setting, SETTINGS, u32, unharmed, WINDOW_UPDATE } from './attack/frames.mjs';
+
+const ENHANCE_YOUR_CALM = 0xb, CONNECTIONS = 8;
+const hooks = {
+    'hello.lua': 'return function() return "hello" end',
+    'slow.lua': 'return function() sleep "30s" return "late" end',
+    'page.lua': 'return function() return 200, ("x"):rep(16000) end',
+    'file.lua': 'return function() return reply.file "big" end',
+    'stream.lua': 'local text = ("x"):rep(1048576) return function() return reply.stream(function(write) for i = 1, 10 do write(text) end end) end',
+    'finish.lua': 'return { methods = { "GET" }, on_disconnect = "finish", handle = function() sleep "1500ms" log.info "finished" return "late" end }',
+};
+const cut = (server, reason) => server.metric('crescent_connections_cut_total', `reason="${reason}"`);
+const eight = (one) => Promise.all(Array.from({ length: CONNECTIONS }, (_, i) => one(i)));
+const many = (n, one) => Buffer.concat(Array.from({ length: n }, (_, i) => one(i)));
+const odd = (i) => 1 + 2 * i;
+
+/** What each attacker sends once, then again and again; by which limit it is cut. */
+const floods = {
+    'rapid reset': ['resets', null, (round) => many(1000, (i) => Buffer.concat([get(odd(round * 1000 + i), '/slow'), frame(RST_STREAM, 0, odd(round * 1000 + i), u32(8))]))],
+    'MadeYouReset, a window opened by nothing': ['resets', null, (round) => many(1000, (i) => Buffer.concat([get(odd(round * 1000 + i), '/slow'), frame(WINDOW_UPDATE, 0, odd(round * 1000 + i), u32(0))]))],
+    'MadeYouReset, DATA behind the end': ['resets', null, (round) => many(1000, (i) => Buffer.concat([get(odd(round * 1000 + i), '/slow'), frame(DATA, 0, odd(round * 1000 + i), Buffer.from('x'))]))],
+    'MadeYouReset, more than was said': ['resets', null, (round) => many(1000, (i) => Buffer.concat([frame(HEADERS, END_HEADERS, odd(round * 1000 + i), block('/slow', { method: 'POST', more: Buffer.from('\x0f\x0d\x013', 'latin1') })), frame(DATA, END_STREAM, odd(round * 1000 + i), Buffer.from('xxxxx'))]))],
+    'streams past the limit': ['resets', null, (round) => many(1000, (i) => get(odd(round * 1000 + i), '/slow'))],
+    'PING': ['pings', null, () => many(5000, () => frame(PING, 0, 0, Buffer.alloc(8)))],
+    'PING that answers none': ['frames', null, () => many(5000, () => frame(PING, 1, 0, Buffer.alloc(8)))],
+    'SETTINGS': ['settings', null, () => many(5000, () => frame(SETTINGS, 0, 0))],
+    'SETTINGS of windows': ['settings', null, () => many(2000, (i) => frame(SETTINGS, 0, 0, setting(INITIAL_WINDOW, i % 2 * 65535)))],
+    'empty DATA': ['empty_frames', post(1, '/slow'), () => many(5000, () => frame(DATA, 0, 1))],
+    'DATA that is padding': ['empty_frames', post(1, '/slow'), () => many(2000, () => frame(DATA, 8, 1, Buffer.from([7, 0, 0, 0, 0, 0, 0, 0])))],
+    'CONTINUATION without end': ['continuations', frame(HEADERS, 0, 1, block('/hello')), () => many(5000, () => frame(CONTINUATION, 0, 1, Buffer.from([0x82])))],
+    'CONTINUATION, large': ['hpack', frame(HEADERS, 0, 1, block('/hello')), () => many(20, () => frame(CONTINUATION, 0, 1, Buffer.alloc(16384, 0xbe)))],
+    'CONTINUATION, empty': ['continuations', frame(HEADERS, 0, 1, block('/hello')), () => many(5000, () => frame(CONTINUATION, 0, 1))],
+    'PRIORITY': ['frames', get(1, '/slow'), () => many(5000, (i) => frame(PRIORITY, 0, 1, Buffer.from([0, 0, 0, 0, i % 256])))],
+    'WINDOW_UPDATE by bytes': ['frames', get(1, '/slow'), () => many(5000, () => frame(WINDOW_UPDATE, 0, 1, u32(1)))],
+    'RST_STREAM of what has ended': ['frames', get(1, '/hello'), () => many(5000, () => frame(RST_STREAM, 0, 1, u32(8)))],
+    'frames of no known type': ['frames', null, () => many(5000, () => frame(0x42, 0, 0))],
+    'GOAWAY': ['frames', null, () => many(2000, () => frame(GOAWAY, 0, 0, Buffer.alloc(8)))],
+};
+
+/** Attacks until it is cut, heard or not. */
+async function attack(t, port, first, next, options) {
+    const a = await Attacker.open(t, port, options);
+    if (first) await a.send(first);
+    for (let round = 0; round < 200 && !a.isClosed; round++) await a.send(next(round), 500);
+    // A deaf one does not see its end before it reads.
+    if (options?.deaf) a.socket.resume();
+    await a.ended('an attacker');
+    return a;
+}
+
+for (const [name, [limit, first, next]] of Object.entries(floods)) {
+    test(`${name}: cut by ${limit}`, async (t) => {
+        const server = await start(t, { hooks, workers: 1 });
+        const before = server.children('worker');
+        await request(`${server.url}/hello`);
+        const size = memory(before[0]), honest = load(`${server.url}/hello`, { connections: 2 });
+        const attackers = await eight(() => attack(t, server.port, first, next));
+        const deaf = await eight(() => attack(t, server.port, first, next, { deaf: true }));
+        const { answers, failures } = await honest.stop();
+        assert.deepEqual(failures, []);
+        assert.ok(answers > 0);
+        assert.equal(await cut(server, limit), 2 * CONNECTIONS, `${await server.metricSum('crescent_connections_cut_total')} in all`);
+        // GOAWAY is lost where bytes that came later make the close a reset
+        for (const a of [...attackers, ...deaf]) assert.ok([undefined, ENHANCE_YOUR_CALM].includes(a.goaway), `${a.goaway}`);
+        assert.ok(memory(before[0]) - size < mib(64), `${size} became ${memory(before[0])} MiB`);
+        await until(async () => await server.metric('crescent_requests_under_way') === 0, 'their requests are cancelled');
+        await unharmed(server, before, assert);
+    });
+}
+
+test('the one who goes too far hears why', async (t) => {
+    const server = await start(t, { hooks, config: 'return { limits = { pings = 5 } }' });
+    const a = await Attacker.open(t, server.port);
+    await a.send(many(6, () => frame(PING, 0, 0, Buffer.alloc(8))));
+    await a.ended('six pings');
+    assert.equal(a.goaway, ENHANCE_YOUR_CALM);
+});
+
+test('over TLS, too', async (t) => {
+    const tls = await certificate(folder(t));
+    const server = await start(t, { hooks, workers: 1, args: tls.args });
+    const before = server.children('worker');
+    for (const name of ['rapid reset', 'PING', 'SETTINGS', 'CONTINUATION without end']) {
+        const [limit, first, next] = floods[name];
+        await eight(() => attack(t, server.port, first, next, { secure: { rejectUnauthorized: false } }));
+        assert.equal(await cut(server, limit), CONNECTIONS, name);
+    }
+    assert.equal((await request(`${server.url}/hello`, { rejectUnauthorized: false })).text, 'hello');
+    assert.deepEqual(server.children('worker'), before);
+});
+
+test('a connection that is cut for abuse cancels all its requests, also those that would finish alone', async (t) => {
+    const server = await start(t, { hooks, workers: 1 });
+    const leaver = await Attacker.open(t, server.port), flooder = await Attacker.open(t, server.port);
+    await leaver.send(get(1, '/finish'));
+    await flooder.send(Buffer.concat([get(1, '/finish'), get(3, '/finish')]));
+    await sleep(200);
+    leaver.socket.destroy();
+    await flooder.send(many(200, () => frame(PING, 0, 0, Buffer.alloc(8))));
+    await flooder.ended('the flood');
+    await server.said('finished');
+    await sleep(500);
+    assert.equal(server.records('finished').length, 1);
+    assert.equal(await server.metric('crescent_requests_gone_total'), 3);
+});
+
+test('windows that stay closed: memory stays, the connections are cut, honest ones served', async (t) => {
+    const dir = folder(t);
+    const server = await start(t, { dir, hooks, workers: 1, config: 'return { limits = { stall_time = "3s" } }' });
+    fs.mkdirSync(`${dir}/files`);
+    fs.writeFileSync(`${dir}/files/big`, Buffer.alloc(1 << 20, 'f'));
+    const before = server.children('worker');
+    for (const target of ['/hello', '/page', '/file', '/stream']) assert.equal((await server.get(target)).status, 200);
+    const size = memory(before[0]);
+    let total = 0;
+    for (const target of ['/page', '/file', '/stream']) {
+        const honest = load(`${server.url}/hello`, { connections: 2 });
+        const attackers = await eight(() => Attacker.open(t, server.port, { settings: setting(INITIAL_WINDOW, 0) }));
+        for (const a of attackers) await a.send(many(100, (i) => get(odd(i), target)));
+        await until(() => attackers.every((a) => a.frames.filter((f) => f.type === HEADERS).length === 100), `100 headers of ${target}`, 20000);
+        await sleep(300);
+        assert.ok(memory(before[0]) - size < mib(64), `${target}: ${size} became ${memory(before[0])} MiB`);
+        for (const a of attackers) await a.ended(target, 20000);
+        assert.deepEqual((await honest.stop()).failures, []);
+        total += CONNECTIONS;
+        assert.equal(await cut(server, 'stall_time'), total, target);
+    }
+    await unharmed(server, before, assert);
+});
+
+test('a window that is opened by drips: the rate decides', async (t) => {
+    const server = await start(t, { hooks, config: 'return { limits = { write_time = "1s", write_rate = "1KiB" } }' });
+    const slow = await Attacker.open(t, server.port, { settings: setting(INITIAL_WINDOW, 0) });
+    const fast = await Attacker.open(t, server.port, { settings: setting(INITIAL_WINDOW, 0) });
+    await slow.send(get(1, '/page'));
+    await fast.send(get(1, '/page'));
+    for (let i = 0; i < 60 && !slow.isClosed; i++) {
+        await slow.send(frame(WINDOW_UPDATE, 0, 1, u32(10)));
+        await fast.send(frame(WINDOW_UPDATE, 0, 1, u32(400)));
+        await sleep(100);
+    }
+    await slow.ended('a hundred bytes a second');
+    assert.equal(await cut(server, 'write_rate'), 1);
+    assert.equal(await cut(server, 'write_time'), 0);
+    assert.ok(!fast.isClosed);
+    await fast.send(frame(WINDOW_UPDATE, 0, 1, u32(16000)));
+    await until(() => fast.frames.some((f) => f.type === DATA && f.flags & END_STREAM), 'the rest', ms(2000));
+});
