@@ -175,10 +175,11 @@ enum step_result steps_size(struct exchange *ex)
         exchange_refuse(ex, REASON_body_memory, "there is no memory for the body now");
         return STEP_DONE;
     }
-    size_t bound = exchange_endpoint(ex)->max_body, server_bound = ex->server->host.config->limits.body;
-    if (server_bound < bound)
-        bound = server_bound;
-    ex->bind.max_body = bound;
+    const struct config_limits *limits = &ex->server->host.config->limits;
+    size_t bound = exchange_endpoint(ex)->max_body;
+    if (limits->body < bound)
+        bound = limits->body;
+    ex->bind.max_body = bound < limits->inflated ? bound : limits->inflated;
     if (ex->view.body.len <= bound)
         return STEP_NEXT;
     char words[64];

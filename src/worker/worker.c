@@ -88,6 +88,7 @@ static int make_state(struct worker *w, struct error *err)
         .deadline = cancel_deadline,
         .memory = w->config.limits.lua_memory,
         .max_run = w->config.limits.max_run,
+        .limits = &w->config.limits,
         .sandbox = w->config.sandbox,
         .jit = true,
     };
