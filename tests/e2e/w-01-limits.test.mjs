@@ -310,16 +310,25 @@ test('write_rate: a reader of drips over HTTP/1 is cut, one that is merely slow 
 
 // --- the list itself ------------------------------------------------------------------------------------------------
 
-test('each limit is in the README, with its default and its count; each is a setting with bounds', async (t) => {
-    const readme = fs.readFileSync(path.join(repository, 'README.md'), 'utf8');
-    const names = [...fs.readFileSync(path.join(repository, 'src/base/config.def'), 'utf8').matchAll(/^SETTING\(\w+, "limits\.(\w+)"/gm)].map((m) => m[1]);
-    assert.ok(names.length >= 30);
-    for (const name of names) {
-        const row = readme.split('\n').find((l) => l.startsWith('| `') && l.split('|')[1].includes(`\`${name}\``));
-        assert.ok(row, `limits.${name} has no row`);
-        assert.equal(row.split('|').length, 6, row);
+test('each limit is in the README, with its default and its count, and each count is there', async (t) => {
+    const units = { KIB: 1024, MIB: 1 << 20, SECOND: 1e9, CONFIG_MAX_RUN_MOST: 1e10 };
+    const value = (text) => text.replaceAll(/[A-Z_]{3,}/g, (name) => units[name]).replaceAll('LL', '').split('*').reduce((product, part) => product * part.split('/').map(Number).reduce((x, y) => x / y), 1);
+    const spelled = (text) => {
+        const [, n, unit] = /^(\d+)(\w*)$/.exec(text);
+        return Number(n) * ({ '': 1, KiB: 1024, MiB: 1 << 20, ms: 1e6, s: 1e9 })[unit];
+    };
+    const readme = fs.readFileSync(path.join(repository, 'README.md'), 'utf8').split('\n## ').find((part) => part.startsWith('Limits\n'));
+    const settings = [...fs.readFileSync(path.join(repository, 'src/base/config.def'), 'utf8').matchAll(/^SETTING\(\w+, "limits\.(\w+)", [\w.]+, ([^,]+),/gm)];
+    assert.ok(settings.length >= 30);
+    for (const [, name, fallback] of settings) {
+        const row = readme.split('\n').find((l) => l.startsWith(`| \`${name}\` |`))?.split('|').map((cell) => cell.trim());
+        assert.equal(row?.length, 6, `limits.${name}: a row of four cells`);
+        assert.equal(spelled(row[2].replaceAll('`', '')), value(fallback), name);
+        assert.ok(row[4].includes('`'), `${name}: a count`);
     }
-    const server = await start(t, { hooks, config: limits('pings = 1') });
+    const server = await start(t, { hooks });
     const text = (await request(`${server.admin}/metrics`)).text;
-    for (const metric of new Set([...readme.split('\n## ').find((part) => part.startsWith('Limits')).matchAll(/`(crescent_\w+)(?:\{[^}]*\})?`/g)].map((m) => m[1]))) assert.ok(text.includes(metric), metric);
+    for (const metric of new Set([...readme.matchAll(/`(crescent_\w+)(?:\{[^}]*\})?`/g)].map((m) => m[1]))) assert.ok(text.includes(metric), metric);
+    for (const [, kind, reason] of readme.matchAll(/(cut|refused|content) `(\w+)`/g))
+        assert.match(text, new RegExp(`^crescent_(${{ cut: 'connections_cut', refused: 'refused', content: 'content_refused' }[kind]})_total\\{reason="${reason}"\\} 0`, 'm'));
 });
