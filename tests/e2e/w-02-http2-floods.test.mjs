@@ -5,7 +5,8 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { test } from 'node:test';
 import { certificate, folder, load, ms, request, sleep, start, until } from './helper.mjs';
-import { Attacker, block, CONTINUATION, DATA, END_HEADERS, END_STREAM, frame, get, GOAWAY, HEADERS, INITIAL_WINDOW, memory, mib, PING, post, PRIORITY, RST_STREAM, setting, SETTINGS, u32, unharmed, WINDOW_UPDATE } from './attack/frames.mjs';
+import { floods, many, odd } from './attack/floods.mjs';
+import { Attacker, DATA, END_STREAM, frame, get, HEADERS, INITIAL_WINDOW, memory, mib, PING, setting, u32, unharmed, WINDOW_UPDATE } from './attack/frames.mjs';
 
 const ENHANCE_YOUR_CALM = 0xb, CONNECTIONS = 8;
 const hooks = {
@@ -18,32 +19,6 @@ const hooks = {
 };
 const cut = (server, reason) => server.metric('crescent_connections_cut_total', `reason="${reason}"`);
 const eight = (one) => Promise.all(Array.from({ length: CONNECTIONS }, (_, i) => one(i)));
-const many = (n, one) => Buffer.concat(Array.from({ length: n }, (_, i) => one(i)));
-const odd = (i) => 1 + 2 * i;
-
-/** What each attacker sends once, then again and again; by which limit it is cut. */
-const floods = {
-    'rapid reset': ['resets', null, (round) => many(1000, (i) => Buffer.concat([get(odd(round * 1000 + i), '/slow'), frame(RST_STREAM, 0, odd(round * 1000 + i), u32(8))]))],
-    'MadeYouReset, a window opened by nothing': ['resets', null, (round) => many(1000, (i) => Buffer.concat([get(odd(round * 1000 + i), '/slow'), frame(WINDOW_UPDATE, 0, odd(round * 1000 + i), u32(0))]))],
-    'MadeYouReset, DATA behind the end': ['resets', null, (round) => many(1000, (i) => Buffer.concat([get(odd(round * 1000 + i), '/slow'), frame(DATA, 0, odd(round * 1000 + i), Buffer.from('x'))]))],
-    'MadeYouReset, more than was said': ['resets', null, (round) => many(1000, (i) => Buffer.concat([frame(HEADERS, END_HEADERS, odd(round * 1000 + i), block('/slow', { method: 'POST', more: Buffer.from('\x0f\x0d\x013', 'latin1') })), frame(DATA, END_STREAM, odd(round * 1000 + i), Buffer.from('xxxxx'))]))],
-    'streams past the limit': ['resets', null, (round) => many(1000, (i) => get(odd(round * 1000 + i), '/slow'))],
-    'PING': ['pings', null, () => many(5000, () => frame(PING, 0, 0, Buffer.alloc(8)))],
-    'PING that answers none': ['frames', null, () => many(5000, () => frame(PING, 1, 0, Buffer.alloc(8)))],
-    'SETTINGS': ['settings', null, () => many(5000, () => frame(SETTINGS, 0, 0))],
-    'SETTINGS of windows': ['settings', null, () => many(2000, (i) => frame(SETTINGS, 0, 0, setting(INITIAL_WINDOW, i % 2 * 65535)))],
-    'empty DATA': ['empty_frames', post(1, '/slow'), () => many(5000, () => frame(DATA, 0, 1))],
-    'DATA that is padding': ['empty_frames', post(1, '/slow'), () => many(2000, () => frame(DATA, 8, 1, Buffer.from([7, 0, 0, 0, 0, 0, 0, 0])))],
-    'CONTINUATION without end': ['continuations', frame(HEADERS, 0, 1, block('/hello')), () => many(5000, () => frame(CONTINUATION, 0, 1, Buffer.from([0x82])))],
-    'CONTINUATION, large': ['hpack', frame(HEADERS, 0, 1, block('/hello')), () => many(20, () => frame(CONTINUATION, 0, 1, Buffer.alloc(16384, 0xbe)))],
-    'CONTINUATION, empty': ['continuations', frame(HEADERS, 0, 1, block('/hello')), () => many(5000, () => frame(CONTINUATION, 0, 1))],
-    'PRIORITY': ['frames', get(1, '/slow'), () => many(5000, (i) => frame(PRIORITY, 0, 1, Buffer.from([0, 0, 0, 0, i % 256])))],
-    'WINDOW_UPDATE by bytes': ['frames', get(1, '/slow'), () => many(5000, () => frame(WINDOW_UPDATE, 0, 1, u32(1)))],
-    'RST_STREAM of what has ended': ['frames', get(1, '/hello'), () => many(5000, () => frame(RST_STREAM, 0, 1, u32(8)))],
-    'frames of no known type': ['frames', null, () => many(5000, () => frame(0x42, 0, 0))],
-    'GOAWAY': ['frames', null, () => many(2000, () => frame(GOAWAY, 0, 0, Buffer.alloc(8)))],
-};
-
 /** Attacks until it is cut, heard or not. */
 async function attack(t, port, first, next, options) {
     const a = await Attacker.open(t, port, options);
