@@ -54,7 +54,7 @@ struct connection {
     struct ssl_st *ssl;              /* after the handshake, while sock is; NULL: in clear */
     struct identity *identity;       /* of the client's certificate; NULL: it has shown none */
     mono_t turn;                     /* the pass of the loop in which it last asked for more room to read into */
-    size_t turn_size;                /* bytes that it had then */
+    size_t turn_most;                /* bytes that it may have by the end of that pass */
     mono_t goodbye;                  /* HTTP/2: when it was told the first of two GOAWAYs; 0: not yet */
     struct refusal refusal;
     int linger_fd; /* its socket once more, or -1: see linger.h */

@@ -1,5 +1,5 @@
 // The other side of hostile.mjs, a process of its own: floods a server over HTTP/2 from some connections until TERM, each
-// anew as soon as it was cut; then prints {connections, cut, bytes} as JSON.
+// anew as soon as it was cut. Prints a line when it has begun, and at its end {connections, cut, bytes} as JSON.
 // node attackers.mjs PORT FLOOD CONNECTIONS; FLOOD is a name of e2e/attack/floods.mjs, or "closed windows:/PATH".
 import net from 'node:net';
 import { floods, many, odd } from '../e2e/attack/floods.mjs';
@@ -36,10 +36,11 @@ function attack() {
     });
 }
 
-for (let i = 0; i < Number(connections); i++) attack();
 process.on('SIGTERM', () => {
     running = false;
     for (const socket of open) socket.destroy();
     console.log(JSON.stringify(result));
     process.exit(0);
 });
+for (let i = 0; i < Number(connections); i++) attack();
+console.log('attacking');

@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { floods } from '../e2e/attack/floods.mjs';
-import { folder, repository, sleep, start, tool } from '../e2e/helper.mjs';
+import { folder, repository, sleep, start, tool, until } from '../e2e/helper.mjs';
 
 const hooks = {
     'hello.lua': 'return function() return "hello" end',
@@ -26,12 +26,19 @@ const paths = { '-H': '/hello', '-B': '/form', '-X': '/file', '-R': '/file' };
 
 const memory = (pids) => pids.reduce((sum, pid) => sum + Number(/^VmRSS:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'latin1'))[1]) / 1024, 0);
 
-/** Honest clients: requests a second, p99 in ms, failures. delay: between two requests of a connection, in ms. */
+/** CPU time so far of the processes, in µs. */
+const cpu = (pids) => pids.reduce((sum, pid) => {
+    const fields = fs.readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').pop().split(' ');
+    return sum + (Number(fields[11]) + Number(fields[12])) * 10_000;
+}, 0);
+
+/** Honest clients: requests a second, CPU of the workers for each in µs, p99 in ms, failures. delay: between two requests of a connection, in ms. */
 async function honest(server, seconds, { connections = 32, delay = 0 } = {}) {
+    const workers = server.children('worker'), before = cpu(workers);
     const out = await tool('taskset', ['-c', '1', 'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '-s', path.join(repository, 'tests/bench/wrk.lua'), `${server.url}/hello`, '--', '', '', String(delay)],
         { limit: (seconds + 30) * 1000 });
     const [, requests, duration, p99, errors] = /^RESULT (\d+) (\d+) (\d+) (\d+)$/m.exec(out).map(Number);
-    return { rate: requests / (duration / 1e6), p99: p99 / 1000, errors };
+    return { rate: requests / (duration / 1e6), cost: (cpu(workers) - before) / requests, p99: p99 / 1000, errors };
 }
 
 function background(command, args) {
@@ -39,7 +46,7 @@ function background(command, args) {
     let text = '';
     child.stdout.on('data', (part) => { text += part; });
     const ended = new Promise((done) => child.on('close', done));
-    return { stop: async () => { child.kill('SIGTERM'); await ended; return text; }, ended };
+    return { stop: async () => { child.kill('SIGTERM'); await ended; return text; }, said: () => text, ended };
 }
 
 /** The most that it was while `work` ran, looked at ten times a second. */
@@ -65,12 +72,12 @@ async function flood(test, name, seconds) {
     await honest(server, 1);
     const quiet = await honest(server, seconds), before = memory(pids);
     const attackers = background('node', [path.join(repository, 'tests/bench/attackers.mjs'), String(server.port), name, String(CONNECTIONS)]);
-    await sleep(700); // node starts
+    await until(() => attackers.said().includes('\n'), 'attackers', 30000);
     const [attacked, peak] = await peakWhile(pids, () => honest(server, seconds));
-    const sent = JSON.parse(await attackers.stop());
+    const sent = JSON.parse((await attackers.stop()).split('\n')[1]);
     const alive = server.children('worker').join() === pids.join();
     await server.stop({ limit: 60000 });
-    return { name, quiet, attacked, kept: attacked.rate / quiet.rate, grown: peak - before, sent, alive };
+    return { name, quiet, attacked, kept: attacked.rate / quiet.rate, share: quiet.cost / attacked.cost, grown: peak - before, sent, alive };
 }
 
 async function slow(test, name, seconds) {
@@ -92,10 +99,10 @@ async function slow(test, name, seconds) {
 export async function hostile(test, { seconds = 4, slowSeconds = 60, only = '' } = {}) {
     const missed = [], demand = (good, words) => good || missed.push(words);
     console.log(`Floods over HTTP/2 from ${CONNECTIONS} connections, each anew when it is cut; wrk with 32 connections beside them, ${seconds} s.\n`);
-    console.log('| flood | quiet requests/s | attacked | kept | failed | memory more | attackers cut | they sent |\n|---|---:|---:|---:|---:|---:|---:|---:|');
+    console.log('| flood | quiet requests/s | attacked | kept | of the workers\' CPU, honest | failed | memory more | attackers cut | they sent |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|');
     for (const name of [...Object.keys(floods), 'closed windows:/page', 'closed windows:/file', 'closed windows:/stream'].filter((n) => n.includes(only))) {
         const r = await flood(test, name, seconds);
-        console.log(`| ${name} | ${Math.round(r.quiet.rate)} | ${Math.round(r.attacked.rate)} | ${r.kept.toFixed(2)} | ${r.attacked.errors} | ${r.grown.toFixed(1)} MiB | ${r.sent.cut} | ${(r.sent.bytes / 1048576).toFixed(0)} MiB |`);
+        console.log(`| ${name} | ${Math.round(r.quiet.rate)} | ${Math.round(r.attacked.rate)} | ${r.kept.toFixed(2)} | ${r.share.toFixed(2)} | ${r.attacked.errors} | ${r.grown.toFixed(1)} MiB | ${r.sent.cut} | ${(r.sent.bytes / 1048576).toFixed(0)} MiB |`);
         demand(r.kept >= 0.7, `${name}: honest clients kept ${r.kept.toFixed(2)} of their rate, wanted 0.70`);
         demand(r.attacked.errors === 0, `${name}: ${r.attacked.errors} honest requests failed`);
         demand(r.grown < 64, `${name}: memory grew by ${r.grown.toFixed(1)} MiB, wanted less than 64`);
