@@ -10,9 +10,10 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-#define FIRST 4096 /* the room of a fresh HTTP/2 stream; it doubles with each piece that the client's windows let out \
-                    */
-#define KEPT 1024  /* a buffer at rest that is larger is given back: most streams are silent most of the time */
+#define FIRST                                                                                                        \
+    4096          /* the room of a fresh HTTP/2 stream; it doubles with each piece that the client's windows let out \
+                   */
+#define KEPT 1024 /* a buffer at rest that is larger is given back: most streams are silent most of the time */
 
 struct http_stream {
     h2o_generator_t super;
@@ -179,6 +180,14 @@ static void send_piece(struct http_stream *s)
     h2o_send(req, v, count, last ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS);
 }
 
+static void tell_ready(struct http_stream *s)
+{
+    if (!s->told_to_wait)
+        return;
+    s->told_to_wait = false;
+    s->events->ready(s->cookie);
+}
+
 /*
  * From the loop: gives libh2o the next piece, then tells the writer that there is room. One whose client has not taken
  * anything yet (its window may be closed, now and for ever) has no more read for it than the first piece.
@@ -188,17 +197,16 @@ static void pump(struct loop_later *later)
     struct http_stream *s = CONTAINER_OF(later, struct http_stream, later);
     if (s->in_flight || s->req == NULL)
         return;
+    if (s->events->late && !http_stream_waits(s))
+        tell_ready(s);
     if (s->aborted) {
         break_off(s);
         return;
     }
     send_piece(s);
-    if (s->room == FIRST && s->carried > 0)
-        return;
-    if (s->told_to_wait && s->written.len < s->room) {
-        s->told_to_wait = false;
-        s->events->ready(s->cookie);
-    }
+    bool stalled = s->room == FIRST && s->carried > 0;
+    if (!s->events->late && !stalled && s->written.len < s->room)
+        tell_ready(s);
 }
 
 /* --- writing ---------------------------------------------------------------------------------------------------- */

@@ -19,6 +19,8 @@ struct http_stream;
 struct http_stream_events { /* both from the loop, never from inside a call of this file */
     /* There is room again, after a write that returned false. */
     void (*ready)(void *cookie);
+    /* `ready` comes when nothing is left to send, instead of ahead: for whoever has the next piece at hand. */
+    bool late;
     /* libh2o's request is disposed of before end or abort was called: the stream is gone, do not touch it. */
     void (*gone)(void *cookie);
 };

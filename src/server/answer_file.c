@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PIECES 2  /* of the stream's room: fills it; three times so much for each answer, at most */
 #define FRESH_S 2 /* a file changed so recently may change again within one tick of its file system's clock */
 
 struct answer_file {
@@ -131,7 +130,7 @@ static void write_piece(struct answer_file *f);
 
 static void read_next(struct answer_file *f)
 {
-    size_t most = PIECES * streaming_room(f->ex);
+    size_t most = streaming_room(f->ex); /* fills it */
     f->piece_len = f->left < most ? (size_t)f->left : most;
     f->piece = need_realloc(f->piece, f->piece_len); /* the stream's room may have grown */
     f->good = file_read_cached(f->fd, f->at, f->piece, f->piece_len);
@@ -182,7 +181,7 @@ static void ready(struct exchange *ex)
         read_next(ex->file);
 }
 
-static const struct streaming_writer writer = {.ready = ready, .stop = answer_file_stop, .finite = true};
+static const struct streaming_writer writer = {.ready = ready, .stop = answer_file_stop, .late = true, .finite = true};
 
 /* --- what is answered ------------------------------------------------------------------------------------------- */
 

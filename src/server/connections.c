@@ -157,7 +157,13 @@ void connections_cut(struct connection *c, enum counter why)
 {
     cut(c, why);
     if (c->sock != NULL)
-        shutdown(h2o_socket_get_fd(c->sock), SHUT_RDWR);
+        connections_shut(c);
+}
+
+void connections_shut(struct connection *c)
+{
+    c->shut = true;
+    shutdown(h2o_socket_get_fd(c->sock), SHUT_RDWR);
 }
 
 void connections_abused(struct connection *c, enum flood_kind why)

@@ -61,7 +61,8 @@ struct connection {
     bool http2;
     bool announced; /* HTTP/2: it was told of our own settings */
     bool retiring;  /* HTTP/2: it has had limits.connection_requests; goodbye follows */
-    bool cut;       /* shut down by us: what was read before that is refused without work */
+    bool shut;      /* its client has been told by shutdown(2) that it ends */
+    bool cut;       /* ended by us: what was read before that is refused without work */
     bool abused;    /* cut for what its client sent: its requests are cancelled, whatever their endpoints say */
 };
 
@@ -84,6 +85,8 @@ void connections_end(struct connection *c);
 uint64_t connections_count_as(struct connection *c, const struct ip *address);
 /* Ends it by shutdown(2), which is safe at any time: libh2o learns of it by its next event. Counted once. */
 void connections_cut(struct connection *c, enum counter why);
+/* The same of one that is counted already. */
+void connections_shut(struct connection *c);
 /* The same for abuse, but that the caller sees to the socket's end. */
 void connections_abused(struct connection *c, enum flood_kind why);
 /* Whether it may ask once more within limits.connection_rate. */

@@ -10,7 +10,6 @@
 #include <h2o.h>
 #include <h2o/http2.h>
 #include <h2o/http2_internal.h>
-#include <sys/socket.h>
 
 _Static_assert(H2O_VERSION_MAJOR == 2 && H2O_VERSION_MINOR == 2 && H2O_VERSION_PATCH == 5,
                "the guard knows the inside of libh2o 2.2.5 only");
@@ -66,19 +65,14 @@ void h2o_http2_stream_send_pending_data(h2o_http2_conn_t *conn, h2o_http2_stream
 
 /* --- resets ------------------------------------------------------------------------------------------------------ */
 
-static void end(const struct connection *c)
-{
-    shutdown(h2o_socket_get_fd(c->sock), SHUT_RDWR);
-}
-
 /*
  * The library says GOAWAY and closes, with all that was read and not handled yet. It would wait for a write that is
  * under way, which a client that reads nothing never lets end.
  */
-static void end_if_deaf(const struct connection *c)
+static void end_if_deaf(struct connection *c)
 {
     if (c->sock->_cb.write != NULL)
-        end(c);
+        connections_shut(c);
 }
 
 static void count_reset(struct connection *c)
@@ -88,7 +82,7 @@ static void count_reset(struct connection *c)
         return;
     connections_abused(c, FLOOD_RESETS);
     if (guard.reading != c) /* else its next frame is its last, or on_read sees to it */
-        end(c);
+        connections_shut(c);
 }
 
 void h2o_http2_stream_reset(h2o_http2_conn_t *conn, h2o_http2_stream_t *stream)
@@ -199,7 +193,7 @@ static void announce(struct connection *c)
     h2o_http2_conn_request_write(conn);
 }
 
-static ssize_t calm(const struct connection *c, const char **err_desc)
+static ssize_t calm(struct connection *c, const char **err_desc)
 {
     *err_desc = "too many frames that carry nothing, or resets";
     end_if_deaf(c);
@@ -241,7 +235,7 @@ static void on_read(h2o_socket_t *sock, const char *err)
     guard.on_read(sock, err);
     guard.reading = outer;
     if (c != NULL && c->sock == sock && c->abused)
-        end(c);
+        connections_shut(c);
 }
 
 void http2_guard_follow(struct connection *c)
@@ -251,7 +245,7 @@ void http2_guard_follow(struct connection *c)
     guard.on_read = c->sock->_cb.read;
     c->sock->_cb.read = on_read;
     if (c->abused)
-        end(c);
+        connections_shut(c);
 }
 
 void h2o_http2_accept(h2o_accept_ctx_t *ctx, h2o_socket_t *sock, struct timeval connected_at)

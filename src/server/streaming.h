@@ -25,6 +25,7 @@ struct streaming_writer { /* both from the loop */
      * never. Asked again while it says no.
      */
     bool (*may_end)(const struct exchange *ex);
+    bool late;   /* it has the next piece at hand: see http_stream_events */
     bool finite; /* it ends by itself: a client that has said all it had to say is waited for */
 };
 
