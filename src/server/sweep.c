@@ -9,6 +9,7 @@
 #include "server/goodbye.h"
 #include "server/http2_guard.h"
 #include "server/peer.h"
+#include "server/proxy_gate.h"
 #include "server/streaming.h"
 #include "server/tls_handshake.h"
 
@@ -101,7 +102,11 @@ static void look_at_requests(struct look *look)
 /* Nothing has come of it: a connection in clear of which libh2o has a byte counts as receiving. */
 static bool silent(const struct connection *c)
 {
-    return c->requests == 0 && !c->http2 && (c->handshake != NULL ? tls_handshake_silent(c) : c->ssl == NULL);
+    if (c->gate != NULL)
+        return proxy_gate_silent(c);
+    if (c->handshake != NULL)
+        return tls_handshake_silent(c);
+    return c->requests == 0 && !c->http2 && c->ssl == NULL;
 }
 
 /* A fresh one's handshake and preface count as its header. */

@@ -135,6 +135,17 @@ test('connections_per_ip: exact over all workers, by address; a closed connectio
     assert.equal(held(await holdMany(t, 1, server.port, { from: '127.0.0.2' })), 0);
 });
 
+test('connections_per_ip: whom PROXY protocol names; who comes by a trusted proxy does not count as it', async (t) => {
+    const named = await start(t, { hooks, workers: 2, config: 'return { proxy_protocol = true, limits = { connections_per_ip = 3 } }' });
+    const by = (client) => ({ say: `PROXY TCP4 ${client} 192.0.2.1 1234 80\r\nGET /hello HTTP/1.1\r\nHost: x\r\n\r\n` });
+    assert.equal(held(await holdMany(t, 5, named.port, by('198.51.100.1'))), 3);
+    assert.equal(held(await holdMany(t, 3, named.port, by('198.51.100.2'))), 3);
+    assert.equal(await cut(named, 'connections_per_ip'), 2);
+    const trusting = await start(t, { hooks, workers: 2, config: 'return { trusted_proxies = { "127.0.0.1" }, limits = { connections_per_ip = 3 } }' });
+    assert.equal(held(await holdMany(t, 10, trusting.port)), 10);
+    assert.equal(held(await holdMany(t, 5, trusting.port, { from: '127.0.0.2' })), 3);
+});
+
 test('connections: past them an idle one makes room; where none is idle, newcomers are turned away', async (t) => {
     const server = await start(t, { hooks: { ...hooks, 'long.lua': 'return function() sleep "5s" return "long" end' }, workers: 1, config: limits('connections = 10') });
     const idle = await holdMany(t, 10, server.port);
@@ -240,6 +251,7 @@ test('first_byte_time: silence, in clear and where TLS is spoken; whoever has sa
     const tls = await certificate(folder(t));
     const server = await start(t, { hooks, workers: 1, args: tls.args, listen: ['http://127.0.0.1:0', 'https://127.0.0.1:0'],
         config: limits('first_byte_time = "500ms", header_time = "3s"') });
+    const gated = await start(t, { hooks, workers: 1, config: 'return { proxy_protocol = true, limits = { first_byte_time = "500ms", header_time = "3s" } }' });
     const lived = (port, say) => new Promise((done) => {
         const begun = Date.now(), socket = net.connect(port, '127.0.0.1', () => say && socket.write(say));
         t.after(() => socket.destroy());
@@ -251,6 +263,9 @@ test('first_byte_time: silence, in clear and where TLS is spoken; whoever has sa
     for (const time of [header, hello, preface]) assert.ok(time >= 2500 && time < ms(8000), `has begun: ${time}`);
     assert.equal(await cut(server, 'first_byte_time'), 2);
     assert.equal(await cut(server, 'header_time'), 3);
+    const [gate, begun] = await Promise.all([lived(gated.port), lived(gated.port, 'PROXY TCP4 ')]);
+    assert.ok(gate >= 400 && gate < ms(2000) && begun >= 2500, `${gate} ${begun}`);
+    assert.equal(await cut(gated, 'first_byte_time'), 1);
 });
 
 test('body_rate: a body by drips is cut after ten seconds, long before body_time; a slow one is not', async (t) => {
