@@ -60,6 +60,7 @@ struct config {
     struct config_limits {
         size_t body, headers, fields, uri, lua_memory, body_memory;                   /* bytes, but fields: a count */
         size_t connections, connections_per_ip, connection_requests, connection_rate; /* counts; requests a second */
+        size_t answers;                                                               /* bytes, of HTTP/2 */
         size_t body_rate, write_rate;                                                 /* bytes a second; 0: none */
         size_t streams, resets, pings, settings, empty_frames, frames, continuations; /* counts, of HTTP/2 */
         size_t inflated, json_depth, form_fields, parts;                              /* bytes; counts */

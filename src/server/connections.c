@@ -94,6 +94,7 @@ struct connection *connections_add(struct connections *cs, h2o_socket_t *sock)
     *c = (struct connection){.owner = cs, .sock = sock, .since = loop_now(cs->loop), .linger_fd = -1};
     list_init(&c->link);
     list_init(&c->refusal.link);
+    list_init(&c->behind);
     list_add(&cs->all, &c->link);
     count(cs, cs->count + 1);
     sock->on_close.cb = on_close;

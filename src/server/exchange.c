@@ -7,6 +7,7 @@
 #include "http/problem.h"
 #include "route/generation.h"
 #include "server/access.h"
+#include "server/backlog.h"
 #include "server/dev_page.h"
 #include "server/http2_guard.h"
 #include "server/probation.h"
@@ -65,6 +66,7 @@ static void disposed(void *data)
     struct connection *c = ex->connection;
     ex->sent = ex->req->bytes_sent;
     ex->abused = c != NULL && c->abused;
+    backlog_remove(ex);
     ex->req = NULL;
     ex->connection = NULL;
     if (ex->status == 0 && !ex->over)
@@ -108,6 +110,8 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
     ex->magic = EXCHANGE_MAGIC;
     ex->next = NULL;
     list_init(&ex->link);
+    list_init(&ex->behind);
+    ex->held = 0;
     ex->server = s;
     ex->connection = connections_of_request(req);
     ex->req = req;
@@ -231,6 +235,7 @@ void exchange_answer(struct exchange *ex)
     list_add(&s->answering, &ex->link);
     ex->progress_at = loop_now(s->host.loop);
     exchange_trace(ex);
+    backlog_add(ex, s->response.body.len);
     http_response_send(&s->response, ex->req);
 }
 

@@ -31,6 +31,8 @@ struct exchange {
     uint32_t magic;
     struct exchange *next; /* in the pool */
     struct list link;      /* in server.waiting, .streaming or .answering */
+    struct list behind;    /* in connection.behind, while it waits there; see backlog.h */
+    size_t held;           /* bytes of its answer that are held for the client */
     struct server *server;
     struct connection *connection; /* NULL: none is known */
     struct st_h2o_req_t *req;      /* NULL once disposed */

@@ -6,6 +6,7 @@
 #include "route/generation.h"
 #include "server/answer_file.h"
 #include "server/answer_proxy.h"
+#include "server/backlog.h"
 #include "server/cancel.h"
 #include "server/client.h"
 #include "server/exchange.h"
@@ -16,11 +17,22 @@ static const struct {
     const char *name;
     enum step_result (*run)(struct exchange *ex);
 } path[] = {
-    {"view", steps_view},     {"site", steps_site},       {"client", client_step},
-    {"limits", steps_limits}, {"route", steps_route},     {"allow_ips", client_allowed},
-    {"method", steps_method}, {"size", steps_size},       {"quarantine", probation_before_verify},
-    {"verify", steps_verify}, {"events", steps_events},   {"quarantine", probation_before_handle},
-    {"handle", steps_handle}, {"file", answer_file_step}, {"proxy", answer_proxy_step},
+    {"view", steps_view},
+    {"site", steps_site},
+    {"client", client_step},
+    {"limits", steps_limits},
+    {"route", steps_route},
+    {"allow_ips", client_allowed},
+    {"method", steps_method},
+    {"size", steps_size},
+    {"backlog", backlog_step},
+    {"quarantine", probation_before_verify},
+    {"verify", steps_verify},
+    {"events", steps_events},
+    {"quarantine", probation_before_handle},
+    {"handle", steps_handle},
+    {"file", answer_file_step},
+    {"proxy", answer_proxy_step},
     {"stream", steps_stream},
 };
 

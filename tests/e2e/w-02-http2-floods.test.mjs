@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { test } from 'node:test';
-import { certificate, folder, load, ms, request, sleep, start, until } from './helper.mjs';
+import { certificate, folder, load, ms, request, request2, session, sleep, start, until } from './helper.mjs';
 import { floods, many, odd } from './attack/floods.mjs';
 import { Attacker, DATA, END_STREAM, frame, get, HEADERS, INITIAL_WINDOW, memory, mib, PING, setting, u32, unharmed, WINDOW_UPDATE } from './attack/frames.mjs';
 
@@ -13,6 +13,7 @@ const hooks = {
     'hello.lua': 'return function() return "hello" end',
     'slow.lua': 'return function() sleep "30s" return "late" end',
     'page.lua': 'return function() return 200, ("x"):rep(16000) end',
+    'megabyte.lua': 'local text = ("x"):rep(1048576) return function() return 200, text end',
     'file.lua': 'return function() return reply.file "big" end',
     'stream.lua': 'local text = ("x"):rep(1048576) return function() return reply.stream(function(write) for i = 1, 10 do write(text) end end) end',
     'finish.lua': 'return { methods = { "GET" }, on_disconnect = "finish", handle = function() sleep "1500ms" log.info "finished" return "late" end }',
@@ -94,14 +95,15 @@ test('windows that stay closed: memory stays, the connections are cut, honest on
     fs.mkdirSync(`${dir}/files`);
     fs.writeFileSync(`${dir}/files/big`, Buffer.alloc(1 << 20, 'f'));
     const before = server.children('worker');
-    for (const target of ['/hello', '/page', '/file', '/stream']) assert.equal((await server.get(target)).status, 200);
+    for (const target of ['/hello', '/page', '/megabyte', '/file', '/stream']) assert.equal((await server.get(target)).status, 200);
     const size = memory(before[0]);
     let total = 0;
-    for (const target of ['/page', '/file', '/stream']) {
+    for (const target of ['/page', '/megabyte', '/file', '/stream']) {
         const honest = load(`${server.url}/hello`, { connections: 2 });
         const attackers = await eight(() => Attacker.open(t, server.port, { settings: setting(INITIAL_WINDOW, 0) }));
         for (const a of attackers) await a.send(many(100, (i) => get(odd(i), target)));
-        await until(() => attackers.every((a) => a.frames.filter((f) => f.type === HEADERS).length === 100), `100 headers of ${target}`, 20000);
+        const headers = () => attackers.map((a) => a.frames.filter((f) => f.type === HEADERS).length);
+        await until(() => headers().every((n) => n >= (target === '/megabyte' ? 5 : 100)), () => `headers of ${target}: ${headers()}`, 20000);
         await sleep(300);
         assert.ok(memory(before[0]) - size < mib(64), `${target}: ${size} became ${memory(before[0])} MiB`);
         for (const a of attackers) await a.ended(target, 20000);
@@ -110,6 +112,28 @@ test('windows that stay closed: memory stays, the connections are cut, honest on
         assert.equal(await cut(server, 'stall_time'), total, target);
     }
     await unharmed(server, before, assert);
+});
+
+test('answers: past them a connection begins nothing more; it goes on as its client reads, or finishes without it', async (t) => {
+    const server = await start(t, { hooks: { ...hooks, 'note.lua': 'return { methods = { "GET" }, on_disconnect = "finish", timeout = "20s", handle = function() log.info "noted" return 204 end }' }, workers: 1, config: 'return { limits = { answers = "2MiB" } }' });
+    const held = () => server.metric('crescent_http2_requests_held_total');
+    const client = await session(t, server.url);
+    const replies = await Promise.all(Array.from({ length: 40 }, () => request2(client, '/megabyte')));
+    for (const reply of replies) assert.equal(reply.body.length, 1 << 20);
+    assert.ok(await held() > 0);
+
+    const a = await Attacker.open(t, server.port, { settings: setting(INITIAL_WINDOW, 0) });
+    await a.send(Buffer.concat([...Array.from({ length: 4 }, (_, i) => get(odd(i), '/megabyte')), get(9, '/note')]));
+    await until(() => a.frames.filter((f) => f.type === HEADERS).length === 3, 'three answers');
+    await sleep(300);
+    assert.equal(a.frames.filter((f) => f.type === HEADERS).length, 3);
+    assert.equal(server.records('noted').length, 0);
+    await a.send(Buffer.concat([frame(WINDOW_UPDATE, 0, 0, u32(1 << 26)), frame(WINDOW_UPDATE, 0, 1, u32(1 << 20))]));
+    await until(() => a.frames.filter((f) => f.type === HEADERS).length === 4, 'one more, as the first has been read');
+    await sleep(200);
+    assert.equal(server.records('noted').length, 0);
+    a.socket.destroy();
+    await server.said('noted');
 });
 
 test('a window that is opened by drips: the rate decides', async (t) => {
