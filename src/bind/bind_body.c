@@ -5,6 +5,7 @@
 #include "base/panic.h"
 #include "bind/bind_content.h"
 #include "bind/bind_json.h"
+#include "bind/bind_limits.h"
 #include "bind/bind_part.h"
 #include "codec/form.h"
 #include "script/error.h"
@@ -14,6 +15,7 @@
 
 /* What a state parsed last, and of which request: memory here survives a raise, so nothing leaks. */
 struct bodies {
+    struct state *state;
     struct json_reader *reader;
     struct uuid json_of, form_of;
     bool json_there, form_there;
@@ -37,7 +39,9 @@ static struct bodies *bodies_of(struct state *s)
     struct bodies *b = state_pointer(s, &bodies_key);
     if (b == NULL) {
         b = need_zero(1, sizeof(*b));
+        b->state = s;
         b->reader = json_reader_new();
+        json_reader_bound(b->reader, (unsigned)bind_limits_of(s)->json_depth);
         state_set_pointer(s, &bodies_key, b, bodies_free);
     }
     return b;
@@ -61,6 +65,17 @@ void bind_body_forget(struct state *s, const struct uuid *id)
 
 /* --- forms --- */
 
+static size_t most_fields(const struct bodies *b)
+{
+    return bind_limits_of(b->state)->form_fields;
+}
+
+static void count_fields(const struct bodies *b, const struct form_fault *fault)
+{
+    if (fault->many)
+        bind_limits_passed(b->state, COUNTER_content_form_fields);
+}
+
 /* Parses the unpacked body into b->form, unless it is there already. */
 static int read_form(struct bodies *b, const struct bind_req *r, struct form_fault *fault_out)
 {
@@ -69,8 +84,10 @@ static int read_form(struct bodies *b, const struct bind_req *r, struct form_fau
         return 0;
     b->form_there = false;
     form_free(&b->form);
-    if (form_parse(content_bytes(&r->content, http), &b->form, fault_out) != 0)
+    if (form_parse(content_bytes(&r->content, http), most_fields(b), &b->form, fault_out) != 0) {
+        count_fields(b, fault_out);
         return -1;
+    }
     b->form_there = true;
     b->form_of = http->id;
     return 0;
@@ -112,8 +129,10 @@ void bind_body_push_pairs(lua_State *L, struct slice text, const char *what, boo
     struct bodies *b = bodies_of(state_of(L));
     struct form_fault fault;
     form_free(&b->scratch);
-    if (form_parse(text, &b->scratch, &fault) != 0)
+    if (form_parse(text, most_fields(b), &b->scratch, &fault) != 0) {
+        count_fields(b, &fault);
         script_error_problem(L, 400, "the %s is malformed at byte %zu: %s", what, fault.offset + 1, fault.what);
+    }
     push_firsts(L, &b->scratch);
     if (lists)
         push_lists(L, &b->scratch);
@@ -124,8 +143,10 @@ void bind_body_push_cookies(lua_State *L, struct slice header)
     struct bodies *b = bodies_of(state_of(L));
     struct form_fault fault;
     form_free(&b->scratch);
-    if (form_parse_cookies(header, &b->scratch, &fault) != 0)
+    if (form_parse_cookies(header, most_fields(b), &b->scratch, &fault) != 0) {
+        count_fields(b, &fault);
         script_error_problem(L, 400, "the cookie header is malformed at byte %zu: %s", fault.offset + 1, fault.what);
+    }
     push_firsts(L, &b->scratch);
 }
 
@@ -173,7 +194,7 @@ const struct json_reader *bind_body_reader(struct state *s, struct bind_req *r, 
     struct json_fault fault;
     if (b->json_there && memcmp(&b->json_of, &r->http->id, sizeof(b->json_of)) == 0)
         return b->reader;
-    if (content_read(&r->content, r->http, r->max_body, r->memory) != 0) {
+    if (bind_content_read(s, r) != 0) {
         fault_out->status = r->content.status;
         snprintf(fault_out->words, sizeof(fault_out->words), "%s", r->content.words);
         return NULL;
@@ -181,6 +202,8 @@ const struct json_reader *bind_body_reader(struct state *s, struct bind_req *r, 
     b->json_there = false;
     if (json_parse(b->reader, json_text(b, r), &fault) != 0) {
         json_reader_trim(b->reader);
+        if (fault.deep)
+            bind_limits_passed(s, COUNTER_content_json_depth);
         fault_out->status = 400;
         snprintf(fault_out->words, sizeof(fault_out->words), "the body is not valid JSON: line %zu, column %zu: %s",
                  fault.line, fault.column, fault.what);

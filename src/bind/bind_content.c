@@ -2,11 +2,21 @@
  * bind_content.c: see bind_content.h.
  */
 #include "bind/bind_content.h"
+#include "bind/bind_limits.h"
 #include "script/error.h"
+
+int bind_content_read(struct state *s, struct bind_req *r)
+{
+    bool first = r->content.state == CONTENT_UNREAD;
+    int result = content_read(&r->content, r->http, r->max_body, r->memory);
+    if (result != 0 && first && r->content.status == 413)
+        bind_limits_passed(s, COUNTER_content_inflated);
+    return result;
+}
 
 struct slice bind_content_bytes(lua_State *L, struct bind_req *r)
 {
-    if (content_read(&r->content, r->http, r->max_body, r->memory) != 0)
+    if (bind_content_read(state_of(L), r) != 0)
         script_error_problem(L, r->content.status, "%s", r->content.words);
     return content_bytes(&r->content, r->http);
 }

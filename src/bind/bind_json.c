@@ -7,6 +7,7 @@
 #include "bind/bind_json.h"
 #include "base/panic.h"
 #include "bind/bind_json_internal.h"
+#include "bind/bind_limits.h"
 #include "script/state.h"
 #include "script/table.h"
 #include <lauxlib.h>
@@ -277,6 +278,7 @@ void bind_json_open(lua_State *L)
 {
     struct bind_json *j = need_zero(1, sizeof(*j));
     j->reader = json_reader_new();
+    json_reader_bound(j->reader, (unsigned)bind_limits_of(state_of(L))->json_depth);
     state_set_pointer(state_of(L), &slot, j, release);
     new_mark(L, "json.array");
     keep_meta(L, &j->array);

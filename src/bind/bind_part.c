@@ -5,6 +5,7 @@
 #include "bind/bind_part.h"
 #include "base/panic.h"
 #include "bind/bind_content.h"
+#include "bind/bind_limits.h"
 #include "bind/bind_save.h"
 #include "codec/multipart.h"
 #include "script/error.h"
@@ -84,9 +85,12 @@ static struct parts *read_parts(lua_State *L)
         script_error_problem(L, 400, "the multipart form is malformed: %s", why);
     struct slice body = bind_content_bytes(L, r);
     parts_clear(p);
-    if (multipart_parse(body, boundary, &p->parsed, &fault) != 0)
+    if (multipart_parse(body, boundary, bind_limits_of(state_of(L))->parts, &p->parsed, &fault) != 0) {
+        if (fault.many)
+            bind_limits_passed(state_of(L), COUNTER_content_parts);
         script_error_problem(L, 400, "the multipart form is malformed in part %zu, at byte %zu: %s", fault.part,
                              fault.offset + 1, fault.what);
+    }
     p->there = true;
     p->of = r->http->id;
     return p;

@@ -20,7 +20,7 @@ struct bind_req {
     void **userdata;         /* the Lua object's pointer to this, or NULL: bind_req_end clears both ways */
     struct state *state;     /* where its body is parsed without an object, or NULL */
     struct content content;  /* the body unpacked, once somebody has asked */
-    size_t max_body;         /* of the endpoint */
+    size_t max_body;         /* of the body when it is unpacked */
     struct body_memory *memory;
     bool verifying; /* a script's own verifier runs: req.body is what was sent, as it was signed */
 };

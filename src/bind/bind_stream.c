@@ -89,12 +89,13 @@ static bool advance(struct bind_stream *b)
 {
     bool room = true;
     while (room && b->framing) {
-        b->framing = !sse_lines_take(&b->lines, &b->frame, HTTP_STREAM_PIECE);
+        b->framing = !sse_lines_take(&b->lines, &b->frame, b->host.room(b->host.cookie));
         room = b->host.write(b->host.cookie, buf_slice(&b->frame));
         buf_clear(&b->frame);
     }
     while (room && b->rest.len > 0) {
-        struct slice piece = {b->rest.at, b->rest.len < HTTP_STREAM_PIECE ? b->rest.len : HTTP_STREAM_PIECE};
+        size_t most = b->host.room(b->host.cookie);
+        struct slice piece = {b->rest.at, b->rest.len < most ? b->rest.len : most};
         b->rest = slice_from(b->rest, piece.len);
         room = b->host.write(b->host.cookie, piece);
     }

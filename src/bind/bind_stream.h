@@ -17,6 +17,8 @@ struct bind_stream;
 struct bind_stream_host { /* who takes the bytes */
     /* Copies them. Whether there is room for more; else bind_stream_ready is called once there is. */
     bool (*write)(void *cookie, struct slice bytes);
+    /* How many bytes to hand over at a time. */
+    size_t (*room)(void *cookie);
     /* Whether bytes wait for the client. */
     bool (*waits)(void *cookie);
     void *cookie;

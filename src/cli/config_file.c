@@ -24,8 +24,7 @@
 #define RUN_MAX DUR_S(1)
 
 /* Of the design, and not built yet. */
-static const char *const later[] = {"smtp", "modules",          "retention",          "spool",
-                                    "otlp", "admin_read_token", "limits.connections", "limits.connections_per_ip"};
+static const char *const later[] = {"smtp", "modules", "retention", "spool", "otlp", "admin_read_token"};
 enum { LATER = sizeof later / sizeof *later };
 static const char *const special[] = {
     "hooks",  "files",    "listen",          "store",         "admin",          "admin_token", "tls",      "log",
@@ -131,7 +130,7 @@ static void note(struct file *f, const char *field, const char *format, ...)
 
 static void note_unknown(struct file *f, const char *name)
 {
-    const char *known[SPECIAL + LATER + 64];
+    const char *known[SPECIAL + LATER + 256];
     size_t count = 0;
     for (size_t i = 0; i < LATER; i++)
         if (strcmp(name, later[i]) == 0) {
@@ -140,7 +139,7 @@ static void note_unknown(struct file *f, const char *name)
         }
     for (size_t i = 0; i < SPECIAL; i++)
         known[count++] = special[i];
-    for (size_t i = 0; i < config_setting_count && count < 64; i++)
+    for (size_t i = 0; i < config_setting_count && count < sizeof known / sizeof *known; i++)
         if (config_settings[i].settable)
             known[count++] = config_settings[i].name;
     const char *near = slice_nearest(slice_of(name), known, count);

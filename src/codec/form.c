@@ -9,8 +9,7 @@
 
 static int fault_at(struct form_fault *fault, const char *what, size_t offset)
 {
-    fault->what = what;
-    fault->offset = offset;
+    *fault = (struct form_fault){what, offset, false};
     return -1;
 }
 
@@ -50,13 +49,19 @@ size_t form_percent_decode(struct slice text, char *out, struct form_fault *faul
     return decode(text, '+', out, fault_out);
 }
 
+static int too_many(struct form_fault *fault, const char *what, struct slice text)
+{
+    *fault = (struct form_fault){what, text.len, true};
+    return -1;
+}
+
 /* Makes room for the pairs of a text cut at `separator`; false when there are too many. */
-static bool make_room(struct form_pairs *pairs, struct slice text, char separator)
+static bool make_room(struct form_pairs *pairs, struct slice text, char separator, size_t most)
 {
     size_t parts = 1;
     for (size_t i = 0; i < text.len; i++)
         parts += text.at[i] == separator;
-    if (parts > FORM_PAIRS_MAX)
+    if (parts > most)
         return false;
     pairs->at = need_alloc(parts * sizeof(*pairs->at));
     pairs->bytes = need_alloc(text.len + 1);
@@ -85,13 +90,13 @@ static int add_form_pair(struct form_pairs *pairs, struct slice part, size_t *us
     return 0;
 }
 
-int form_parse(struct slice text, struct form_pairs *pairs_out, struct form_fault *fault_out)
+int form_parse(struct slice text, size_t most, struct form_pairs *pairs_out, struct form_fault *fault_out)
 {
     *pairs_out = (struct form_pairs){0};
     if (text.len == 0)
         return 0;
-    if (!make_room(pairs_out, text, '&'))
-        return fault_at(fault_out, "too many pairs", text.len);
+    if (!make_room(pairs_out, text, '&', most))
+        return too_many(fault_out, "too many pairs", text);
     struct slice rest = text, part;
     size_t used = 0;
     while (slice_cut(&rest, '&', &part)) {
@@ -141,13 +146,13 @@ static const char *add_cookie(struct form_pairs *pairs, struct slice part, size_
     return NULL;
 }
 
-int form_parse_cookies(struct slice text, struct form_pairs *pairs_out, struct form_fault *fault_out)
+int form_parse_cookies(struct slice text, size_t most, struct form_pairs *pairs_out, struct form_fault *fault_out)
 {
     *pairs_out = (struct form_pairs){0};
     if (text.len == 0)
         return 0;
-    if (!make_room(pairs_out, text, ';'))
-        return fault_at(fault_out, "too many cookies", text.len);
+    if (!make_room(pairs_out, text, ';', most))
+        return too_many(fault_out, "too many cookies", text);
     struct slice rest = text, part;
     size_t used = 0;
     while (slice_cut(&rest, ';', &part)) {

@@ -7,6 +7,7 @@
 #define CRESCENT_CODEC_FORM_H
 
 #include "base/slice.h"
+#include <stdbool.h>
 
 struct form_pair {
     struct slice name, value;
@@ -18,17 +19,18 @@ struct form_pairs { /* in the order sent; born as {0} */
     char *bytes; /* what the slices point into */
 };
 
-#define FORM_PAIRS_MAX 1000
+#define FORM_PAIRS_MAX 1000 /* where nobody says otherwise */
 
 struct form_fault {
     const char *what; /* static text */
     size_t offset;
+    bool many; /* the fault is their number */
 };
 
-/* "a=1&b=%20x+y": '+' is a space. Over FORM_PAIRS_MAX pairs is a fault. */
-int form_parse(struct slice text, struct form_pairs *pairs_out, struct form_fault *fault_out);
+/* "a=1&b=%20x+y": '+' is a space. More than `most` pairs are a fault. */
+int form_parse(struct slice text, size_t most, struct form_pairs *pairs_out, struct form_fault *fault_out);
 /* A Cookie header's value (RFC 6265 4.2.1): "a=1; b=2"; values as sent but for surrounding double quotes. */
-int form_parse_cookies(struct slice text, struct form_pairs *pairs_out, struct form_fault *fault_out);
+int form_parse_cookies(struct slice text, size_t most, struct form_pairs *pairs_out, struct form_fault *fault_out);
 void form_free(struct form_pairs *pairs);
 /* The first pair's value with this name; at == NULL when there is none. */
 struct slice form_first(const struct form_pairs *pairs, struct slice name);

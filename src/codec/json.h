@@ -25,10 +25,13 @@ struct json_fault {
     const char *what;    /* static text: "expected ',' or '}'" */
     size_t offset;       /* bytes before the fault */
     size_t line, column; /* from 1; column in bytes */
+    bool deep;           /* the fault is its depth */
 };
 
 /* Never NULL; takes memory for parsers when a text comes. */
 struct json_reader *json_reader_new(void);
+/* From the next text on, only `depth` arrays and objects within each other, 1 to JSON_DEPTH_MAX (as it is at first). */
+void json_reader_bound(struct json_reader *r, unsigned depth);
 void json_reader_free(struct json_reader **r);
 
 /* Parses a whole text, which may go afterwards. 0, or -1 with the fault. Whatever was read before is gone. */

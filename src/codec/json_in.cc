@@ -30,11 +30,14 @@ struct json_reader {
     size_t capacity;        /* of both */
     struct json_slow *slow; /* NULL until it is needed */
     struct json_tape tape;
+    unsigned depth; /* the most */
 };
 
 extern "C" struct json_reader *json_reader_new(void)
 {
-    return static_cast<struct json_reader *>(need_zero(1, sizeof(struct json_reader)));
+    auto *r = static_cast<struct json_reader *>(need_zero(1, sizeof(struct json_reader)));
+    r->depth = JSON_DEPTH_MAX;
+    return r;
 }
 
 static void drop_fast(struct json_reader *r)
@@ -44,6 +47,15 @@ static void drop_fast(struct json_reader *r)
     r->fast = nullptr;
     r->padded = nullptr;
     r->capacity = 0;
+}
+
+extern "C" void json_reader_bound(struct json_reader *r, unsigned depth)
+{
+    CHECK(depth >= 1 && depth <= JSON_DEPTH_MAX);
+    if (depth != r->depth) /* simdjson's parser has it from its birth */
+        drop_fast(r);
+    r->depth = depth;
+    r->tape = json_tape{};
 }
 
 extern "C" void json_reader_free(struct json_reader **r)
@@ -78,7 +90,7 @@ static bool make_fast(struct json_reader *r, size_t len)
     while (capacity < len)
         capacity += capacity * (memory_per_byte / 2) < memory_kept ? capacity : len - capacity;
     r->fast = new (std::nothrow) simdjson::dom::parser();
-    if (r->fast == nullptr || r->fast->allocate(capacity, JSON_DEPTH_MAX) || r->fast->doc.allocate(capacity)) {
+    if (r->fast == nullptr || r->fast->allocate(capacity, r->depth) || r->fast->doc.allocate(capacity)) {
         drop_fast(r);
         return false;
     }
@@ -119,7 +131,7 @@ extern "C" int json_parse(struct json_reader *r, struct slice text, struct json_
     }
     if (r->slow == nullptr)
         r->slow = json_slow_new();
-    return json_slow_parse(r->slow, text, &r->tape, fault_out);
+    return json_slow_parse(r->slow, text, r->depth, &r->tape, fault_out);
 }
 
 extern "C" struct json_tape json_reader_tape(const struct json_reader *r)

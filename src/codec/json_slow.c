@@ -22,7 +22,8 @@ struct parse {
     const char *begin, *at, *end;
     const char *what; /* the fault, NULL: none */
     const char *where;
-    unsigned depth;
+    unsigned depth, most;
+    bool deep; /* the fault is its depth */
     struct {
         size_t at; /* of the begin's word */
         uint64_t count;
@@ -333,8 +334,10 @@ static void close_innermost(struct parse *p)
 /* At '{' or '['. *empty_out: it was closed at once. */
 static bool open_one(struct parse *p, bool *empty_out)
 {
-    if (p->depth == JSON_DEPTH_MAX)
-        return refuse(p, "nested too deep (128 levels at most)", p->at);
+    if (p->depth == p->most) {
+        p->deep = true;
+        return refuse(p, "nested too deep", p->at);
+    }
     bool object = *p->at++ == '{';
     p->depth++;
     p->open[p->depth].at = p->out->count;
@@ -397,7 +400,7 @@ static bool text_of_one_value(struct parse *p)
 
 static void locate(const struct parse *p, struct json_fault *fault)
 {
-    *fault = (struct json_fault){p->what, (size_t)(p->where - p->begin), 1, 1};
+    *fault = (struct json_fault){p->what, (size_t)(p->where - p->begin), 1, 1, p->deep};
     for (const char *c = p->begin; c < p->where; c++) {
         fault->column++;
         if (*c == '\n') {
@@ -407,10 +410,11 @@ static void locate(const struct parse *p, struct json_fault *fault)
     }
 }
 
-int json_slow_parse(struct json_slow *slow, struct slice text, struct json_tape *tape_out, struct json_fault *fault_out)
+int json_slow_parse(struct json_slow *slow, struct slice text, unsigned depth, struct json_tape *tape_out,
+                    struct json_fault *fault_out)
 {
     const char *begin = text.at != NULL ? text.at : "";
-    struct parse p = {.out = slow, .begin = begin, .at = begin, .end = begin + text.len};
+    struct parse p = {.out = slow, .begin = begin, .at = begin, .end = begin + text.len, .most = depth};
     slow->count = 0;
     buf_clear(&slow->strings);
     bool good = text.len <= JSON_TEXT_MAX ? text_of_one_value(&p) : refuse(&p, "the text is too long", p.at);

@@ -32,7 +32,7 @@ struct json_slow *json_slow_new(void);
 void json_slow_free(struct json_slow **slow);
 size_t json_slow_memory(const struct json_slow *slow);
 /* Parses `text` to tape_out, which points into `slow`. 0, or -1 with the first fault. */
-int json_slow_parse(struct json_slow *slow, struct slice text, struct json_tape *tape_out,
+int json_slow_parse(struct json_slow *slow, struct slice text, unsigned depth, struct json_tape *tape_out,
                     struct json_fault *fault_out);
 
 /* What json_walk.c knows of a reader: NULL words when nothing is parsed. */

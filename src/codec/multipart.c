@@ -16,13 +16,14 @@ struct walk {
     char mark[MULTIPART_BOUNDARY + 2]; /* "--" and the boundary */
     size_t mark_len;
     size_t at;
+    size_t most; /* parts */
     struct multipart *parts;
     struct multipart_fault *fault;
 };
 
 static int fault_at(struct walk *w, const char *what, size_t offset)
 {
-    *w->fault = (struct multipart_fault){what, w->parts->count, offset};
+    *w->fault = (struct multipart_fault){what, w->parts->count, offset, false};
     return -1;
 }
 
@@ -248,8 +249,11 @@ static int take_part(struct walk *w)
 {
     struct fields f = {SLICE_NONE, SLICE_NONE, SLICE_NONE, 0};
     struct multipart_part *part = add_part(w->parts);
-    if (w->parts->count > MULTIPART_PARTS)
-        return fault_at(w, "too many parts", w->at);
+    if (w->parts->count > w->most) {
+        fault_at(w, "too many parts", w->at);
+        w->fault->many = true;
+        return -1;
+    }
     if (take_fields(w, &f) != 0 || describe(w, part, &f) != 0)
         return -1;
     part->offset = w->at;
@@ -285,10 +289,10 @@ static int take_all(struct walk *w)
     }
 }
 
-int multipart_parse(struct slice body, struct slice boundary, struct multipart *parts_out,
+int multipart_parse(struct slice body, struct slice boundary, size_t most, struct multipart *parts_out,
                     struct multipart_fault *fault_out)
 {
-    struct walk w = {.body = body.at != NULL ? body : SLICE(""), .parts = parts_out, .fault = fault_out};
+    struct walk w = {.body = body.at != NULL ? body : SLICE(""), .most = most, .parts = parts_out, .fault = fault_out};
     CHECK(boundary.len > 0 && boundary.len <= MULTIPART_BOUNDARY);
     *parts_out = (struct multipart){0};
     w.mark[0] = w.mark[1] = '-';

@@ -9,8 +9,9 @@
 #define CRESCENT_CODEC_MULTIPART_H
 
 #include "base/slice.h"
+#include <stdbool.h>
 
-#define MULTIPART_PARTS 1000  /* as many as a urlencoded form may have pairs */
+#define MULTIPART_PARTS 1000  /* where nobody says otherwise: as many as a urlencoded form may have pairs */
 #define MULTIPART_HEAD 8192   /* bytes of one part's header fields; the whole of a request's are 32 KiB */
 #define MULTIPART_FIELDS 16   /* header fields of a part: clients send two or three */
 #define MULTIPART_NAME 1024   /* bytes of a name, of a file's name */
@@ -34,6 +35,7 @@ struct multipart_fault {
     const char *what; /* static text */
     size_t part;      /* counted from 1; 0: before the first */
     size_t offset;    /* in the body */
+    bool many;        /* the fault is their number */
 };
 
 /* Whether a Content-Type's media type is `type` ("multipart/form-data"), parameters left aside. */
@@ -41,8 +43,8 @@ bool multipart_is_type(struct slice content_type, struct slice type);
 /* The boundary out of a Content-Type, written to room. 0, or -1 and a static text. */
 int multipart_boundary(struct slice content_type, char room[MULTIPART_BOUNDARY], struct slice *boundary_out,
                        const char **why_out);
-/* All parts of the body. On a fault nothing is left in *parts_out. */
-int multipart_parse(struct slice body, struct slice boundary, struct multipart *parts_out,
+/* All parts of the body; more than `most` are a fault. On a fault nothing is left in *parts_out. */
+int multipart_parse(struct slice body, struct slice boundary, size_t most, struct multipart *parts_out,
                     struct multipart_fault *fault_out);
 /* Frees what parse made; leaves {0}. */
 void multipart_free(struct multipart *parts);

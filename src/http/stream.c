@@ -10,6 +10,9 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#define FIRST                                                                                                        \
+    4096          /* the room of a fresh HTTP/2 stream; it doubles with each piece that the client's windows let out \
+                   */
 #define KEPT 1024 /* a buffer at rest that is larger is given back: most streams are silent most of the time */
 
 struct http_stream {
@@ -21,6 +24,8 @@ struct http_stream {
     void *cookie;
     struct buf written, sending;
     size_t sent;       /* of sending: handed to libh2o */
+    size_t room;       /* so much may wait in `written` */
+    size_t carried;    /* bytes of the piece that libh2o has */
     int64_t left;      /* of the length; -1: none was said */
     bool chunked;      /* HTTP/1.1 without a length */
     bool to_close;     /* HTTP/1.0 without a length: the connection's end is the body's */
@@ -71,6 +76,8 @@ static void proceed(h2o_generator_t *self, h2o_req_t *req)
 {
     struct http_stream *s = (struct http_stream *)self;
     s->in_flight = false;
+    if (s->carried > 0 && s->room < HTTP_STREAM_PIECE)
+        s->room *= 2;
     loop_later(s->loop, &s->later);
 }
 
@@ -94,7 +101,8 @@ struct http_stream *http_stream_begin(struct loop *l, const struct http_response
                               .req = req,
                               .events = events,
                               .cookie = cookie,
-                              .left = length};
+                              .left = length,
+                              .room = req->version >= 0x200 ? FIRST : HTTP_STREAM_PIECE};
     loop_later_init(&s->later, pump);
     CHECK(!h2o_memis(req->method.base, req->method.len, H2O_STRLIT("HEAD")));
     put_head(r, req, length);
@@ -156,6 +164,7 @@ static void send_piece(struct http_stream *s)
     struct slice piece = slice_from(buf_slice(&s->sending), s->sent);
     piece.len = piece.len < HTTP_STREAM_PIECE ? piece.len : HTTP_STREAM_PIECE;
     s->sent += piece.len;
+    s->carried = piece.len;
     bool last = s->ended && s->sent == s->sending.len && s->written.len == 0;
     if (piece.len == 0 && !last && s->begun)
         return;
@@ -171,21 +180,33 @@ static void send_piece(struct http_stream *s)
     h2o_send(req, v, count, last ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS);
 }
 
-/* From the loop: gives libh2o the next piece, then tells the writer that there is room. */
+static void tell_ready(struct http_stream *s)
+{
+    if (!s->told_to_wait)
+        return;
+    s->told_to_wait = false;
+    s->events->ready(s->cookie);
+}
+
+/*
+ * From the loop: gives libh2o the next piece, then tells the writer that there is room. One whose client has not taken
+ * anything yet (its window may be closed, now and for ever) has no more read for it than the first piece.
+ */
 static void pump(struct loop_later *later)
 {
     struct http_stream *s = CONTAINER_OF(later, struct http_stream, later);
     if (s->in_flight || s->req == NULL)
         return;
+    if (s->events->late && !http_stream_waits(s))
+        tell_ready(s);
     if (s->aborted) {
         break_off(s);
         return;
     }
     send_piece(s);
-    if (s->told_to_wait && s->written.len < HTTP_STREAM_PIECE) {
-        s->told_to_wait = false;
-        s->events->ready(s->cookie);
-    }
+    bool stalled = s->room == FIRST && s->carried > 0;
+    if (!s->events->late && !stalled && s->written.len < s->room)
+        tell_ready(s);
 }
 
 /* --- writing ---------------------------------------------------------------------------------------------------- */
@@ -200,8 +221,13 @@ bool http_stream_write(struct http_stream *s, struct slice bytes)
     buf_add_slice(&s->written, bytes);
     if (!s->in_flight && bytes.len > 0)
         loop_later(s->loop, &s->later);
-    s->told_to_wait = s->written.len >= HTTP_STREAM_PIECE;
+    s->told_to_wait = s->written.len >= s->room;
     return !s->told_to_wait;
+}
+
+size_t http_stream_room(const struct http_stream *s)
+{
+    return s->room;
 }
 
 void http_stream_end(struct http_stream *s)

@@ -19,6 +19,8 @@ struct http_stream;
 struct http_stream_events { /* both from the loop, never from inside a call of this file */
     /* There is room again, after a write that returned false. */
     void (*ready)(void *cookie);
+    /* `ready` comes when nothing is left to send, instead of ahead: for whoever has the next piece at hand. */
+    bool late;
     /* libh2o's request is disposed of before end or abort was called: the stream is gone, do not touch it. */
     void (*gone)(void *cookie);
 };
@@ -36,6 +38,8 @@ void http_stream_head(const struct http_response *r, struct st_h2o_req_t *req, l
  * wait for `ready` before the next write (one more is taken all the same). Not more than `length` in all.
  */
 bool http_stream_write(struct http_stream *s, struct slice bytes);
+/* How many bytes to write at a time: HTTP_STREAM_PIECE, and fewer to an HTTP/2 client that has taken little so far. */
+size_t http_stream_room(const struct http_stream *s);
 /* All is written (`length` bytes, if that was said). Do not touch it afterwards; no event comes any more. */
 void http_stream_end(struct http_stream *s);
 /*

@@ -164,6 +164,7 @@ void trial_run(const struct snapshot *candidate, const struct config *config, bo
     struct error err;
     struct redact *redact = redact_new();
     struct script_host host = {.memory = config->limits.lua_memory,
+                               .limits = &config->limits,
                                .sandbox = config->sandbox,
                                .redact = redact,
                                .http_private = config->http_private};

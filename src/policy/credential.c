@@ -156,7 +156,7 @@ static enum reason check_query(const struct credential *c, const struct http_req
     size_t found = 0;
     if (req->query.at == NULL)
         return REASON_missing_credential;
-    if (form_parse(req->query, &pairs, &fault) < 0)
+    if (form_parse(req->query, FORM_PAIRS_MAX, &pairs, &fault) < 0)
         return REASON_malformed_header;
     for (size_t i = 0; i < pairs.count; i++)
         if (slice_equal(pairs.at[i].name, slice_of(c->place))) {

@@ -14,6 +14,7 @@
 struct loop;
 struct redact;
 struct progress;
+struct config_limits;
 struct counters;
 struct pool;
 struct exec;
@@ -46,7 +47,8 @@ struct script_host {
     bool http_private;         /* false: none to private addresses */
     size_t memory;             /* ceiling of the state, bytes */
     dur_t max_run;             /* of a top level; 0: stretches are not interrupted (load/limit bounds a trial) */
-    struct redact *redact;     /* learns the values of env; NULL: nothing is kept from the log */
+    const struct config_limits *limits; /* of what peers send; NULL: the defaults */
+    struct redact *redact;              /* learns the values of env; NULL: nothing is kept from the log */
     /* Fills the labels for the task with this cookie; how many fields. NULL: none. */
     size_t (*labels)(void *cookie, struct host_labels *labels);
     /* The W3C trace that the task with this cookie belongs to, as its callees are told; false: none was named. */

@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PIECE (2 * (size_t)HTTP_STREAM_PIECE) /* fills the stream's room: three of them for each answer, at most */
 #define FRESH_S 2 /* a file changed so recently may change again within one tick of its file system's clock */
 
 struct answer_file {
@@ -131,9 +130,9 @@ static void write_piece(struct answer_file *f);
 
 static void read_next(struct answer_file *f)
 {
-    f->piece_len = f->left < PIECE ? (size_t)f->left : PIECE;
-    if (f->piece == NULL)
-        f->piece = need_alloc(f->piece_len);
+    size_t most = streaming_room(f->ex); /* fills it */
+    f->piece_len = f->left < most ? (size_t)f->left : most;
+    f->piece = need_realloc(f->piece, f->piece_len); /* the stream's room may have grown */
     f->good = file_read_cached(f->fd, f->at, f->piece, f->piece_len);
     if (f->good)
         write_piece(f);
@@ -182,7 +181,7 @@ static void ready(struct exchange *ex)
         read_next(ex->file);
 }
 
-static const struct streaming_writer writer = {.ready = ready, .stop = answer_file_stop, .finite = true};
+static const struct streaming_writer writer = {.ready = ready, .stop = answer_file_stop, .late = true, .finite = true};
 
 /* --- what is answered ------------------------------------------------------------------------------------------- */
 

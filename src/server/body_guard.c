@@ -14,7 +14,8 @@
 
 #define STEP ((size_t)1 << 20)    /* capacities double up to here, then grow by it: what is not touched costs nothing */
 #define AT_ONCE ((size_t)1 << 20) /* read from one socket in one pass, a step more or less */
-#define READER_ASKS 4096          /* what libh2o's reader asks for, and nobody else */
+#define AT_FIRST ((size_t)128 << 10) /* the same before anything of it was looked at, and of frames */
+#define READER_ASKS 4096             /* what libh2o's reader asks for, and nobody else */
 /* malloc's own bounds would rise with the largest buffer freed: it would then keep such memory, and copy to grow it. */
 #define MAPPED_FROM (256 << 10)
 #define KEPT_FREE (4 << 20)
@@ -89,16 +90,27 @@ static h2o_iovec_t first_room(h2o_buffer_t **field, size_t least, unsigned frame
 
 /*
  * Whether so much has come from it in this pass of the loop that others shall have a turn: libh2o reads a socket until
- * it is empty, which that of a fast sender never is.
+ * it is empty, which that of a fast sender never is. A body is read on in larger pieces than a flood, most of which
+ * would be read for nothing.
  */
 static bool had_turn(struct connection *c, size_t size)
 {
     mono_t now = loop_now(c->owner->loop);
     if (c->turn.ns != now.ns) {
+        c->turn_most = size + (c->http2 || c->turn.ns == 0 ? AT_FIRST : AT_ONCE);
         c->turn = now;
-        c->turn_size = size;
     }
-    return size >= c->turn_size + AT_ONCE;
+    return size >= c->turn_most;
+}
+
+/*
+ * The same for a TLS connection, whose reader fills an input of its own that is decoded, and so emptied, in each pass:
+ * it never has more than AT_FIRST. Nobody else asks for so
+ * much room in what is no socket's own input, but for a frame of DATA of that size.
+ */
+static bool had_turn_encrypted(size_t size, size_t least, unsigned frame)
+{
+    return least == READER_ASKS && frame != FRAME_DATA && size + READER_ASKS > AT_FIRST;
 }
 
 /* The buffer's bytes in memory of `capacity`, at its begin. */
@@ -131,6 +143,8 @@ static h2o_iovec_t more_room(h2o_buffer_t **field, size_t least, unsigned frame)
         return body_refusal_room(c, b);
     /* With no room its reader in clear, which has read some, takes it that there is no more for now. */
     if (c != NULL && c->sock->ssl == NULL && least == READER_ASKS && had_turn(c, b->size))
+        return h2o_iovec_init(b->bytes + b->size, 0);
+    if (c == NULL && had_turn_encrypted(b->size, least, frame))
         return h2o_iovec_init(b->bytes + b->size, 0);
     do {
         capacity += capacity < STEP ? capacity : STEP;

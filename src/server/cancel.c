@@ -11,7 +11,7 @@
 bool cancel_wanted(const struct exchange *ex)
 {
     const struct endpoint *e = exchange_endpoint(ex);
-    if (e == NULL || e->on_disconnect == DISCONNECT_CANCEL)
+    if (e == NULL || ex->abused || e->on_disconnect == DISCONNECT_CANCEL)
         return true;
     if (e->on_disconnect == DISCONNECT_FINISH)
         return false;
@@ -23,6 +23,7 @@ static void stop(struct exchange *ex)
 {
     timeout_clear(&ex->deadline);
     loop_later_cancel(&ex->later);
+    list_remove(&ex->behind);
     if (ex->task != NULL)
         task_cancel(&ex->task);
     answer_file_stop(ex);
@@ -54,7 +55,7 @@ mono_t cancel_deadline(void *cookie)
 void cancel_arm(struct exchange *ex)
 {
     struct server *s = ex->server;
-    CHECK((ex->task != NULL || ex->file != NULL || ex->proxy != NULL) && ex->status == 0);
+    CHECK(ex->status == 0 && (ex->task != NULL || ex->file != NULL || ex->proxy != NULL || !list_empty(&ex->behind)));
     if (ex->proxy == NULL && !timeout_is_set(&ex->deadline))
         timeout_set(s->host.loop, &ex->deadline, cancel_deadline(ex), deadline_passed);
     list_remove(&ex->link);

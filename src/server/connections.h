@@ -10,13 +10,18 @@
 #include "base/list.h"
 #include "codec/ip.h"
 #include "io/timeout.h"
+#include "server/flood.h"
 #include "shm/counters.h"
+#include "shm/peers.h"
 #include <h2o.h>
 
 struct connections {
     struct loop *loop;
     struct counters *counters;
-    struct list all, spare;
+    const struct config_limits *limits;
+    _Atomic uint64_t *open; /* where the count is told to other processes; NULL: nowhere */
+    struct peers peers;     /* counts them by address; its area is NULL: nobody does */
+    struct list all, spare; /* in the order of their last look for room: see admission.h */
     size_t count;
     struct list lingering; /* closed ones whose clients may still send: see linger.h */
     size_t lingering_count;
@@ -35,27 +40,36 @@ struct refusal {           /* of a body that there is no memory for: see body_re
 struct connection {
     struct list link;
     struct connections *owner;
-    h2o_socket_t *sock;              /* NULL: closed */
-    uint64_t requests;               /* dispatched so far */
-    unsigned live;                   /* dispatched and not disposed */
-    mono_t since;                    /* accepted, or the end of its last request: idle since then */
-    mono_t resets;                   /* the reset budget: a point that runs ahead of the clock with each reset */
-    uint64_t receiving;              /* the number of the sweep that last saw a request arriving on it */
-    size_t accounted;                /* HTTP/1: bytes written up to the end of its last request */
-    struct proxy_gate *gate;         /* its PROXY header is awaited; NULL: there is none to come */
+    h2o_socket_t *sock;      /* NULL: closed */
+    uint64_t requests;       /* dispatched so far */
+    unsigned live;           /* dispatched and not disposed */
+    mono_t since;            /* accepted, or the end of its last request: idle since then */
+    mono_t asked;            /* limits.connection_rate: a point that runs ahead of the clock with each request */
+    struct flood flood;      /* HTTP/2: what it may still send that is no request */
+    uint64_t peer;           /* as which address it is counted; 0: it is not */
+    uint64_t receiving;      /* the number of the sweep that last saw a request arriving on it */
+    size_t accounted;        /* HTTP/1: bytes written up to the end of its last request */
+    struct proxy_gate *gate; /* its PROXY header is awaited; NULL: there is none to come */
     struct tls_handshake *handshake; /* NULL: there is none, or it is over */
     struct ssl_st *ssl;              /* after the handshake, while sock is; NULL: in clear */
     struct identity *identity;       /* of the client's certificate; NULL: it has shown none */
     mono_t turn;                     /* the pass of the loop in which it last asked for more room to read into */
-    size_t turn_size;                /* bytes that it had then */
+    size_t turn_most;                /* bytes that it may have by the end of that pass */
     mono_t goodbye;                  /* HTTP/2: when it was told the first of two GOAWAYs; 0: not yet */
     struct refusal refusal;
-    int linger_fd; /* its socket once more, or -1: see linger.h */
+    size_t held;        /* HTTP/2: bytes of answers that wait for its client */
+    struct list behind; /* exchanges that are begun when there are fewer */
+    int linger_fd;      /* its socket once more, or -1: see linger.h */
     bool http2;
-    bool cut; /* shut down by us: what was read before that is refused without work */
+    bool announced; /* HTTP/2: it was told of our own settings */
+    bool retiring;  /* HTTP/2: it has had limits.connection_requests; goodbye follows */
+    bool shut;      /* its client has been told by shutdown(2) that it ends */
+    bool cut;       /* ended by us: what was read before that is refused without work */
+    bool abused;    /* cut for what its client sent: its requests are cancelled, whatever their endpoints say */
 };
 
-void connections_init(struct connections *cs, struct loop *l, struct counters *counters);
+void connections_init(struct connections *cs, struct loop *l, struct counters *counters,
+                      const struct config_limits *limits);
 void connections_free(struct connections *cs);
 /* Registers an accepted socket, before libh2o gets it. */
 struct connection *connections_add(struct connections *cs, h2o_socket_t *sock);
@@ -69,9 +83,17 @@ void connections_peer(const struct connection *c, struct ip *ip_out);
 /* A request was dispatched; was disposed (c may then be freed). */
 void connections_begin(struct connection *c, bool http2);
 void connections_end(struct connection *c);
+/* Counts it as from this address from now on: how many that has. */
+uint64_t connections_count_as(struct connection *c, const struct ip *address);
 /* Ends it by shutdown(2), which is safe at any time: libh2o learns of it by its next event. Counted once. */
 void connections_cut(struct connection *c, enum counter why);
-/* One of its streams was reset, by the peer or for its fault: past 100, refilled by 10 a second, it is cut. */
-void connections_reset(struct connection *c);
+/* The same of one that is counted already. */
+void connections_shut(struct connection *c);
+/* The same for abuse, but that the caller sees to the socket's end. */
+void connections_abused(struct connection *c, enum flood_kind why);
+/* Whether it may ask once more within limits.connection_rate. */
+bool connections_may_ask(struct connection *c);
+/* Whether this is its last request by limits.connection_requests; counted once. */
+bool connections_last_request(struct connection *c);
 
 #endif

@@ -8,6 +8,7 @@
 #include "route/generation.h"
 #include "server/access.h"
 #include "server/answer_cors.h"
+#include "server/backlog.h"
 #include "server/dev_page.h"
 #include "server/http2_guard.h"
 #include "server/probation.h"
@@ -66,6 +67,8 @@ static void disposed(void *data)
     CHECK(ex->magic == EXCHANGE_MAGIC);
     struct connection *c = ex->connection;
     ex->sent = ex->req->bytes_sent;
+    ex->abused = c != NULL && c->abused;
+    backlog_remove(ex);
     ex->req = NULL;
     ex->connection = NULL;
     if (ex->status == 0 && !ex->over)
@@ -76,6 +79,20 @@ static void disposed(void *data)
     if (c != NULL)
         connections_end(c);
     end_if_idle(ex);
+}
+
+static void begin_on(struct connection *c, h2o_req_t *req)
+{
+    bool http2 = req->version >= 0x200;
+    if (http2 && !c->http2)
+        http2_guard_follow(c);
+    connections_begin(c, http2);
+    if (!connections_last_request(c))
+        return;
+    if (http2)
+        c->retiring = true;
+    else
+        req->http1_is_persistent = 0;
 }
 
 struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(struct loop_later *),
@@ -95,6 +112,8 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
     ex->magic = EXCHANGE_MAGIC;
     ex->next = NULL;
     list_init(&ex->link);
+    list_init(&ex->behind);
+    ex->held = 0;
     ex->server = s;
     ex->connection = connections_of_request(req);
     ex->req = req;
@@ -113,7 +132,7 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
     ex->body = NULL;
     ex->step = 0;
     ex->outcome = STEP_NEXT;
-    ex->starting = ex->over = ex->gone = false;
+    ex->starting = ex->over = ex->gone = ex->abused = false;
     ex->task = NULL;
     ex->started = loop_now(s->host.loop);
     ex->deadline.loop = NULL;
@@ -126,6 +145,7 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
     ex->upstream = SLICE_NONE;
     ex->upstream_time = (dur_t){0};
     ex->progress = 0;
+    ex->rate_at = (mono_t){0};
     ex->trace.carried = false;
     memset(ex->trace.id, 0, sizeof(ex->trace.id));
     ex->rate.known = ex->rate.refused = 0;
@@ -138,7 +158,7 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
     struct hook *hook = h2o_mem_alloc_shared(&req->pool, sizeof(*hook), disposed);
     *hook = (struct hook){ex, gone};
     if (ex->connection != NULL)
-        connections_begin(ex->connection, req->version >= 0x200);
+        begin_on(ex->connection, req);
     access_begun(ex, req->version);
     return ex;
 }
@@ -219,6 +239,7 @@ void exchange_answer(struct exchange *ex)
     list_add(&s->answering, &ex->link);
     ex->progress_at = loop_now(s->host.loop);
     exchange_complete(ex);
+    backlog_add(ex, s->response.body.len);
     http_response_send(&s->response, ex->req);
 }
 

@@ -32,6 +32,8 @@ struct exchange {
     uint32_t magic;
     struct exchange *next; /* in the pool */
     struct list link;      /* in server.waiting, .streaming or .answering */
+    struct list behind;    /* in connection.behind, while it waits there; see backlog.h */
+    size_t held;           /* bytes of its answer that are held for the client */
     struct server *server;
     struct connection *connection; /* NULL: none is known */
     struct st_h2o_req_t *req;      /* NULL once disposed */
@@ -52,6 +54,7 @@ struct exchange {
     bool starting;            /* inside task_start */
     bool over;                /* the pipeline has come to its end */
     bool gone;                /* the client has left before the answer */
+    bool abused;              /* its connection was cut for abuse */
     struct task *task;        /* suspended, or NULL */
     mono_t started;
     struct timeout deadline;
@@ -75,6 +78,8 @@ struct exchange {
     uint64_t sent;      /* bytes of the answer's body, once disposed */
     mono_t progress_at; /* while answering: when the delivery last moved */
     uint64_t progress;
+    mono_t rate_at; /* while bytes wait for the client: since then they do, or since a write_time; 0: not begun */
+    uint64_t rate_bytes;
     int status; /* of the answer */
 };
 

@@ -72,3 +72,15 @@ void goodbye_say(struct server *s, mono_t now, bool hurry)
     if (hurry || !sweep_receiving(s))
         say_second(s, now);
 }
+
+bool goodbye_one(struct connection *c, mono_t now, bool receiving)
+{
+    if (c->goodbye.ns == 0) {
+        http2_guard_goaway(c, false);
+        c->goodbye = now;
+    } else if (!receiving && due_second(c, now)) {
+        http2_guard_goaway(c, true);
+        return true;
+    }
+    return false;
+}

@@ -3,6 +3,7 @@
  * version that the build asks for.
  */
 #include "server/http2_guard.h"
+#include "base/panic.h"
 #include "server/body_guard.h"
 #include "server/connections.h"
 #include <dlfcn.h>
@@ -18,12 +19,17 @@ _Static_assert(H2O_VERSION_MAJOR == 2 && H2O_VERSION_MINOR == 2 && H2O_VERSION_P
  * asks for a window that was 0 or less.
  */
 #define SAFE_WINDOW ((ssize_t)3 << 29)
+#define LIBRARY_STREAMS 100 /* as many as it says, and takes, by itself */
+#define FIELD_OVERHEAD 32   /* RFC 9113 6.5.2: of each field, in the size of a header list */
+
+enum { SETTING_STREAMS = 3, SETTING_HEADER_LIST = 6, SETTING_SIZE = 6 };
 
 typedef void stream_fn(h2o_http2_conn_t *, h2o_http2_stream_t *);
 typedef int settings_fn(h2o_http2_settings_t *, const uint8_t *, size_t, const char **);
 typedef int headers_fn(h2o_req_t *, h2o_hpack_header_table_t *, const uint8_t *, size_t, int *, size_t *,
                        h2o_cache_digests_t **, const char **);
 
+typedef void accept_fn(h2o_accept_ctx_t *, h2o_socket_t *, struct timeval);
 typedef ssize_t frame_fn(h2o_http2_frame_t *, const uint8_t *, size_t, const h2o_http2_settings_t *, const char **);
 
 /* File-scope because the library calls these with arguments of its own only. */
@@ -32,8 +38,14 @@ static struct {
     settings_fn *settings;
     headers_fn *headers;
     frame_fn *frame;
+    accept_fn *accept;
     struct http2_guard_calls calls;
+    h2o_socket_cb on_read;      /* the library's reader, of every HTTP/2 connection */
+    struct connection *reading; /* whose frames are read; NULL: nobody's that we know */
+    h2o_http2_conn_t *overfull; /* a stream of it is being refused: it seems to have OVERFULL more */
 } guard;
+
+#define OVERFULL (10 * LIBRARY_STREAMS)
 
 /* Looks up the definition that ours hides, once. */
 #define FIND(member, symbol)                                                     \
@@ -51,17 +63,45 @@ void h2o_http2_stream_send_pending_data(h2o_http2_conn_t *conn, h2o_http2_stream
         stream->output_window._avail = SAFE_WINDOW;
 }
 
+/* --- resets ------------------------------------------------------------------------------------------------------ */
+
+/*
+ * The library says GOAWAY and closes, with all that was read and not handled yet. It would wait for a write that is
+ * under way, which a client that reads nothing never lets end.
+ */
+static void end_if_deaf(struct connection *c)
+{
+    if (c->sock->_cb.write != NULL)
+        connections_shut(c);
+}
+
+static void count_reset(struct connection *c)
+{
+    struct connections *cs = c->owner;
+    if (flood_spend(&c->flood, FLOOD_RESETS, cs->limits, loop_now(cs->loop)))
+        return;
+    connections_abused(c, FLOOD_RESETS);
+    if (guard.reading != c) /* else its next frame is its last, or on_read sees to it */
+        connections_shut(c);
+}
+
 void h2o_http2_stream_reset(h2o_http2_conn_t *conn, h2o_http2_stream_t *stream)
 {
     struct connection *c = connections_of(conn->sock);
     guard.calls.reset++;
     FIND(reset, "h2o_http2_stream_reset");
+    if (guard.overfull == conn) {
+        conn->num_streams.pull.open -= OVERFULL;
+        guard.overfull = NULL;
+    }
     /* Before the original: it may free the stream. */
     stream->output_window._avail = SAFE_WINDOW;
     guard.reset(conn, stream);
     if (c != NULL)
-        connections_reset(c);
+        count_reset(c);
 }
+
+/* --- settings, headers ------------------------------------------------------------------------------------------- */
 
 int h2o_http2_update_peer_settings(h2o_http2_settings_t *settings, const uint8_t *src, size_t len,
                                    const char **err_desc)
@@ -82,10 +122,28 @@ static int refuse_headers(h2o_req_t *req, const char *why, const char **err_desc
 {
     struct connection *c = connections_of_request(req);
     guard.calls.refused++;
-    if (c != NULL)
-        counters_add(c->owner->counters, COUNTER_cut_hpack, 1);
+    if (c != NULL) {
+        connections_abused(c, FLOOD_BLOCK);
+        end_if_deaf(c);
+    }
     *err_desc = why;
     return H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM;
+}
+
+/*
+ * The library takes LIBRARY_STREAMS at once, and refuses the next one by itself, with the code that lets a client send
+ * it again. For a lower limit it is made to believe, until that reset, that there are more.
+ */
+static void bound_streams(h2o_req_t *req)
+{
+    struct connection *c = connections_of_request(req);
+    h2o_http2_conn_t *conn = (h2o_http2_conn_t *)req->conn;
+    if (c == NULL || conn->num_streams.pull.open <= c->owner->limits->streams)
+        return;
+    counters_add(c->owner->counters, COUNTER_streams_refused, 1);
+    CHECK(guard.overfull == NULL);
+    guard.overfull = conn;
+    conn->num_streams.pull.open += OVERFULL;
 }
 
 int h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_header_table_t *table, const uint8_t *src, size_t len,
@@ -94,12 +152,52 @@ int h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_header_table_t *table, con
 {
     guard.calls.headers++;
     FIND(headers, "h2o_hpack_parse_headers");
-    if (len > HTTP2_GUARD_BLOCK)
+    if (len > FLOOD_BLOCK_MOST)
         return refuse_headers(req, "header block too large", err_desc);
     int result = guard.headers(req, table, src, len, pseudo_map, content_length, digests, err_desc);
     if (req->headers.size > HTTP2_GUARD_FIELDS)
         return refuse_headers(req, "too many header fields", err_desc);
+    /* Not of trailers (whose stream is open), nor of what ends the connection. */
+    if (pseudo_map != NULL && (result == 0 || result == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR))
+        bound_streams(req);
     return result;
+}
+
+/* --- frames ------------------------------------------------------------------------------------------------------ */
+
+static uint8_t *put_setting(uint8_t *at, unsigned id, size_t value)
+{
+    at[0] = (uint8_t)(id >> 8);
+    at[1] = (uint8_t)id;
+    for (int i = 0; i < 4; i++)
+        at[2 + i] = (uint8_t)(value >> (24 - 8 * i));
+    return at + SETTING_SIZE;
+}
+
+/* The library's own SETTINGS are part of its code; what else holds follows in a second frame (RFC 9113 6.5). */
+static void announce(struct connection *c)
+{
+    const struct config_limits *l = c->owner->limits;
+    h2o_http2_conn_t *conn = c->sock->data;
+    uint8_t settings[2 * SETTING_SIZE], *at = settings;
+    c->announced = true;
+    if (conn->state != H2O_HTTP2_CONN_STATE_OPEN)
+        return;
+    if (l->streams < LIBRARY_STREAMS)
+        at = put_setting(at, SETTING_STREAMS, l->streams);
+    at = put_setting(at, SETTING_HEADER_LIST, l->headers + l->fields * FIELD_OVERHEAD);
+    size_t len = (size_t)(at - settings);
+    uint8_t *to = (uint8_t *)h2o_buffer_reserve(&conn->_write.buf, H2O_HTTP2_FRAME_HEADER_SIZE + len).base;
+    memcpy(h2o_http2_encode_frame_header(to, len, H2O_HTTP2_FRAME_TYPE_SETTINGS, 0, 0), settings, len);
+    conn->_write.buf->size += H2O_HTTP2_FRAME_HEADER_SIZE + len;
+    h2o_http2_conn_request_write(conn);
+}
+
+static ssize_t calm(struct connection *c, const char **err_desc)
+{
+    *err_desc = "too many frames that carry nothing, or resets";
+    end_if_deaf(c);
+    return H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM;
 }
 
 ssize_t h2o_http2_decode_frame(h2o_http2_frame_t *frame, const uint8_t *src, size_t len,
@@ -108,10 +206,63 @@ ssize_t h2o_http2_decode_frame(h2o_http2_frame_t *frame, const uint8_t *src, siz
     guard.calls.frame++;
     FIND(frame, "h2o_http2_decode_frame");
     ssize_t result = guard.frame(frame, src, len, host, err_desc);
-    if (result >= 0)
-        body_guard_frame(frame->type);
-    return result;
+    struct connection *c = guard.reading;
+    if (result < 0)
+        return result;
+    body_guard_frame(frame->type);
+    if (c == NULL)
+        return result;
+    if (!c->announced)
+        announce(c);
+    if (c->abused)
+        return calm(c, err_desc);
+    const struct flood_frame this = {frame->type, frame->flags, frame->length, frame->payload};
+    enum flood_kind kind =
+        flood_frame(&c->flood, &this, c->owner->limits, c->sock->bytes_written, loop_now(c->owner->loop));
+    if (kind == FLOOD_NONE)
+        return result;
+    connections_abused(c, kind);
+    return calm(c, err_desc);
 }
+
+/* --- whose frames they are --------------------------------------------------------------------------------------- */
+
+/* Stands before the library's reader of a connection, which names none to the functions that it calls. */
+static void on_read(h2o_socket_t *sock, const char *err)
+{
+    struct connection *c = connections_of(sock), *outer = guard.reading;
+    guard.reading = c;
+    guard.on_read(sock, err);
+    guard.reading = outer;
+    if (c != NULL && c->sock == sock && c->abused)
+        connections_shut(c);
+}
+
+void http2_guard_follow(struct connection *c)
+{
+    if (c->sock == NULL || c->sock->_cb.read == NULL || c->sock->_cb.read == on_read)
+        return;
+    guard.on_read = c->sock->_cb.read;
+    c->sock->_cb.read = on_read;
+    if (c->abused)
+        connections_shut(c);
+}
+
+void h2o_http2_accept(h2o_accept_ctx_t *ctx, h2o_socket_t *sock, struct timeval connected_at)
+{
+    struct connection *c = connections_of(sock), *outer = guard.reading;
+    guard.calls.accept++;
+    FIND(accept, "h2o_http2_accept");
+    if (c != NULL)
+        c->http2 = true;
+    guard.reading = c;
+    guard.accept(ctx, sock, connected_at); /* reads what has come already, and may close it */
+    guard.reading = outer;
+    if (c != NULL)
+        http2_guard_follow(c);
+}
+
+/* --- for others -------------------------------------------------------------------------------------------------- */
 
 int http2_guard_bound(struct error *err)
 {
@@ -122,7 +273,8 @@ int http2_guard_bound(struct error *err)
                {"h2o_http2_stream_reset", (void *)h2o_http2_stream_reset},
                {"h2o_http2_update_peer_settings", (void *)h2o_http2_update_peer_settings},
                {"h2o_hpack_parse_headers", (void *)h2o_hpack_parse_headers},
-               {"h2o_http2_decode_frame", (void *)h2o_http2_decode_frame}};
+               {"h2o_http2_decode_frame", (void *)h2o_http2_decode_frame},
+               {"h2o_http2_accept", (void *)h2o_http2_accept}};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         if (dlsym(RTLD_DEFAULT, all[i].symbol) != all[i].ours)
             return error_set(err, "%s is not bound to the guard", all[i].symbol);
@@ -145,6 +297,31 @@ h2o_buffer_t *http2_guard_take_body(h2o_req_t *req)
         return NULL;
     stream->_req_body = NULL; /* libh2o looks at it while the body comes, and to free it */
     return body;
+}
+
+size_t http2_guard_received(const h2o_req_t *req)
+{
+    const h2o_http2_stream_t *stream = H2O_STRUCT_FROM_MEMBER(const h2o_http2_stream_t, req, req);
+    return stream->_req_body != NULL ? stream->_req_body->size : 0;
+}
+
+bool http2_guard_stalled(const h2o_req_t *req)
+{
+    const h2o_http2_stream_t *stream = H2O_STRUCT_FROM_MEMBER(const h2o_http2_stream_t, req, req);
+    const h2o_http2_conn_t *conn = (const h2o_http2_conn_t *)req->conn;
+    return stream->output_window._avail <= 0 || conn->_write.window._avail <= 0;
+}
+
+void http2_guard_goaway(struct connection *c, bool last)
+{
+    h2o_http2_conn_t *conn = c->sock->data;
+    if (conn->state != H2O_HTTP2_CONN_STATE_OPEN)
+        return;
+    h2o_http2_encode_goaway_frame(&conn->_write.buf, last ? conn->pull_stream_ids.max_open : INT32_MAX, 0,
+                                  h2o_iovec_init(NULL, 0));
+    if (last)
+        conn->state = H2O_HTTP2_CONN_STATE_HALF_CLOSED;
+    h2o_http2_conn_request_write(conn);
 }
 
 struct connection *http2_guard_connection(h2o_linklist_t *link)

@@ -111,7 +111,8 @@ static bool run_until(struct proof *p, bool (*over)(struct proof *p))
 static bool quiet_calls_made(struct proof *p)
 {
     struct http2_guard_calls calls = http2_guard_calls();
-    return calls.send > 0 && calls.reset > 0 && calls.settings > 0 && calls.headers > 0 && calls.frame > 0;
+    return calls.send > 0 && calls.reset > 0 && calls.settings > 0 && calls.headers > 0 && calls.frame > 0 &&
+           calls.accept > 0;
 }
 
 static bool closed(struct proof *p)

@@ -15,6 +15,8 @@
 #define QUIET DUR_S(5) /* nothing has come for so long: the client has heard the answer, or never will */
 #define QUIET_HURRY DUR_S(1)
 #define PATIENCE DUR_S(30)
+#define HELD DUR_S(1)        /* so long are those kept who are to wait */
+#define HELD_BYTES 4096      /* that the kernel takes of them meanwhile, about */
 #define MOST 512             /* descriptors that are kept for this */
 #define ENOUGH (64ull << 20) /* bytes: no honest client sends on for so long */
 
@@ -25,6 +27,7 @@ struct lingering {
     int fd;
     mono_t since, heard;
     uint64_t thrown_away;
+    bool held; /* not read */
 };
 
 void linger_init(struct connections *cs)
@@ -76,7 +79,7 @@ void h2o_socket_close(h2o_socket_t *sock)
     struct connection *c = connections_of(sock);
     if (close_socket == NULL)
         close_socket = (void (*)(h2o_socket_t *))dlsym(RTLD_NEXT, "h2o_socket_close");
-    if (c != NULL && may_send(c))
+    if (c != NULL && (c->abused ? !c->shut : may_send(c)))
         linger_keep(c);
     close_socket(sock);
 }
@@ -86,7 +89,7 @@ void h2o_socket_close(h2o_socket_t *sock)
 static void end(struct lingering *g)
 {
     g->owner->lingering_count--;
-    loop_unwatch(&g->watch);
+    loop_unwatch(&g->watch); /* of one that is held: nothing */
     list_remove(&g->link);
     close(g->fd);
     free(g);
@@ -111,6 +114,13 @@ static void look_soon(struct connections *cs)
         timeout_set(cs->loop, &cs->lingering_look, mono_add(loop_now(cs->loop), LOOK), look);
 }
 
+static bool is_over(const struct lingering *g, mono_t now)
+{
+    if (g->held)
+        return mono_since(now, g->since).ns >= HELD.ns;
+    return mono_since(now, g->heard).ns >= g->owner->lingering_quiet.ns || mono_since(now, g->since).ns >= PATIENCE.ns;
+}
+
 static void look(struct timeout *t)
 {
     struct connections *cs = CONTAINER_OF(t, struct connections, lingering_look);
@@ -118,7 +128,7 @@ static void look(struct timeout *t)
     for (struct list *l = cs->lingering.next, *next; l != &cs->lingering; l = next) {
         struct lingering *g = CONTAINER_OF(l, struct lingering, link);
         next = l->next;
-        if (mono_since(now, g->heard).ns >= cs->lingering_quiet.ns || mono_since(now, g->since).ns >= PATIENCE.ns)
+        if (is_over(g, now))
             end(g);
     }
     if (linger_any(cs))
@@ -142,8 +152,13 @@ void linger_closed(struct connection *c)
     g->fd = c->linger_fd;
     g->since = g->heard = loop_now(cs->loop);
     c->linger_fd = -1;
-    shutdown(g->fd, SHUT_WR);
     list_add(&cs->lingering, &g->link);
-    loop_watch(cs->loop, &g->watch, g->fd, LOOP_READ, on_readable);
+    g->held = c->abused;
+    if (g->held) {
+        setsockopt(g->fd, SOL_SOCKET, SO_RCVBUF, &(int){HELD_BYTES}, sizeof(int));
+    } else {
+        shutdown(g->fd, SHUT_WR);
+        loop_watch(cs->loop, &g->watch, g->fd, LOOP_READ, on_readable);
+    }
     look_soon(cs);
 }

@@ -3,8 +3,10 @@
  * down, and what comes is read and thrown away until the client has closed as well, or is quiet for a while. Closed at
  * once, the kernel would answer such bytes by a reset and drop what it had still to send: the end of the answer
  * (RFC 9112 9.6; on HTTP/2 every client sends, about the windows that it opens while it reads).
- * Owns: the descriptors of closed connections that are still read. Runs in: the worker's thread. Never fails: where
- * there is no descriptor for it, the close is at once.
+ * One that was closed for abuse is kept as it is, unread, for a second: its client, which has been told, would come
+ * again as fast as it is let go, and each time do a little of its harm. Owns: the descriptors of closed connections
+ * that are still read. Runs in: the worker's thread. Never fails: where there is no descriptor for it, the close is at
+ * once.
  */
 #ifndef CRESCENT_SERVER_LINGER_H
 #define CRESCENT_SERVER_LINGER_H

@@ -4,6 +4,7 @@
 #include "server/listener.h"
 #include "base/log.h"
 #include "base/panic.h"
+#include "server/admission.h"
 #include "server/proxy_gate.h"
 #include "server/server_internal.h"
 #include "server/tls_handshake.h"
@@ -67,6 +68,8 @@ static void count(struct listener *l, uint64_t accepted)
 /* Its peer is known. */
 static void go_on(struct server *s, struct connection *c, bool tls)
 {
+    if (!admission_address(s, c))
+        return;
     if (tls)
         tls_handshake_begin(s, c);
     else
@@ -82,6 +85,8 @@ static bool accept_one(struct listener *l)
         return false;
     struct connection *c = connections_add(&l->server->connections, client);
     bool tls = l->accept->ssl_ctx != NULL;
+    if (!admission_admit(l->server, c))
+        return true;
     if (l->proxy)
         proxy_gate_begin(l->server, c, tls, go_on);
     else
@@ -97,7 +102,6 @@ static bool others_turn(struct server *s)
 {
     struct area *area = s->host.area;
     uint64_t mine = s->connections.count, least = UINT64_MAX;
-    atomic_store_explicit(&area->worker[s->host.slot].open, mine, memory_order_relaxed);
     if (mine <= TURN_SPARE || mono_before(loop_now(s->host.loop), s->turns_free_until))
         return false;
     for (uint32_t i = 0; i < area_used(area); i++) {

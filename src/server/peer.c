@@ -49,6 +49,12 @@ uint64_t peer_progress(int fd, uint64_t written)
     return written << 32 | (uint32_t)queued;
 }
 
+uint64_t peer_taken(int fd, uint64_t written)
+{
+    struct tcp_info info;
+    return tcp_info(fd, &info) ? info.tcpi_bytes_acked : written;
+}
+
 bool peer_owes(int fd)
 {
     int queued = 0; /* of TCP: what is not acknowledged */

@@ -18,6 +18,8 @@ enum peer {
 enum peer peer_look(int fd);
 /* A number that changes when the peer takes something in; written: bytes given to the kernel so far. */
 uint64_t peer_progress(int fd, uint64_t written);
+/* Bytes that it has taken in; where the kernel does not say, those that the kernel has. written: as above. */
+uint64_t peer_taken(int fd, uint64_t written);
 /* Whether there is something that it has not taken in. */
 bool peer_owes(int fd);
 

@@ -7,6 +7,7 @@
 #include "server/answer_cors.h"
 #include "server/answer_file.h"
 #include "server/answer_proxy.h"
+#include "server/backlog.h"
 #include "server/cancel.h"
 #include "server/client.h"
 #include "server/exchange.h"
@@ -32,6 +33,7 @@ static const struct {
     {"method", steps_method},
     {"size", steps_size},
     {"rate_limit by ip", steps_rate_by_ip},
+    {"backlog", backlog_step},
     {"quarantine", probation_before_verify},
     {"verify", steps_verify},
     {"quarantine", probation_before_keys},

@@ -26,6 +26,11 @@ void proxy_gate_closed(struct connection *c)
     c->gate = NULL;
 }
 
+bool proxy_gate_silent(const struct connection *c)
+{
+    return c->gate->bytes.len == 0;
+}
+
 /* Whoever sends such connections does so all the time. */
 static void say(struct server *s, const struct ip *peer, const char *why)
 {

@@ -17,6 +17,8 @@ struct connection;
 /* The connection is registered and nothing was read of it yet. go_on(server, connection, tls) takes it from there. */
 void proxy_gate_begin(struct server *s, struct connection *c, bool tls,
                       void (*go_on)(struct server *s, struct connection *c, bool tls));
+/* Of a connection whose header is awaited: whether nothing of it has come yet. */
+bool proxy_gate_silent(const struct connection *c);
 /* Its socket goes: forgets what was read. */
 void proxy_gate_closed(struct connection *c);
 

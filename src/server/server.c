@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "policy/ips.h"
+#include "server/admission.h"
 #include "server/body_guard.h"
 #include "server/client.h"
 #include "server/http2_proof.h"
@@ -113,7 +114,8 @@ struct server *server_new(const struct server_host *host, struct error *err)
     list_init(&s->refusals);
     counters_set(s->counters, COUNTER_streams, 0); /* those of a worker before this one went with it */
     http_response_init(&s->response);
-    connections_init(&s->connections, host->loop, s->counters);
+    connections_init(&s->connections, host->loop, s->counters, &host->config->limits);
+    admission_open(s);
     body_memory_open(&s->body_memory, host->area, host->slot, host->config->limits.body_memory);
     s->key_seed = host->area->limits.seed;
     signal(SIGPIPE, SIG_IGN); /* libh2o writes with writev */

@@ -50,6 +50,8 @@ struct server {
     mono_t turns_free_until; /* they did not take it lately: not left to them before then */
 
     struct connections connections;
+    uint64_t turned_away; /* newcomers, not said in the log yet */
+    mono_t turned_away_said;
     struct body_memory body_memory;
     struct list refusals;    /* connections whose body is refused for want of it: see body_refusal.h */
     struct timeout refusing; /* set: looks at them */

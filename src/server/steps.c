@@ -86,6 +86,11 @@ enum step_result steps_limits(struct exchange *ex)
 {
     const struct config_limits *limits = &ex->server->host.config->limits;
     const struct http_request *v = &ex->view;
+    if (ex->connection != NULL && !connections_may_ask(ex->connection)) {
+        CHECK(http_response_add(exchange_response(ex), SLICE("retry-after"), SLICE("1"), NULL) == 0);
+        exchange_refuse(ex, REASON_connection_rate, "this connection has asked too much at once");
+        return STEP_DONE;
+    }
     if (v->raw_path.len + v->query.len > limits->uri) {
         exchange_response(ex);
         exchange_refuse(ex, REASON_uri_too_long, "the request's path and query are too long");
@@ -173,10 +178,11 @@ enum step_result steps_size(struct exchange *ex)
         exchange_refuse(ex, REASON_body_memory, "there is no memory for the body now");
         return STEP_DONE;
     }
-    size_t bound = exchange_endpoint(ex)->max_body, server_bound = ex->server->host.config->limits.body;
-    if (server_bound < bound)
-        bound = server_bound;
-    ex->bind.max_body = bound;
+    const struct config_limits *limits = &ex->server->host.config->limits;
+    size_t bound = exchange_endpoint(ex)->max_body;
+    if (limits->body < bound)
+        bound = limits->body;
+    ex->bind.max_body = bound < limits->inflated ? bound : limits->inflated;
     if (ex->view.body.len <= bound)
         return STEP_NEXT;
     char words[64];

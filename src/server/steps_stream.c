@@ -57,6 +57,11 @@ static bool host_write(void *cookie, struct slice bytes)
     return streaming_write(cookie, bytes);
 }
 
+static size_t host_room(void *cookie)
+{
+    return streaming_room(cookie);
+}
+
 static bool host_waits(void *cookie)
 {
     return streaming_waits(cookie);
@@ -65,7 +70,7 @@ static bool host_waits(void *cookie)
 int steps_stream_push(lua_State *L)
 {
     struct exchange *ex = lua_touserdata(L, 1);
-    const struct bind_stream_host host = {host_write, host_waits, ex};
+    const struct bind_stream_host host = {host_write, host_room, host_waits, ex};
     bind_stream_push(L, &ex->plan, &host, &ex->script);
     return 2;
 }

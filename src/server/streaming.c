@@ -20,7 +20,8 @@ static void on_ready(void *cookie)
 
 static void on_gone(void *cookie);
 
-static const struct http_stream_events events = {on_ready, on_gone};
+static const struct http_stream_events events = {.ready = on_ready, .gone = on_gone};
+static const struct http_stream_events late_events = {.ready = on_ready, .late = true, .gone = on_gone};
 
 bool streaming_begin(struct exchange *ex, long long length, const struct streaming_writer *writer)
 {
@@ -43,7 +44,8 @@ bool streaming_begin(struct exchange *ex, long long length, const struct streami
     }
     list_add(&s->streaming, &ex->link);
     ex->writer = writer;
-    ex->stream = http_stream_begin(s->host.loop, &s->response, ex->req, length, &events, ex);
+    ex->stream =
+        http_stream_begin(s->host.loop, &s->response, ex->req, length, writer->late ? &late_events : &events, ex);
     access_stream_begun(ex);
     return true;
 }
@@ -51,6 +53,11 @@ bool streaming_begin(struct exchange *ex, long long length, const struct streami
 bool streaming_write(struct exchange *ex, struct slice bytes)
 {
     return http_stream_write(ex->stream, bytes);
+}
+
+size_t streaming_room(const struct exchange *ex)
+{
+    return http_stream_room(ex->stream);
 }
 
 bool streaming_waits(const struct exchange *ex)

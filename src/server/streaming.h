@@ -25,6 +25,7 @@ struct streaming_writer { /* both from the loop */
      * never. Asked again while it says no.
      */
     bool (*may_end)(const struct exchange *ex);
+    bool late;   /* it has the next piece at hand: see http_stream_events */
     bool finite; /* it ends by itself: a client that has said all it had to say is waited for */
 };
 
@@ -35,6 +36,8 @@ struct streaming_writer { /* both from the loop */
 bool streaming_begin(struct exchange *ex, long long length, const struct streaming_writer *writer);
 /* As http_stream_write. */
 bool streaming_write(struct exchange *ex, struct slice bytes);
+/* As http_stream_room. */
+size_t streaming_room(const struct exchange *ex);
 /* Whether bytes wait for the client. */
 bool streaming_waits(const struct exchange *ex);
 /* From now on at most so long in all: then it is broken off. */

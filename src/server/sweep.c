@@ -6,11 +6,16 @@
 #include "base/panic.h"
 #include "server/cancel.h"
 #include "server/exchange.h"
+#include "server/goodbye.h"
+#include "server/http2_guard.h"
 #include "server/overload.h"
 #include "server/peer.h"
+#include "server/proxy_gate.h"
 #include "server/streaming.h"
+#include "server/tls_handshake.h"
 
 #define LAG_MINUTE DUR_S(60)
+#define RATE_GRACE DUR_S(10) /* from when on a body's rate counts */
 
 struct look { /* one sweep */
     struct server *server;
@@ -25,7 +30,8 @@ struct look { /* one sweep */
 static dur_t interval(const struct config_limits *l)
 {
     int64_t least = DUR_S(4).ns;
-    const int64_t all[] = {l->header_time.ns, l->body_time.ns, l->write_time.ns, l->idle_time.ns};
+    const int64_t all[] = {l->first_byte_time.ns, l->header_time.ns, l->body_time.ns,
+                           l->write_time.ns,      l->stall_time.ns,  l->idle_time.ns};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         least = all[i] < least ? all[i] : least;
     return (dur_t){least / 4 < DUR_MS(50).ns ? DUR_MS(50).ns : least / 4};
@@ -53,6 +59,16 @@ static bool begun(struct timeval t)
 
 /* --- requests that arrive --------------------------------------------------------------------------------------- */
 
+/* Less than limits.body_rate since its begin. libh2o keeps what it has: HTTP/1's in the connection's own input. */
+static bool too_slow(const struct look *look, const struct connection *c, const h2o_req_t *req, dur_t since)
+{
+    const struct config_limits *l = look->limits;
+    if (since.ns <= RATE_GRACE.ns || l->body_rate == 0 || c->refusal.on)
+        return false;
+    size_t have = c->http2 ? http2_guard_received(req) : c->sock->input->size;
+    return (double)have < (double)l->body_rate * (double)since.ns / 1e9;
+}
+
 /* libh2o calls this for each connection of HTTP/1 (its one request) and for each stream of HTTP/2. */
 static int look_at_request(h2o_req_t *req, void *cookie)
 {
@@ -65,8 +81,11 @@ static int look_at_request(h2o_req_t *req, void *cookie)
     if (!look->cut)
         return 0;
     c->receiving = look->server->sweep_number;
-    if (body && age(look, req->timestamps.request_body_begin_at).ns > look->limits->body_time.ns)
+    dur_t since = body ? age(look, req->timestamps.request_body_begin_at) : (dur_t){0};
+    if (body && since.ns > look->limits->body_time.ns)
         connections_cut(c, COUNTER_cut_body);
+    else if (body && too_slow(look, c, req, since))
+        connections_cut(c, COUNTER_cut_body_rate);
     else if (!body && age(look, req->timestamps.request_begin_at).ns > look->limits->header_time.ns)
         connections_cut(c, COUNTER_cut_header);
     return 0;
@@ -81,18 +100,44 @@ static void look_at_requests(struct look *look)
 
 /* --- connections without a request ------------------------------------------------------------------------------ */
 
+/* Nothing has come of it: a connection in clear of which libh2o has a byte counts as receiving. */
+static bool silent(const struct connection *c)
+{
+    if (c->gate != NULL)
+        return proxy_gate_silent(c);
+    if (c->handshake != NULL)
+        return tls_handshake_silent(c);
+    return c->requests == 0 && !c->http2 && c->ssl == NULL;
+}
+
+/* A fresh one's handshake and preface count as its header. */
+static void look_at_idle(struct look *look, struct connection *c)
+{
+    const struct config_limits *l = look->limits;
+    bool fresh = c->requests == 0;
+    dur_t bound = fresh ? l->header_time : l->idle_time;
+    enum counter why = fresh ? COUNTER_cut_header : COUNTER_cut_idle;
+    if (l->first_byte_time.ns <= bound.ns && silent(c)) {
+        bound = l->first_byte_time;
+        why = COUNTER_cut_first_byte;
+    }
+    if (mono_since(look->now, c->since).ns > bound.ns)
+        connections_cut(c, why);
+}
+
 static void look_at_connections(struct look *look)
 {
     struct list *all = &look->server->connections.all;
     for (struct list *l = all->next, *next; l != all; l = next) {
         struct connection *c = CONTAINER_OF(l, struct connection, link);
+        bool receiving = c->receiving == look->server->sweep_number;
         next = l->next;
-        if (c->sock == NULL || c->live > 0 || c->receiving == look->server->sweep_number)
+        if (c->sock == NULL)
             continue;
-        bool fresh = c->requests == 0; /* has it ever sent one? its handshake and preface count as header */
-        dur_t bound = fresh ? look->limits->header_time : look->limits->idle_time;
-        if (mono_since(look->now, c->since).ns > bound.ns)
-            connections_cut(c, fresh ? COUNTER_cut_header : COUNTER_cut_idle);
+        if (c->retiring && !c->cut)
+            c->retiring = !goodbye_one(c, look->now, receiving);
+        if (c->live == 0 && !receiving)
+            look_at_idle(look, c);
     }
 }
 
@@ -110,6 +155,55 @@ static uint64_t delivered(const struct exchange *ex)
     return peer_progress(h2o_socket_get_fd(c->sock), c->sock->bytes_written);
 }
 
+/* The same in bytes, where there is a rate to be had of it. */
+static uint64_t delivered_bytes(const struct exchange *ex)
+{
+    const struct connection *c = ex->connection;
+    if (ex->req->version >= 0x200 || c->sock == NULL)
+        return ex->req->bytes_sent;
+    return peer_taken(h2o_socket_get_fd(c->sock), c->sock->bytes_written);
+}
+
+/* From here on bytes wait for its client. */
+static void begin_rate(struct exchange *ex, mono_t now)
+{
+    ex->rate_at = now;
+    ex->rate_bytes = delivered_bytes(ex);
+}
+
+/* Whether it took less than limits.write_rate in a whole write_time, in which bytes waited for it all the while. */
+static bool drips(const struct look *look, struct exchange *ex)
+{
+    dur_t since = mono_since(look->now, ex->rate_at);
+    if (ex->rate_at.ns == 0)
+        begin_rate(ex, look->now);
+    if (ex->rate_at.ns == look->now.ns || since.ns <= look->limits->write_time.ns)
+        return false;
+    uint64_t before = ex->rate_bytes;
+    begin_rate(ex, look->now);
+    return (double)(ex->rate_bytes - before) < (double)look->limits->write_rate * (double)since.ns / 1e9;
+}
+
+/* waits: bytes that the kernel has no room for, or no window. COUNTER_COUNT: it is not cut. */
+static enum counter too_slow_for(const struct look *look, struct exchange *ex, uint64_t progress, bool waits)
+{
+    dur_t since = mono_since(look->now, ex->progress_at);
+    if (progress != ex->progress) {
+        ex->progress = progress;
+        ex->progress_at = look->now;
+        since = (dur_t){0};
+    }
+    if (since.ns > look->limits->write_time.ns)
+        return COUNTER_cut_write;
+    if (!waits) { /* what its writer has to say is with the kernel: the rate is the writer's */
+        ex->rate_at = (mono_t){0};
+        return COUNTER_COUNT;
+    }
+    if (since.ns > look->limits->stall_time.ns && ex->req->version >= 0x200 && http2_guard_stalled(ex->req))
+        return COUNTER_cut_stall;
+    return drips(look, ex) ? COUNTER_cut_write_rate : COUNTER_COUNT;
+}
+
 static void look_at_answers(struct look *look)
 {
     struct list *all = &look->server->answering;
@@ -118,13 +212,9 @@ static void look_at_answers(struct look *look)
         CHECK(ex->magic == EXCHANGE_MAGIC && ex->req != NULL);
         if (ex->connection == NULL)
             continue;
-        uint64_t progress = delivered(ex);
-        if (progress != ex->progress) {
-            ex->progress = progress;
-            ex->progress_at = look->now;
-        } else if (mono_since(look->now, ex->progress_at).ns > look->limits->write_time.ns) {
-            connections_cut(ex->connection, COUNTER_cut_write);
-        }
+        enum counter why = too_slow_for(look, ex, delivered(ex), true);
+        if (why != COUNTER_COUNT)
+            connections_cut(ex->connection, why);
     }
 }
 
@@ -149,12 +239,15 @@ static void look_at_stream(struct look *look, struct exchange *ex)
         return;
     }
     uint64_t progress = waits ? delivered(ex) : peer_progress(fd, c->sock->bytes_written);
-    if ((!waits && !peer_owes(fd)) || progress != ex->progress) {
+    if (!waits && !peer_owes(fd)) {
         ex->progress = progress;
         ex->progress_at = look->now;
-    } else if (mono_since(look->now, ex->progress_at).ns > look->limits->write_time.ns) {
-        streaming_cut(ex, COUNTER_cut_write);
+        ex->rate_at = (mono_t){0};
+        return;
     }
+    enum counter why = too_slow_for(look, ex, progress, waits);
+    if (why != COUNTER_COUNT)
+        streaming_cut(ex, why);
 }
 
 static void look_at_streams(struct look *look)

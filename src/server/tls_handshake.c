@@ -214,3 +214,8 @@ void tls_handshake_begin(struct server *s, struct connection *c)
     c->handshake->server = s;
     h2o_socket_ssl_handshake(c->sock, s->secure.ssl_ctx, NULL, over);
 }
+
+bool tls_handshake_silent(const struct connection *c)
+{
+    return c->handshake->ssl == NULL;
+}

@@ -7,12 +7,16 @@
 #ifndef CRESCENT_SERVER_TLS_HANDSHAKE_H
 #define CRESCENT_SERVER_TLS_HANDSHAKE_H
 
+#include <stdbool.h>
+
 struct server;
 struct connection;
 struct ssl_st;
 
 /* The connection is registered and nothing was read of it yet. */
 void tls_handshake_begin(struct server *s, struct connection *c);
+/* Whether nothing has come yet of a connection whose handshake has begun and not ended. */
+bool tls_handshake_silent(const struct connection *c);
 /* For tls_host: tells a handshake in progress what OpenSSL does. */
 void tls_handshake_info(const struct ssl_st *ssl, int where, int value);
 

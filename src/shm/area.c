@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define AREA_MAGIC 0x746e656373657243ULL /* "Crescent" */
-#define AREA_VERSION 8
+#define AREA_VERSION 9
 /* The children trust that the file keeps its size: a shorter one would end them by SIGBUS. */
 #define AREA_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
@@ -76,6 +76,7 @@ struct area *area_new(int *fd_out, struct error *err)
     a->started = wall_now().ns;
     limits_seed(&a->limits);
     a->version = AREA_VERSION;
+    peers_make(a);
     *fd_out = fd;
     return a;
 }
@@ -156,6 +157,7 @@ void area_reset_worker(struct area *a, uint32_t number)
     memset(w->progress.name, 0, sizeof(w->progress.name));
     counters_forget(&w->counters);
     atomic_store(&a->body_memory[number], 0);
+    peers_forget(a, number);
     atomic_store(&w->accepts, 0);
     atomic_store(&w->open, 0);
     atomic_store(&w->words_end, 0);

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "shm/counters.h"
 #include "shm/limits.h"
+#include "shm/peers.h"
 #include "shm/progress.h"
 #include "shm/quarantine.h"
 #include "shm/tape.h"
@@ -27,7 +28,7 @@ struct area_worker {
     _Alignas(64) struct progress progress; /* written by the worker */
     _Alignas(64) struct counters counters; /* written by the worker */
     _Atomic uint64_t accepts;              /* connections accepted on its own member; worker */
-    _Atomic uint64_t open;                 /* connections it has now, as of its last look at a shared socket; worker */
+    _Atomic uint64_t open;                 /* connections it has now; worker */
     _Atomic uint64_t descriptors;          /* that it has open, as of its last sign of life; worker */
     _Atomic uint64_t words_end;            /* bytes ever written to `words`; worker */
     char words[AREA_WORDS];
@@ -56,7 +57,9 @@ struct area {
     _Atomic uint64_t supervisor_descriptors; /* that it has open; supervisor */
     _Atomic uint64_t
         store; /* a number made of the path of the store that was open last: that one must be there; keeper */
+    uint64_t peers_secret[PEERS_ROWS]; /* written by the first supervisor */
     struct area_worker worker[AREA_SLOTS];
+    struct peers_slot peers[AREA_SLOTS]; /* connections by address (shm/peers); worker */
 };
 
 /* Supervisor: a new area; the descriptor (cloexec) is for its children. Slots that nobody uses take no memory. */

@@ -133,6 +133,7 @@ static int make_state(struct worker *w, struct error *err)
         .max_run = w->config.limits.max_run,
         .full = on_full,
         .owner = w,
+        .limits = &w->config.limits,
         .sandbox = w->config.sandbox,
         .jit = true,
     };

@@ -2,7 +2,8 @@
 // wrk has core 1. The servers take turns, round by round, and the median of the rounds counts, since machines are noisy.
 // Each round starts them anew: what a JIT compiles, and where memory lies, is luck that a server keeps until its end
 // (nginx with lua: 52 to 65 µs a request, from start to start).
-// node bench.mjs FLOOR_BINARY [--check] [--rounds N] [--seconds N]; scripts/bench builds what it needs.
+// node bench.mjs FLOOR_BINARY [--check] [--rounds N] [--seconds N], or with --hostile: hostile.mjs alone; scripts/bench
+// builds what it needs.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
@@ -12,6 +13,7 @@ import path from 'node:path';
 import examples from '../e2e/payloads.mjs';
 import { idleConnections, upload, uploadCost, uploadMemory } from './ground.mjs';
 import { kvRates } from './kv.mjs';
+import { hostile } from './hostile.mjs';
 import { besideARunaway, interruptionDelay } from './limits.mjs';
 import { outgoing } from './outgoing.mjs';
 import { proxying } from './proxy.mjs';
@@ -218,7 +220,16 @@ async function waiting(dir) {
     };
 }
 
+/** --hostile: a run of its own, longer than most would wait for. */
+async function besideHostiles() {
+    const only = flags.includes('--only') ? flags[flags.indexOf('--only') + 1] : '';
+    const missed = await hostile(whole, { seconds: option('--seconds', 4), slowSeconds: option('--slow-seconds', 60), only });
+    for (const words of missed) console.log(`\nmissed: ${words}`);
+    return missed.length && flags.includes('--check') ? 1 : 0;
+}
+
 async function main() {
+    if (flags.includes('--hostile')) return besideHostiles();
     const dir = folder(whole);
     write(dir, { 'push.json': push });
     const figure = await throughput(dir);

@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct slice body = fuzz_copy((const uint8_t *)rest.at, rest.len);
     struct multipart parts;
     struct multipart_fault fault = {NULL, 0, 0};
-    if (multipart_parse(body, boundary, &parts, &fault) == 0)
+    if (multipart_parse(body, boundary, MULTIPART_PARTS, &parts, &fault) == 0)
         check_parts(body, boundary, &parts);
     else
         CHECK(fault.what != NULL && fault.offset <= body.len && parts.count == 0);

@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct slice text = fuzz_copy(data, size);
     struct form_pairs pairs = {0};
     struct form_fault fault = {0};
-    if (form_parse(text, &pairs, &fault) == 0) {
+    if (form_parse(text, FORM_PAIRS_MAX, &pairs, &fault) == 0) {
         size_t total = 0;
         CHECK(pairs.count <= FORM_PAIRS_MAX);
         for (size_t i = 0; i < pairs.count; i++) {

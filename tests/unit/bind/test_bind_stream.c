@@ -27,6 +27,11 @@ static bool client_write(void *cookie, struct slice bytes)
     return client.got.len < client.allowed;
 }
 
+static size_t client_room(void *cookie)
+{
+    return HTTP_STREAM_PIECE;
+}
+
 static bool client_waits(void *cookie)
 {
     return client.got.len >= client.allowed;
@@ -46,7 +51,7 @@ static void stream_over(enum task_end end, lua_State *co, int count, void *cooki
 
 static int push(lua_State *L)
 {
-    const struct bind_stream_host h = {client_write, client_waits, &client};
+    const struct bind_stream_host h = {client_write, client_room, client_waits, &client};
     bind_stream_push(L, &answer.plan, &h, &client.stream);
     lua_pushvalue(L, -1);
     client.leaked = luaL_ref(L, LUA_REGISTRYINDEX);

@@ -175,6 +175,32 @@ static void a_fault_has_its_place(void **state)
     json_reader_free(&r);
 }
 
+static void a_lower_bound_of_depth_is_as_exact(void **state)
+{
+    struct json_reader *r = json_reader_new();
+    struct json_fault fault;
+    static const unsigned bounds[] = {1, 2, 3, 17, 64, JSON_DEPTH_MAX, 5};
+    for (size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
+        json_reader_bound(r, bounds[i]);
+        assert_int_equal(json_parse(r, SLICE("7"), &fault), 0);
+        for (unsigned depth = 1; depth <= bounds[i] + 1; depth++) {
+            struct buf b = {0};
+            for (unsigned k = 0; k < depth; k++)
+                buf_add_text(&b, k % 2 == 0 ? "[" : "{\"a\":");
+            buf_add_text(&b, "1");
+            for (unsigned k = depth; k-- > 0;)
+                buf_add_text(&b, k % 2 == 0 ? "]" : "}");
+            fault.deep = false;
+            assert_int_equal(json_parse(r, buf_slice(&b), &fault), depth > bounds[i] ? -1 : 0);
+            assert_int_equal(fault.deep, depth > bounds[i]);
+            buf_free(&b);
+        }
+        assert_int_equal(json_parse(r, SLICE("[[[["), &fault), -1);
+        assert_int_equal(fault.deep, bounds[i] < 4);
+    }
+    json_reader_free(&r);
+}
+
 static void depth_ends_at_its_bound(void **state)
 {
     char text[2 * JSON_DEPTH_MAX + 8];
@@ -345,7 +371,8 @@ static void assert_parsers_agree(struct slice text)
     struct json_slow *slow = json_slow_new();
     struct json_tape tape;
     struct json_fault fault;
-    bool fast_good = json_parse(r, text, &fault) == 0, slow_good = json_slow_parse(slow, text, &tape, &fault) == 0;
+    bool fast_good = json_parse(r, text, &fault) == 0,
+         slow_good = json_slow_parse(slow, text, JSON_DEPTH_MAX, &tape, &fault) == 0;
     if (fast_good != slow_good)
         fail_msg("%.*s: simdjson says %d, the strict parser %d", SLICE_ARG(text), fast_good, slow_good);
     if (fast_good) {
@@ -515,6 +542,7 @@ int main(void)
         cmocka_unit_test(values_come_back),
         cmocka_unit_test(integers_beyond_64_bits_keep_their_digits),
         cmocka_unit_test(a_fault_has_its_place),
+        cmocka_unit_test(a_lower_bound_of_depth_is_as_exact),
         cmocka_unit_test(depth_ends_at_its_bound),
         cmocka_unit_test(pointers_find_what_they_name),
         cmocka_unit_test(a_reader_lets_go_of_what_was_large),

@@ -34,7 +34,7 @@ static const char *read_all(struct slice body)
     static char out[8192];
     struct multipart parts;
     struct multipart_fault fault;
-    if (multipart_parse(body, SLICE("b"), &parts, &fault) != 0) {
+    if (multipart_parse(body, SLICE("b"), MULTIPART_PARTS, &parts, &fault) != 0) {
         snprintf(out, sizeof(out), "part %zu byte %zu: %s", fault.part, fault.offset, fault.what);
         assert_int_equal(parts.count, 0);
         return out;
@@ -167,7 +167,7 @@ static const char *bomb(const char *head, const char *text, size_t count, const 
     memcpy(body + at, tail, strlen(tail) + 1);
     struct multipart parts;
     struct multipart_fault fault;
-    int result = multipart_parse((struct slice){body, len}, SLICE("b"), &parts, &fault);
+    int result = multipart_parse((struct slice){body, len}, SLICE("b"), MULTIPART_PARTS, &parts, &fault);
     multipart_free(&parts);
     free(body);
     return result == 0 ? "none" : fault.what;
@@ -196,7 +196,8 @@ static void marks_within_lines_cost_no_time(void **state)
     int head = snprintf(body, size, "--%.70s\r\n" CD "a; filename=b\r\n\r\nx", boundary);
     memset(body + head, '-', size - (size_t)head);
     clock_t before = clock();
-    assert_int_equal(multipart_parse((struct slice){body, size}, (struct slice){boundary, 70}, &parts, &fault), -1);
+    assert_int_equal(
+        multipart_parse((struct slice){body, size}, (struct slice){boundary, 70}, MULTIPART_PARTS, &parts, &fault), -1);
     assert_string_equal(fault.what, "the body ends without the last boundary");
     assert_true(clock() - before < 2 * CLOCKS_PER_SEC); /* usual: 0.03 s; at one more look for each: 5 s */
     free(body);

@@ -120,7 +120,8 @@ static void a_form_is_decoded_once(void **state)
 {
     struct form_pairs pairs;
     struct form_fault fault;
-    assert_int_equal(form_parse(SLICE("a=1&b=%20x+y&c&=d&&e=%2525&a=2&f=g=h&%61%3d=%00"), &pairs, &fault), 0);
+    assert_int_equal(
+        form_parse(SLICE("a=1&b=%20x+y&c&=d&&e=%2525&a=2&f=g=h&%61%3d=%00"), FORM_PAIRS_MAX, &pairs, &fault), 0);
     assert_int_equal(pairs.count, 8);
     assert_slice(form_first(&pairs, SLICE("a")), "1");
     assert_slice(form_first(&pairs, SLICE("b")), " x y");
@@ -132,7 +133,7 @@ static void a_form_is_decoded_once(void **state)
     assert_true(slice_equal(form_first(&pairs, SLICE("a=")), SLICE("\0")));
     assert_null(form_first(&pairs, SLICE("z")).at);
     form_free(&pairs);
-    assert_int_equal(form_parse(SLICE(""), &pairs, &fault), 0);
+    assert_int_equal(form_parse(SLICE(""), FORM_PAIRS_MAX, &pairs, &fault), 0);
     assert_int_equal(pairs.count, 0);
     form_free(&pairs);
 }
@@ -146,7 +147,7 @@ static void a_broken_escape_has_its_offset(void **state)
     struct form_pairs pairs;
     struct form_fault fault;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        assert_int_equal(form_parse(slice_of(wrong[i].text), &pairs, &fault), -1);
+        assert_int_equal(form_parse(slice_of(wrong[i].text), FORM_PAIRS_MAX, &pairs, &fault), -1);
         assert_int_equal(fault.offset, wrong[i].offset);
         assert_null(pairs.at);
         form_free(&pairs);
@@ -161,17 +162,26 @@ static void pairs_are_bounded(void **state)
     memset(text, '&', sizeof(text));
     for (size_t i = 0; i < sizeof(text); i += 2)
         text[i] = 'a';
-    assert_int_equal(form_parse((struct slice){text, 2 * FORM_PAIRS_MAX - 1}, &pairs, &fault), 0);
+    assert_int_equal(form_parse((struct slice){text, 2 * FORM_PAIRS_MAX - 1}, FORM_PAIRS_MAX, &pairs, &fault), 0);
     assert_int_equal(pairs.count, FORM_PAIRS_MAX);
     form_free(&pairs);
-    assert_int_equal(form_parse((struct slice){text, 2 * FORM_PAIRS_MAX + 1}, &pairs, &fault), -1);
+    assert_int_equal(form_parse((struct slice){text, 2 * FORM_PAIRS_MAX + 1}, FORM_PAIRS_MAX, &pairs, &fault), -1);
+    assert_true(fault.many);
+    assert_int_equal(form_parse(SLICE("a&b&c"), 3, &pairs, &fault), 0);
+    form_free(&pairs);
+    assert_int_equal(form_parse(SLICE("a&b&c"), 2, &pairs, &fault), -1);
+    assert_int_equal(form_parse(SLICE("%"), 2, &pairs, &fault), -1);
+    assert_false(fault.many);
+    assert_int_equal(form_parse_cookies(SLICE("a=1; b=2"), 1, &pairs, &fault), -1);
+    assert_true(fault.many);
 }
 
 static void cookies_stay_as_sent(void **state)
 {
     struct form_pairs pairs;
     struct form_fault fault;
-    assert_int_equal(form_parse_cookies(SLICE("a=1; b=\"x y\"; c=%20+; d=e=f;; g=; h=\"u"), &pairs, &fault), 0);
+    assert_int_equal(
+        form_parse_cookies(SLICE("a=1; b=\"x y\"; c=%20+; d=e=f;; g=; h=\"u"), FORM_PAIRS_MAX, &pairs, &fault), 0);
     assert_slice(form_first(&pairs, SLICE("a")), "1");
     assert_slice(form_first(&pairs, SLICE("b")), "x y");
     assert_slice(form_first(&pairs, SLICE("c")), "%20+");
@@ -179,11 +189,11 @@ static void cookies_stay_as_sent(void **state)
     assert_slice(form_first(&pairs, SLICE("g")), "");
     assert_slice(form_first(&pairs, SLICE("h")), "\"u");
     form_free(&pairs);
-    assert_int_equal(form_parse_cookies(SLICE("a=1; b"), &pairs, &fault), -1);
+    assert_int_equal(form_parse_cookies(SLICE("a=1; b"), FORM_PAIRS_MAX, &pairs, &fault), -1);
     assert_int_equal(fault.offset, 5);
-    assert_int_equal(form_parse_cookies(SLICE("=1"), &pairs, &fault), -1);
-    assert_int_equal(form_parse_cookies(SLICE("a b=1"), &pairs, &fault), -1);
-    assert_int_equal(form_parse_cookies(SLICE("a=\x01"), &pairs, &fault), -1);
+    assert_int_equal(form_parse_cookies(SLICE("=1"), FORM_PAIRS_MAX, &pairs, &fault), -1);
+    assert_int_equal(form_parse_cookies(SLICE("a b=1"), FORM_PAIRS_MAX, &pairs, &fault), -1);
+    assert_int_equal(form_parse_cookies(SLICE("a=\x01"), FORM_PAIRS_MAX, &pairs, &fault), -1);
 }
 
 static void percent_decoding_leaves_plus(void **state)

@@ -20,6 +20,7 @@ static struct { /* what the handler does, and what happened */
     long long length;
     const char *pieces[4];
     size_t large, written; /* instead of pieces: so many bytes, as there is room */
+    bool late;             /* these are written when nothing is left to send */
     enum how how;
     struct http_stream *stream;
     unsigned ready, gone;
@@ -76,7 +77,8 @@ static void gone(void *cookie)
 
 static int begin(h2o_req_t *req)
 {
-    static const struct http_stream_events events = {ready, gone};
+    static const struct http_stream_events ahead = {.ready = ready, .gone = gone};
+    static const struct http_stream_events late = {.ready = ready, .late = true, .gone = gone};
     struct http_response r;
     http_response_init(&r);
     r.status = plan.status;
@@ -86,7 +88,7 @@ static int begin(h2o_req_t *req)
         http_response_free(&r);
         return 0;
     }
-    plan.stream = http_stream_begin(wire.loop, &r, req, plan.length, &events, &plan);
+    plan.stream = http_stream_begin(wire.loop, &r, req, plan.length, plan.late ? &late : &ahead, &plan);
     http_response_free(&r);
     plan.written = 0;
     if (plan.large > 0) {
@@ -217,7 +219,9 @@ static void large_bodies_go_as_there_is_room(void **state)
     static const size_t sizes[] = {HTTP_STREAM_PIECE - 1, HTTP_STREAM_PIECE, HTTP_STREAM_PIECE + 1, 5000000};
     plan.status = 200;
     plan.how = END;
-    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+    for (size_t k = 0; k < 2 * sizeof(sizes) / sizeof(sizes[0]); k++) {
+        size_t i = k / 2;
+        plan.late = k % 2 == 1;
         plan.large = sizes[i];
         plan.length = (long long)sizes[i];
         char *heard = ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -231,6 +235,7 @@ static void large_bodies_go_as_there_is_room(void **state)
         free(heard);
     }
     plan.large = 0;
+    plan.late = false;
 }
 
 static void a_writer_hears_of_its_client_that_has_gone(void **state)

@@ -76,24 +76,44 @@ static void a_buffer_keeps_its_bytes_and_is_counted(void **state)
     struct holder h = {{NULL}, NULL, {NULL}};
     h2o_buffer_init(&h.field, &h2o_socket_buffer_prototype);
     for (size_t i = 0; i < 700; i++) {
-        add(&h.field, 4096, (char)i);
+        add(&h.field, 4000, (char)i);
         assert_int_equal(s->body_memory.own, h.field->capacity);
         assert_true(h.field->capacity <= 2 * h.field->size + 8192 && h.field->capacity < h.field->size + (2 << 20));
     }
-    for (size_t i = 0; i < 700 * 4096; i++)
-        if (h.field->bytes[i] != (char)(i / 4096))
+    for (size_t i = 0; i < 700 * 4000; i++)
+        if (h.field->bytes[i] != (char)(i / 4000))
             fail_msg("byte %zu", i);
-    h2o_buffer_consume(&h.field, 100 * 4096); /* what is read stands further back, then in front again */
+    h2o_buffer_consume(&h.field, 100 * 4000); /* what is read stands further back, then in front again */
     for (size_t i = 0; i < 150; i++)
-        add(&h.field, 4096, 'x');
+        add(&h.field, 4000, 'x');
     assert_int_equal(h.field->bytes[0], (char)100);
-    assert_int_equal(h.field->bytes[599 * 4096], (char)699);
-    assert_int_equal(h.field->bytes[600 * 4096], 'x');
+    assert_int_equal(h.field->bytes[599 * 4000], (char)699);
+    assert_int_equal(h.field->bytes[600 * 4000], 'x');
     assert_int_equal(s->body_memory.own, h.field->capacity);
     h2o_buffer_consume(&h.field, h.field->size); /* frees it */
     assert_int_equal(s->body_memory.own, 0);
     h2o_buffer_dispose(&h.field);
     assert_int_equal(s->body_memory.own, 0);
+}
+
+/* What libh2o's reader asks for, of a TLS connection's input: no more than 128 KiB before it is decoded. */
+static void a_fast_sender_over_tls_lets_others_have_a_turn(void **state)
+{
+    struct holder h = {{NULL}, NULL, {NULL}};
+    h2o_iovec_t room;
+    h2o_buffer_init(&h.field, &h2o_socket_buffer_prototype);
+    while ((room = h2o_buffer_reserve(&h.field, 4096)).len > 0) {
+        h.field->size += room.len;
+        assert_true(h.field->size <= 128 << 10);
+    }
+    assert_non_null(room.base); /* none for now is not out of memory */
+    assert_true(h.field->size > (128 << 10) - 4096);
+    body_guard_frame(0); /* a frame of DATA of that size has its room */
+    assert_true(h2o_buffer_reserve(&h.field, 4096).len >= 4096);
+    h2o_buffer_consume(&h.field, h.field->size / 2);
+    body_guard_frame(1);
+    assert_true(h2o_buffer_reserve(&h.field, 4096).len >= 4096);
+    h2o_buffer_dispose(&h.field);
 }
 
 static void past_the_limit_large_ones_are_refused_small_ones_a_quarter_later(void **state)
@@ -153,6 +173,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_library_calls_ours_and_gives_all_back),
         cmocka_unit_test(a_buffer_keeps_its_bytes_and_is_counted),
+        cmocka_unit_test(a_fast_sender_over_tls_lets_others_have_a_turn),
         cmocka_unit_test(past_the_limit_large_ones_are_refused_small_ones_a_quarter_later),
         cmocka_unit_test(buffers_of_others_are_not_counted),
     };

@@ -1,6 +1,6 @@
 /*
- * Promises of the registry: a record lives until its socket is closed and its last request is over; a hundred resets
- * are borne, more are not, and the budget comes back with time; a cut is counted once.
+ * Promises of the registry: a record lives until its socket is closed and its last request is over; a cut is counted
+ * once, be it for abuse; how many requests a connection may make, and how fast.
  */
 #include "base/panic.h"
 #include "server/connections.h"
@@ -17,6 +17,7 @@ struct fixture {
     struct loop *loop;
     struct counters counters;
     struct connections connections;
+    struct config_limits limits;
     int peer;
 };
 
@@ -24,7 +25,8 @@ static int open_fixture(void **state)
 {
     struct fixture *f = need_zero(1, sizeof(*f));
     f->loop = loop_new();
-    connections_init(&f->connections, f->loop, &f->counters);
+    connections_init(&f->connections, f->loop, &f->counters, &f->limits);
+    f->limits = (struct config_limits){.connection_requests = 3, .connection_rate = 100, .frames = 1000};
     *state = f;
     return 0;
 }
@@ -73,36 +75,63 @@ static void a_record_outlives_its_socket_by_its_requests(void **state)
     close(f->peer);
 }
 
-static void a_hundred_resets_are_borne(void **state)
+static void abuse_is_counted_once_and_told_to_its_requests(void **state)
 {
     struct fixture *f = *state;
     struct connection *c = connect_one(f);
-    for (int i = 0; i < 100; i++)
-        connections_reset(c);
-    assert_false(c->cut);
-    assert_false(peer_sees_the_end(f));
-    for (int i = 0; i < 10 && !c->cut; i++)
-        connections_reset(c);
-    assert_true(c->cut);
+    connections_abused(c, FLOOD_PINGS);
+    assert_true(c->cut && c->abused);
+    assert_false(peer_sees_the_end(f)); /* the guard sees to that, once libh2o has said goodbye */
+    connections_abused(c, FLOOD_RESETS);
+    connections_cut(c, COUNTER_cut_idle);
     assert_true(peer_sees_the_end(f));
-    for (int i = 0; i < 10; i++)
-        connections_reset(c);
-    assert_int_equal(counters_get(&f->counters, COUNTER_cut_resets), 1);
+    assert_int_equal(counters_get(&f->counters, COUNTER_cut_pings), 1);
+    assert_int_equal(counters_get(&f->counters, COUNTER_cut_resets), 0);
+    assert_int_equal(counters_get(&f->counters, COUNTER_cut_idle), 0);
     h2o_socket_close(c->sock);
     close(f->peer);
 }
 
-static void the_budget_comes_back(void **state)
+static void a_second_s_requests_may_come_at_once_and_come_back_with_time(void **state)
 {
     struct fixture *f = *state;
     struct connection *c = connect_one(f);
-    for (int i = 0; i < 100; i++)
-        connections_reset(c);
-    usleep(250000); /* two tenths of a second: two more */
-    connections_reset(c);
-    connections_reset(c);
-    assert_false(c->cut);
+    int taken = 0;
+    while (taken < 1000 && connections_may_ask(c))
+        taken++;
+    assert_true(taken >= 100 && taken <= 110); /* the clock goes on meanwhile */
+    usleep(250000);
+    loop_pass(f->loop, DUR_MS(0));
+    for (int i = 0; i < 20; i++)
+        assert_true(connections_may_ask(c));
     h2o_socket_close(c->sock);
+    close(f->peer);
+}
+
+static void the_last_request_is_known_and_counted_once(void **state)
+{
+    struct fixture *f = *state;
+    struct connection *c = connect_one(f);
+    for (int i = 1; i <= 5; i++) {
+        connections_begin(c, true);
+        assert_int_equal(connections_last_request(c), i >= 3);
+        connections_end(c);
+    }
+    assert_int_equal(counters_get(&f->counters, COUNTER_cut_requests), 1);
+    h2o_socket_close(c->sock);
+    close(f->peer);
+}
+
+static void the_count_is_told_to_others(void **state)
+{
+    struct fixture *f = *state;
+    _Atomic uint64_t open = 0;
+    f->connections.open = &open;
+    struct connection *c = connect_one(f);
+    assert_int_equal(open, 1);
+    h2o_socket_close(c->sock);
+    assert_int_equal(open, 0);
+    f->connections.open = NULL;
     close(f->peer);
 }
 
@@ -122,8 +151,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_record_outlives_its_socket_by_its_requests, open_fixture, close_fixture),
-        cmocka_unit_test_setup_teardown(a_hundred_resets_are_borne, open_fixture, close_fixture),
-        cmocka_unit_test_setup_teardown(the_budget_comes_back, open_fixture, close_fixture),
+        cmocka_unit_test_setup_teardown(abuse_is_counted_once_and_told_to_its_requests, open_fixture, close_fixture),
+        cmocka_unit_test_setup_teardown(a_second_s_requests_may_come_at_once_and_come_back_with_time, open_fixture,
+                                        close_fixture),
+        cmocka_unit_test_setup_teardown(the_last_request_is_known_and_counted_once, open_fixture, close_fixture),
+        cmocka_unit_test_setup_teardown(the_count_is_told_to_others, open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(a_socket_that_is_not_registered_has_no_record, open_fixture, close_fixture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
