@@ -187,6 +187,7 @@ static void the_end_waits_for_the_batch_and_refuses_the_rest(void **state)
         if (i % 10 == 0)
             pass();
     }
+    UNTIL(ops[0].told == 1);
     close_store();
     int done = 0;
     for (int i = 0; i < 100; i++) {
