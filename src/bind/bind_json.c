@@ -40,6 +40,21 @@ struct json_reader *bind_json_reader(lua_State *L)
     return j->reader;
 }
 
+struct buf *bind_json_text(lua_State *L)
+{
+    struct bind_json *j = bind_json_of(L);
+    CHECK(j != NULL);
+    buf_clear(&j->text);
+    return &j->text;
+}
+
+void bind_json_text_trim(lua_State *L)
+{
+    struct bind_json *j = bind_json_of(L);
+    if (j->text.room > TEXT_KEPT)
+        buf_free(&j->text);
+}
+
 void bind_json_push_meta(lua_State *L, const void *key)
 {
     lua_pushlightuserdata(L, (void *)key);
@@ -207,8 +222,7 @@ static int json_encode(lua_State *L)
 {
     luaL_checkany(L, 1);
     bool pretty = wants_pretty(L);
-    struct buf *text = &bind_json_of(L)->text, *indented = &bind_json_of(L)->indented;
-    buf_clear(text);
+    struct buf *text = bind_json_text(L), *indented = &bind_json_of(L)->indented;
     bind_json_encode(L, 1, text);
     if (pretty) {
         buf_clear(indented);
@@ -216,8 +230,7 @@ static int json_encode(lua_State *L)
     }
     struct slice result = buf_slice(pretty ? indented : text);
     lua_pushlstring(L, result.at, result.len);
-    if (text->room > TEXT_KEPT)
-        buf_free(text);
+    bind_json_text_trim(L);
     if (indented->room > TEXT_KEPT)
         buf_free(indented);
     return 1;

@@ -15,6 +15,10 @@ struct bind_json {
 };
 
 struct bind_json *bind_json_of(lua_State *L);
+/* The state's room for a text, empty: what is made there is lost to nobody when something raises. Trim it afterwards: a
+ * large one is given back. */
+struct buf *bind_json_text(lua_State *L);
+void bind_json_text_trim(lua_State *L);
 /* Pushes the metatable kept under `slot`, the address of one of the fields. No allocation. [-0,+1,-] */
 void bind_json_push_meta(lua_State *L, const void *slot);
 

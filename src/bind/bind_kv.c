@@ -27,6 +27,8 @@ struct wait {
     struct await await;
     struct calls *calls;
     struct call *call;
+    lua_State *L; /* the main one */
+    int held;     /* registry reference: the texts that the call names, while they may be needed; or LUA_NOREF */
     bool changes;
     enum calls_end end;
     const struct message *answer; /* while it is told */
@@ -142,6 +144,12 @@ static int push_result(lua_State *co, void *cookie)
     return 1 + push_failure(co, w, "out_of_range", "the sum is beyond 2^53, where numbers no longer count");
 }
 
+static void wait_free(struct wait *w)
+{
+    luaL_unref(w->L, LUA_REGISTRYINDEX, w->held);
+    free(w);
+}
+
 static void told(void *cookie, enum calls_end end, const struct message *answer)
 {
     struct wait *w = cookie;
@@ -149,37 +157,55 @@ static void told(void *cookie, enum calls_end end, const struct message *answer)
     w->answer = answer;
     w->call = NULL;
     await_complete(&w->await, push_result, w);
-    free(w);
+    wait_free(w);
 }
 
 static void cancel(struct await *a)
 {
     struct wait *w = CONTAINER_OF(a, struct wait, await);
     calls_forget(w->calls, &w->call);
-    free(w);
+    wait_free(w);
 }
 
 /* --- asking ------------------------------------------------------------------------------------------------------- */
 
-/* The last thing a function does: nothing in m's texts is needed afterwards. `made` is freed. */
-static int ask(lua_State *L, struct message_kv *kv, struct buf *made)
+/* Puts the text into the table at the top, and names it where it stays then. [-0,+0,m] */
+static void hold(lua_State *L, int at, struct slice *text)
 {
-    struct calls *calls = state_host(state_of(L))->calls;
+    lua_pushlstring(L, text->at, text->len);
+    text->at = lua_tolstring(L, -1, &text->len);
+    lua_rawseti(L, -2, at);
+}
+
+/* A call that waits for its turn has no copy of its texts: they stay the script's, and count to its memory. [-0,+0,m]
+ */
+static int hold_all(lua_State *L, struct message_kv *kv)
+{
+    lua_createtable(L, 3, 0);
+    hold(L, 1, &kv->bucket);
+    hold(L, 2, &kv->key);
+    hold(L, 3, &kv->value);
+    return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+/* The last thing a function does. */
+static int ask(lua_State *L, const struct message_kv *kv)
+{
+    struct state *s = state_of(L);
+    struct calls *calls = state_host(s)->calls;
     struct message m = {.type = MESSAGE_kv, .kv = *kv};
-    struct wait *w = need_zero(1, sizeof(*w) + kv->key.len + 1);
+    bool changes = kv->what == KV_SET || kv->what == KV_ADD || kv->what == KV_INCR || kv->what == KV_DELETE;
     CHECK(calls != NULL);
+    int held = calls_goes(calls, &m, !changes) ? LUA_NOREF : hold_all(L, &m.kv);
+    struct wait *w = need_zero(1, sizeof(*w) + kv->key.len + 1); /* nothing raises from here on */
     w->calls = calls;
-    w->changes = kv->what == KV_SET || kv->what == KV_ADD || kv->what == KV_INCR || kv->what == KV_DELETE;
+    w->changes = changes;
+    w->L = state_lua(s);
+    w->held = held;
     if (kv->key.len > 0)
         memcpy(w->key, kv->key.at, kv->key.len);
-    w->call = calls_ask(calls, &m, !w->changes, told, w);
-    if (made != NULL)
-        buf_free(made);
-    if (w->call != NULL)
-        return await_begin(L, &w->await, cancel);
-    free(w);
-    script_error_push(L, UNAVAILABLE, "too much waits for the store");
-    return 1;
+    w->call = calls_ask(calls, &m, !changes, told, w);
+    return await_begin(L, &w->await, cancel);
 }
 
 /* --- arguments ---------------------------------------------------------------------------------------------------- */
@@ -241,25 +267,27 @@ static void too_large(lua_State *L, const char *name)
     script_error_words(L, "%s: a value has at most %u bytes (a table: as JSON)", name, KV_VALUE_MAX);
 }
 
-/* A table, or a json.integer, as text in `made`. */
-static void encode(lua_State *L, const char *name, struct message_kv *kv, struct buf *made)
+/* A table, or a json.integer: its text takes its place, and is the state's from then on. */
+static void encode(lua_State *L, const char *name, struct message_kv *kv)
 {
     struct error err;
-    made->limit = KV_VALUE_MAX;
-    kv->kind = KV_JSON;
-    if (bind_json_encode_protected(L, VALUE, made, &err) == 0) {
-        kv->value = buf_slice(made);
-        return;
-    }
-    bool large = made->overflow;
-    buf_free(made);
+    struct buf *text = bind_json_text(L);
+    text->limit = KV_VALUE_MAX;
+    bool good = bind_json_encode_protected(L, VALUE, text, &err) == 0, large = text->overflow;
+    text->limit = 0;
+    text->overflow = false;
     if (large)
         too_large(L, name);
-    script_error_words(L, "%s: the value: %s", name, err.text);
+    if (!good)
+        script_error_words(L, "%s: the value: %s", name, err.text);
+    lua_pushlstring(L, text->at, text->len);
+    lua_replace(L, VALUE);
+    bind_json_text_trim(L);
+    kv->kind = KV_JSON;
+    kv->value = text_at(L, VALUE);
 }
 
-/* After everything else that may raise: what is in `made` would be lost. */
-static void read_value(lua_State *L, const char *name, struct message_kv *kv, struct buf *made)
+static void read_value(lua_State *L, const char *name, struct message_kv *kv)
 {
     struct slice digits;
     switch (lua_type(L, VALUE)) {
@@ -276,11 +304,11 @@ static void read_value(lua_State *L, const char *name, struct message_kv *kv, st
         return;
     }
     case LUA_TTABLE:
-        encode(L, name, kv, made);
+        encode(L, name, kv);
         return;
     default:
         if (bind_json_integer(L, VALUE, &digits))
-            encode(L, name, kv, made);
+            encode(L, name, kv);
         else
             script_error_words(L, "%s: the value: expected a string, a number or a table, got %s%s", name,
                                lua_isnone(L, VALUE) ? "nothing" : luaL_typename(L, VALUE),
@@ -293,25 +321,23 @@ static void read_value(lua_State *L, const char *name, struct message_kv *kv, st
 static int kv_get(lua_State *L)
 {
     struct message_kv kv = begin(L, "kv.get", KV_GET, KEY);
-    return ask(L, &kv, NULL);
+    return ask(L, &kv);
 }
 
 static int kv_set(lua_State *L)
 {
-    struct buf made = {0};
     struct message_kv kv = begin(L, "kv.set", KV_SET, OPTIONS);
     read_ttl(L, "kv.set", OPTIONS, &kv);
-    read_value(L, "kv.set", &kv, &made);
-    return ask(L, &kv, &made);
+    read_value(L, "kv.set", &kv);
+    return ask(L, &kv);
 }
 
 static int kv_add(lua_State *L)
 {
-    struct buf made = {0};
     struct message_kv kv = begin(L, "kv.add", KV_ADD, OPTIONS);
     read_ttl(L, "kv.add", OPTIONS, &kv);
-    read_value(L, "kv.add", &kv, &made);
-    return ask(L, &kv, &made);
+    read_value(L, "kv.add", &kv);
+    return ask(L, &kv);
 }
 
 static int kv_incr(lua_State *L)
@@ -325,19 +351,19 @@ static int kv_incr(lua_State *L)
     read_ttl(L, "kv.incr", OPTIONS, &kv);
     kv.kind = KV_NUMBER;
     memcpy(&kv.number, &by, sizeof(by));
-    return ask(L, &kv, NULL);
+    return ask(L, &kv);
 }
 
 static int kv_delete(lua_State *L)
 {
     struct message_kv kv = begin(L, "kv.delete", KV_DELETE, KEY);
-    return ask(L, &kv, NULL);
+    return ask(L, &kv);
 }
 
 static int kv_ttl(lua_State *L)
 {
     struct message_kv kv = begin(L, "kv.ttl", KV_TTL, KEY);
-    return ask(L, &kv, NULL);
+    return ask(L, &kv);
 }
 
 static int kv_list(lua_State *L)
@@ -353,7 +379,7 @@ static int kv_list(lua_State *L)
             table_fault(&options, "after", "a key has at most %u bytes", KV_KEY_MAX);
     }
     kv.limit = (uint32_t)limit;
-    return ask(L, &kv, NULL);
+    return ask(L, &kv);
 }
 
 /* nearest(name, names) → one of them, or nil */

@@ -4,22 +4,25 @@
  */
 #include "ipc/calls.h"
 #include "base/panic.h"
-#include "base/uuid.h"
 #include "io/timeout.h"
+#include "ipc/kv.h"
 #include "shm/counters.h"
 #include <stdlib.h>
+#include <sys/random.h>
 
 enum place { WAITING, SENT, OVER };
 
 struct call {
     struct list link;
     enum place place; /* in which list it is */
-    uint64_t id_high, id_low;
+    uint64_t number;
+    struct message asks; /* until it is sent; its texts are the asker's */
     enum message_type type;
     struct buf body; /* of the message, to be asked again; then of the answer */
-    size_t size;     /* of the message */
+    size_t size;     /* of the message, about */
     bool large;
-    bool asked; /* of some keeper, at least once */
+    bool asked;   /* of some keeper, at least once */
+    bool doubted; /* one of these has gone without an answer */
     mono_t began;
     enum calls_end end;
     calls_told_fn *told; /* NULL: nobody waits for it */
@@ -30,8 +33,9 @@ struct calls {
     struct loop *loop;
     struct counters *counters;
     struct link *keeper; /* NULL: away */
+    uint64_t life, last; /* the high half of all ids, and the low one of the newest */
     struct list waiting, sent, over;
-    size_t count, bytes;                       /* of all but `over` */
+    size_t count;                              /* of all but `over` */
     size_t sent_count, sent_bytes, sent_large; /* with the keeper */
     struct timeout patience;
     struct loop_later tell;
@@ -45,6 +49,8 @@ struct calls *calls_new(struct loop *loop, struct counters *counters)
     struct calls *c = need_zero(1, sizeof(*c));
     c->loop = loop;
     c->counters = counters;
+    NEED(getrandom(&c->life, sizeof(c->life), 0) == (ssize_t)sizeof(c->life));
+    c->life |= 1; /* 0 is nobody's */
     list_init(&c->waiting);
     list_init(&c->sent);
     list_init(&c->over);
@@ -86,88 +92,73 @@ size_t calls_count(const struct calls *c)
 
 /* --- asking ------------------------------------------------------------------------------------------------------- */
 
-/* Where the id stands in each kind of message that is a call or an answer to one. */
-static void find_id(struct message *m, uint64_t **high_out, uint64_t **low_out)
-{
-    switch (m->type) {
-    case MESSAGE_kv:
-        *high_out = &m->kv.id_high;
-        *low_out = &m->kv.id_low;
-        return;
-    case MESSAGE_kv_done:
-        *high_out = &m->kv_done.id_high;
-        *low_out = &m->kv_done.id_low;
-        return;
-    default:
-        PANIC("%s is no call", messages_name(m->type));
-    }
-}
+#define OVERHEAD 64 /* bytes of a message beside its texts, about */
 
-/* A time-ordered id: what is kept under it in the store stands in the order of its making. */
-static void give_id(struct call *call)
+static size_t size_of(const struct message *m)
 {
-    struct uuid id = uuid_new(wall_now());
-    for (int i = 0; i < 8; i++) {
-        call->id_high = call->id_high << 8 | id.bytes[i];
-        call->id_low = call->id_low << 8 | id.bytes[8 + i];
-    }
+    CHECK(m->type == MESSAGE_kv);
+    return OVERHEAD + m->kv.bucket.len + m->kv.key.len + m->kv.value.len;
 }
 
 static void arm(struct calls *c);
 
+/* What is in doubt stands before it in the line, and the first of that has the lowest number. */
+static void write_body(struct calls *c, struct call *call)
+{
+    call->asks.kv.id_high = c->life;
+    call->asks.kv.id_low = call->number;
+    call->asks.kv.settled = first(&c->sent)->number;
+    CHECK(messages_write(&call->asks, &call->body, (int[MESSAGES_FDS_MAX]){0}) == 0);
+}
+
 /* The call, once more or for the first time, behind what was sent before it. */
 static void send(struct calls *c, struct call *call)
 {
-    struct message m;
-    CHECK(messages_read(call->type, buf_slice(&call->body), NULL, 0, &m) == 0);
     list_remove(&call->link);
     list_add(&c->sent, &call->link);
     call->place = SENT;
-    call->asked = true;
     c->sent_count++;
     c->sent_bytes += call->size;
     c->sent_large += call->large;
-    link_send(c->keeper, &m);
+    if (!call->asked)
+        write_body(c, call);
+    call->asked = true;
+    link_send_body(c->keeper, call->type, buf_slice(&call->body));
 }
 
-static bool fits(const struct calls *c, const struct call *call)
+static bool fits(const struct calls *c, size_t size, bool large)
 {
-    return c->sent_count < CALLS_WINDOW && (!call->large || c->sent_large < CALLS_WINDOW_READS) &&
-           (c->sent_bytes == 0 || c->sent_bytes + call->size <= CALLS_WINDOW_BYTES);
+    return c->sent_count < CALLS_WINDOW && (!large || c->sent_large < CALLS_WINDOW_READS) &&
+           (c->sent_bytes == 0 || c->sent_bytes + size <= CALLS_WINDOW_BYTES);
 }
 
 /* What is first in the line and does not fit holds up those behind it: the order is the promise. */
 static void send_on(struct calls *c)
 {
     struct call *call;
-    while (c->keeper != NULL && (call = first(&c->waiting)) != NULL && fits(c, call))
+    while (c->keeper != NULL && (call = first(&c->waiting)) != NULL && fits(c, call->size, call->large))
         send(c, call);
 }
 
-struct call *calls_ask(struct calls *c, struct message *m, bool large, calls_told_fn *told, void *cookie)
+bool calls_goes(const struct calls *c, const struct message *m, bool large)
 {
-    uint64_t *high, *low;
+    return c->keeper != NULL && list_empty(&c->waiting) && fits(c, size_of(m), large);
+}
+
+struct call *calls_ask(struct calls *c, const struct message *m, bool large, calls_told_fn *told, void *cookie)
+{
     struct call *call = need_zero(1, sizeof(*call));
-    give_id(call);
-    find_id(m, &high, &low);
-    *high = call->id_high;
-    *low = call->id_low;
-    CHECK(messages_write(m, &call->body, (int[MESSAGES_FDS_MAX]){0}) == 0);
-    list_init(&call->link);
-    call->size = call->body.len;
-    if (c->count >= CALLS_MOST || c->bytes + call->size > CALLS_MOST_BYTES) {
-        if (c->counters != NULL)
-            counters_add(c->counters, COUNTER_calls_failed, 1);
-        release(call);
-        return NULL;
-    }
+    call->number = ++c->last;
+    call->asks = *m;
     call->type = m->type;
+    call->size = size_of(m);
     call->large = large;
     call->told = told;
     call->cookie = cookie;
     call->began = loop_now(c->loop);
+    call->place = WAITING;
     c->count++;
-    c->bytes += call->size;
+    list_init(&call->link);
     list_add(&c->waiting, &call->link);
     send_on(c);
     arm(c);
@@ -188,7 +179,6 @@ static void leave_window(struct calls *c, struct call *call)
 static void finish(struct calls *c, struct call *call, enum calls_end end)
 {
     c->count--;
-    c->bytes -= call->size;
     call->end = end;
     if (call->told == NULL) {
         release(call);
@@ -236,14 +226,26 @@ static void on_tell(struct loop_later *later)
 /* The answers come in the order of the questions, so it is most often the first. */
 static struct call *find_sent(struct calls *c, const struct message *answer)
 {
-    uint64_t *high, *low;
-    find_id((struct message *)answer, &high, &low);
+    CHECK(answer->type == MESSAGE_kv_done);
+    if (answer->kv_done.id_high != c->life)
+        return NULL;
     for (struct list *at = c->sent.next; at != &c->sent; at = at->next) {
         struct call *call = CONTAINER_OF(at, struct call, link);
-        if (call->id_high == *high && call->id_low == *low)
+        if (call->number == answer->kv_done.id_low)
             return call;
     }
     return NULL;
+}
+
+/* "Not done" is what this keeper knows; the one that has gone may have done it. */
+static void keep_answer(struct call *call, const struct message *answer)
+{
+    struct message a = *answer;
+    if (call->doubted && a.kv_done.end == KV_NOT_DONE)
+        a.kv_done.end = KV_UNKNOWN;
+    call->type = a.type;
+    buf_clear(&call->body);
+    messages_write(&a, &call->body, (int[MESSAGES_FDS_MAX]){0});
 }
 
 bool calls_answer(struct calls *c, const struct message *answer)
@@ -252,11 +254,8 @@ bool calls_answer(struct calls *c, const struct message *answer)
     if (call == NULL)
         return false;
     leave_window(c, call);
-    if (call->told != NULL) {
-        buf_clear(&call->body);
-        call->type = answer->type;
-        messages_write(answer, &call->body, (int[MESSAGES_FDS_MAX]){0});
-    }
+    if (call->told != NULL)
+        keep_answer(call, answer);
     finish(c, call, CALLS_ANSWERED);
     send_on(c);
     arm(c);
@@ -291,6 +290,7 @@ static void take_back(struct calls *c)
         list_remove(&call->link);
         list_add(c->waiting.next, &call->link); /* before the one that was first */
         call->place = WAITING;
+        call->doubted = true;
     }
 }
 
@@ -336,7 +336,6 @@ static void leave_ghost(struct calls *c, struct call *call)
     ghost->body = (struct buf){0};
     list_add(&call->link, &ghost->link); /* before it */
     c->count++;
-    c->bytes += ghost->size;
 }
 
 static void give_up(struct calls *c, struct call *call)

@@ -118,26 +118,47 @@ static void add_mark(struct channel *c, size_t at, const int *fds, size_t count)
     memcpy(c->marks[c->mark_count++].fds, fds, count * sizeof(*fds));
 }
 
-void channel_queue(struct channel *c, const struct message *m)
+static void begin_frame(struct channel *c, enum message_type type)
 {
-    int fds[MESSAGES_FDS_MAX];
-    size_t start = c->out.len, count, body;
-    unsigned char header[4] = {(unsigned char)m->type, (unsigned char)(m->type >> 8), 0, MESSAGES_VERSION};
+    unsigned char header[4] = {(unsigned char)type, (unsigned char)(type >> 8), 0, MESSAGES_VERSION};
 
     buf_add_u32(&c->out, 0);
     buf_add(&c->out, header, sizeof(header));
-    count = messages_write(m, &c->out, fds);
-    body = c->out.len - start - HEADER;
+}
+
+static void end_frame(struct channel *c, size_t start)
+{
+    size_t body = c->out.len - start - HEADER;
+
     CHECK(body <= BODY_MAX);
     for (size_t i = 0; i < 4; i++)
         c->out.at[start + i] = (char)(body >> (8 * i));
-    c->out.at[start + 6] = (char)count;
-    if (count > 0)
-        add_mark(c, start, fds, count);
     if (c->mute)
         drop_output(c);
     else if (c->out.len - c->sent > CHANNEL_QUEUE_MAX)
         end(c, "the peer does not read");
+}
+
+void channel_queue(struct channel *c, const struct message *m)
+{
+    int fds[MESSAGES_FDS_MAX];
+    size_t start = c->out.len, count;
+
+    begin_frame(c, m->type);
+    count = messages_write(m, &c->out, fds);
+    c->out.at[start + 6] = (char)count;
+    if (count > 0)
+        add_mark(c, start, fds, count);
+    end_frame(c, start);
+}
+
+void channel_queue_body(struct channel *c, enum message_type type, struct slice body)
+{
+    size_t start = c->out.len;
+
+    begin_frame(c, type);
+    buf_add_slice(&c->out, body);
+    end_frame(c, start);
 }
 
 void channel_send(struct channel *c, const struct message *m)

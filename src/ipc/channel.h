@@ -24,6 +24,8 @@ int channel_fd(const struct channel *c);
 void channel_send(struct channel *c, const struct message *m);
 /* The same without trying to send: the owner calls channel_write when it has gathered enough. */
 void channel_queue(struct channel *c, const struct message *m);
+/* The same of a message without descriptors that is written already (messages_write). */
+void channel_queue_body(struct channel *c, enum message_type type, struct slice body);
 /* Whether something waits for the socket to become writable. */
 bool channel_wants_write(const struct channel *c);
 /* Whether nothing is half done: all was sent, and all that was read was taken. */

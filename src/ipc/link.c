@@ -58,6 +58,13 @@ void link_send(struct link *l, const struct message *m)
         loop_later(l->loop, &l->flush);
 }
 
+void link_send_body(struct link *l, enum message_type type, struct slice body)
+{
+    channel_queue_body(l->channel, type, body);
+    if (!l->ended)
+        loop_later(l->loop, &l->flush);
+}
+
 static void write_out(struct link *l)
 {
     channel_write(l->channel);

@@ -20,6 +20,8 @@ struct link_handlers {
 struct link *link_new(struct loop *loop, int fd, const struct link_handlers *handlers, void *cookie);
 void link_free(struct link **l);
 void link_send(struct link *l, const struct message *m);
+/* Of a message without descriptors that is written already. */
+void link_send_body(struct link *l, enum message_type type, struct slice body);
 /* Handles what has arrived now, without waiting for the loop (a worker that must prepare before its next request). */
 void link_drain(struct link *l);
 

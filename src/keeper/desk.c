@@ -26,7 +26,6 @@ struct order { /* one operation, and for whom it is */
     struct store_op op;
     struct keeper_desk *desk;
     uint32_t slot, life;
-    uint64_t id_high, id_low;
     size_t bytes;
     char texts[];
 };
@@ -62,12 +61,14 @@ void keeper_desk_left(struct keeper_desk *d, uint32_t slot)
 
 /* --- an answer ---------------------------------------------------------------------------------------------------- */
 
-static void answer(struct keeper_desk *d, uint32_t slot, uint64_t id_high, uint64_t id_low, const struct store_op *op)
+static void answer(struct keeper_desk *d, uint32_t slot, const struct store_op *op)
 {
-    struct message m = {
-        .type = MESSAGE_kv_done,
-        .kv_done = {
-            .id_high = id_high, .id_low = id_low, .end = op->end, .kind = op->answer.kind, .value = op->answer.bytes}};
+    struct message m = {.type = MESSAGE_kv_done,
+                        .kv_done = {.id_high = op->life,
+                                    .id_low = op->number,
+                                    .end = op->end,
+                                    .kind = op->answer.kind,
+                                    .value = op->answer.bytes}};
     memcpy(&m.kv_done.number, &op->answer.number, sizeof(m.kv_done.number));
     d->send(d->cookie, slot, &m);
 }
@@ -82,7 +83,7 @@ static void on_done(struct store_op *op)
         p->count--;
         p->reads -= !store_changes(op->what);
         p->bytes -= o->bytes;
-        answer(d, o->slot, o->id_high, o->id_low, op);
+        answer(d, o->slot, op);
     }
     buf_free(&op->bytes);
     free(o);
@@ -133,24 +134,17 @@ static struct slice take_text(struct slice from, char **room)
     return text;
 }
 
-static void read_id(const struct message_kv *m, struct uuid *id_out)
-{
-    for (int i = 0; i < 8; i++) {
-        id_out->bytes[i] = (unsigned char)(m->id_high >> (56 - 8 * i));
-        id_out->bytes[8 + i] = (unsigned char)(m->id_low >> (56 - 8 * i));
-    }
-}
-
 static struct order *new_order(struct keeper_desk *d, uint32_t slot, const struct message_kv *m)
 {
     struct order *o = need_zero(1, sizeof(*o) + weight(m) + 1);
     char *room = o->texts;
-    *o = (struct order){
-        .desk = d, .slot = slot, .life = d->places[slot].life, .id_high = m->id_high, .id_low = m->id_low};
+    *o = (struct order){.desk = d, .slot = slot, .life = d->places[slot].life};
     o->bytes = weight(m);
     o->op.done = on_done;
     o->op.what = (enum kv_what)m->what;
-    read_id(m, &o->op.id);
+    o->op.life = m->id_high;
+    o->op.number = m->id_low;
+    o->op.settled = m->settled;
     o->op.bucket = take_text(m->bucket, &room);
     o->op.key = take_text(m->key, &room);
     o->op.ttl_ms = m->ttl_ms;
@@ -171,7 +165,7 @@ bool keeper_desk_kv(struct keeper_desk *d, uint32_t slot, const struct message_k
     if (!makes_sense(m) || !within_window(p, m))
         return false;
     if (d->store == NULL) {
-        answer(d, slot, m->id_high, m->id_low, &(struct store_op){.end = KV_NOT_DONE});
+        answer(d, slot, &(struct store_op){.life = m->id_high, .number = m->id_low, .end = KV_NOT_DONE});
         return true;
     }
     struct order *o = new_order(d, slot, m);

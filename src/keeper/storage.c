@@ -6,6 +6,7 @@
 #include "base/panic.h"
 #include "store/open.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -27,10 +28,12 @@ static uint64_t number_of(const char *path)
     return n | 1;
 }
 
-/* The default, which is not there and cannot be made: a folder that may only be read. */
+/* The default, which is not there and cannot be made: a folder that may only be read. A link there was made by
+ * somebody.
+ */
 static bool may_do_without(const struct storage *s)
 {
-    if (s->host.config->store_given || access(s->path, F_OK) == 0 || errno != ENOENT)
+    if (s->host.config->store_given || faccessat(AT_FDCWD, s->path, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
         return false;
     char *folder = need_strdup(s->path), *slash = strrchr(folder, '/');
     slash[slash == folder] = '\0';

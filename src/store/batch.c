@@ -28,36 +28,22 @@ static void move(struct store_op *op, struct store_batch *b)
         b->reads++;
 }
 
-/* Known already: the answer that was given then. Else 0, and it is to be applied. */
-static int recall(const struct store_driver *driver, struct store_db *db, struct store_op *op, struct error *err)
+static int change(const struct store_driver *driver, struct store_db *db, struct store_answers *answers,
+                  struct store_op *op, int64_t now, struct store_batch *b)
 {
-    struct buf answer = {0};
-    int known = driver->recall(db, &op->id, &answer, err);
-    if (known == 1 && store_kv_answer_read(buf_slice(&answer), op) != 0)
-        known = error_set(err, "the answer that is kept for a call cannot be read");
-    buf_free(&answer);
-    return known;
-}
-
-static int change(const struct store_driver *driver, struct store_db *db, struct store_op *op, int64_t now,
-                  struct store_batch *b)
-{
-    struct buf answer = {0};
-    int known = recall(driver, db, op, &b->why);
+    int known = store_answers_recall(answers, db, op, &b->why);
     b->recalled += known == 1;
     if (known != 0)
         return known == 1 ? 0 : -1;
     if (store_kv_apply(driver, db, op, now, &b->why) != 0)
         return -1;
-    store_kv_answer_write(op, &answer);
-    int kept = driver->keep(db, &op->id, now, buf_slice(&answer), &b->why);
-    buf_free(&answer);
-    return kept;
+    store_answers_add(answers, op);
+    return 0;
 }
 
 /* One after the other, as many as fit. */
-static int apply_all(const struct store_driver *driver, struct store_db *db, struct list *todo, int64_t now,
-                     struct store_batch *b)
+static int apply_all(const struct store_driver *driver, struct store_db *db, struct store_answers *answers,
+                     struct list *todo, int64_t now, struct store_batch *b)
 {
     bool changes = store_changes(first(todo)->what);
     size_t bytes = 0;
@@ -66,13 +52,17 @@ static int apply_all(const struct store_driver *driver, struct store_db *db, str
         if (!changes && store_changes(op->what))
             break;
         move(op, b);
-        int done =
-            store_changes(op->what) ? change(driver, db, op, now, b) : store_kv_apply(driver, db, op, now, &b->why);
+        int done = store_changes(op->what) ? change(driver, db, answers, op, now, b)
+                                           : store_kv_apply(driver, db, op, now, &b->why);
         if (done != 0)
             return -1;
         bytes += weight(op) + op->bytes.len;
     }
-    return changes && driver->sweep(db, now, SWEEP_ALONG + 2 * b->changes, &b->why) < 0 ? -1 : 0;
+    if (!changes)
+        return 0;
+    if (store_answers_keep(answers, db, now, &b->why) != 0)
+        return -1;
+    return driver->sweep(db, now, SWEEP_ALONG + 2 * b->changes, &b->why) < 0 ? -1 : 0;
 }
 
 static void fail_all(struct store_batch *b, enum kv_end end)
@@ -92,8 +82,8 @@ static void begin_batch(struct store_batch *b)
     list_init(&b->ops);
 }
 
-void store_batch_run(const struct store_driver *driver, struct store_db *db, struct list *todo, int64_t now,
-                     struct store_batch *batch_out)
+void store_batch_run(const struct store_driver *driver, struct store_db *db, struct store_answers *answers,
+                     struct list *todo, int64_t now, struct store_batch *batch_out)
 {
     struct store_batch *b = batch_out;
     begin_batch(b);
@@ -101,7 +91,7 @@ void store_batch_run(const struct store_driver *driver, struct store_db *db, str
     if (driver->begin(db, store_changes(first(todo)->what), &b->why) != 0) {
         move(first(todo), b); /* a failure has somebody to tell; the others are tried, or refused, after it */
         fail_all(b, KV_NOT_DONE);
-    } else if (apply_all(driver, db, todo, now, b) != 0) {
+    } else if (apply_all(driver, db, answers, todo, now, b) != 0) {
         driver->rollback(db);
         fail_all(b, KV_NOT_DONE);
     } else if (driver->commit(db, &b->why) != 0) {
@@ -109,6 +99,8 @@ void store_batch_run(const struct store_driver *driver, struct store_db *db, str
         fail_all(b, driver->sound(db) ? KV_NOT_DONE : KV_UNKNOWN);
         driver->rollback(db);
     }
+    if (b->failed)
+        store_answers_drop(answers);
     b->took = mono_since(mono_now(), began);
 }
 

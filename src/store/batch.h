@@ -8,7 +8,7 @@
 #ifndef CRESCENT_STORE_BATCH_H
 #define CRESCENT_STORE_BATCH_H
 
-#include "store/store.h"
+#include "store/answers.h"
 
 #define STORE_BATCH_MOST 1024u
 #define STORE_BATCH_BYTES (8u << 20)
@@ -23,8 +23,8 @@ struct store_batch {
 };
 
 /* Takes the operations that come first from todo (not empty), and does them. now: ms since 1970. */
-void store_batch_run(const struct store_driver *driver, struct store_db *db, struct list *todo, int64_t now,
-                     struct store_batch *batch_out);
+void store_batch_run(const struct store_driver *driver, struct store_db *db, struct store_answers *answers,
+                     struct list *todo, int64_t now, struct store_batch *batch_out);
 /* Ends all of them as not done. */
 void store_batch_refuse(struct list *todo, const struct error *why, struct store_batch *batch_out);
 

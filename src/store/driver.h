@@ -1,15 +1,14 @@
 /*
  * driver.h: what a kind of store must be able to do: simple things on rows, and transactions. What they mean (add,
- * incr, times to live, answers that are kept) is written once, above them: store/kv.c, store/batch.c. All of it runs on
- * the store's thread, one call at a time. Fails: -1 with words; then `sound` says whether the driver can be used on
- * after a rollback, or must be closed.
+ * incr, times to live, answers that are kept) is written once, above them: store/kv.c, store/answers.c, store/batch.c.
+ * All of it runs on the store's thread, one call at a time. Fails: -1 with words; then `sound` says whether the driver
+ * can be used on after a rollback, or must be closed.
  */
 #ifndef CRESCENT_STORE_DRIVER_H
 #define CRESCENT_STORE_DRIVER_H
 
 #include "base/buf.h"
 #include "base/error.h"
-#include "base/uuid.h"
 #include "ipc/kv.h"
 
 struct store_db; /* an open one: each driver's own */
@@ -40,6 +39,10 @@ struct store_driver {
     struct store_db *(*open)(const struct store_place *place, struct error *err);
     void (*close)(struct store_db **db);
     bool (*sound)(const struct store_db *db);
+    /* Appends what whoever runs the server should put right, in one line; nothing where all is well. NULL: nothing
+     * ever.
+     */
+    void (*advise)(const struct store_db *db, struct buf *words);
 
     /* One transaction at a time, and nothing else outside of one. changes: it will write. commit: durable when it is 0.
      */
@@ -58,14 +61,16 @@ struct store_driver {
     int (*list)(struct store_db *db, struct slice bucket, struct slice prefix, struct slice after, int64_t now,
                 uint32_t limit, struct buf *keys_out, bool *more_out, struct error *err);
 
-    /* The answer that is kept under a call's id: 1 (appended) or 0; and keeping one. */
-    int (*recall)(struct store_db *db, const struct uuid *id, struct buf *answer_out, struct error *err);
-    int (*keep)(struct store_db *db, const struct uuid *id, int64_t now, struct slice answer, struct error *err);
+    /* What is kept of the answers to a life's calls (store/answers.h): 1 (appended) or 0; and keeping it, in place of
+     * what was. */
+    int (*recall)(struct store_db *db, uint64_t life, struct buf *answers_out, struct error *err);
+    int (*keep)(struct store_db *db, uint64_t life, int64_t now, struct slice answers, struct error *err);
 
-    /* Removes rows that have expired, and answers older than STORE_KEPT_MS, at most so many of each. Returns how many,
-     * or -1. */
+    /* Removes rows that have expired; answers that were kept longer ago than STORE_KEPT_MS. At most so many; returns
+     * how many, or -1. */
     int (*sweep)(struct store_db *db, int64_t now, unsigned most, struct error *err);
-    /* Whether sweep would find anything: 1 or 0. */
+    int (*forget)(struct store_db *db, int64_t now, unsigned most, struct error *err);
+    /* Whether these two would find anything: 1 or 0. */
     int (*stale)(struct store_db *db, int64_t now, struct error *err);
 };
 

@@ -125,25 +125,3 @@ int store_kv_apply(const struct store_driver *driver, struct store_db *db, struc
     buf_clear(&op->bytes);
     return functions[op->what](&a);
 }
-
-void store_kv_answer_write(const struct store_op *op, struct buf *out)
-{
-    uint64_t bits;
-    memcpy(&bits, &op->answer.number, sizeof(bits));
-    buf_add_u32(out, op->end);
-    buf_add_u32(out, op->answer.kind);
-    buf_add_u64(out, bits);
-}
-
-int store_kv_answer_read(struct slice bytes, struct store_op *op)
-{
-    bool bad = false;
-    uint32_t end = buf_take_u32(&bytes, &bad), kind = buf_take_u32(&bytes, &bad);
-    uint64_t bits = buf_take_u64(&bytes, &bad);
-    if (bad || bytes.len != 0 || end > KV_OUT_OF_RANGE || kind > KV_FOREVER || kind == KV_STRING || kind == KV_JSON)
-        return -1;
-    op->end = (enum kv_end)end;
-    op->answer = (struct store_value){.kind = (enum kv_kind)kind};
-    memcpy(&op->answer.number, &bits, sizeof(bits));
-    return 0;
-}

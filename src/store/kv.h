@@ -16,9 +16,5 @@
 /* Fills in end, answer and bytes. now: ms since 1970. */
 int store_kv_apply(const struct store_driver *driver, struct store_db *db, struct store_op *op, int64_t now,
                    struct error *err);
-/* The answer of an operation that changes something (they are small), as it is kept under its id; and back. -1: those
- * bytes are none. */
-void store_kv_answer_write(const struct store_op *op, struct buf *out);
-int store_kv_answer_read(struct slice bytes, struct store_op *op);
 
 #endif

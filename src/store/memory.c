@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-struct entry {  /* a row; or, without a bucket and with an id for a key, a kept answer */
+struct entry {  /* a row; or, without a bucket and with a life for a key, kept answers */
     char *name; /* bucket length, bucket, key: what is compared */
     size_t name_len, bucket_len;
     char *bytes;
@@ -249,41 +249,58 @@ static int list(struct store_db *db, struct slice bucket, struct slice prefix, s
     return 0;
 }
 
-static int recall(struct store_db *db, const struct uuid *id, struct buf *answer_out, struct error *err)
+static struct slice life_name(const uint64_t *life)
+{
+    return (struct slice){(const char *)life, sizeof(*life)};
+}
+
+static int recall(struct store_db *db, uint64_t life, struct buf *answers_out, struct error *err)
 {
     size_t at;
     if (fails(db, STORE_MEMORY_RECALL, err) != 0)
         return -1;
-    bool known = find(&db->m->table, (struct slice){(const char *)id->bytes, sizeof(id->bytes)}, true, &at);
+    bool known = find(&db->m->table, life_name(&life), true, &at);
     if (known)
-        buf_add_slice(answer_out, db->m->table.entries[at].row.value.bytes);
+        buf_add_slice(answers_out, db->m->table.entries[at].row.value.bytes);
     return known;
 }
 
-static int keep(struct store_db *db, const struct uuid *id, int64_t now, struct slice answer, struct error *err)
+static int keep(struct store_db *db, uint64_t life, int64_t now, struct slice answers, struct error *err)
 {
-    struct store_row row = {.value = {.kind = KV_STRING, .bytes = answer}, .expires = now + STORE_KEPT_MS};
+    struct store_row row = {.value = {.kind = KV_STRING, .bytes = answers}, .expires = now + STORE_KEPT_MS};
     if (fails(db, STORE_MEMORY_KEEP, err) != 0)
         return -1;
-    put_at(&db->m->table, (struct slice){(const char *)id->bytes, sizeof(id->bytes)}, 0, true, &row);
+    put_at(&db->m->table, life_name(&life), 0, true, &row);
     return 0;
+}
+
+static int remove_expired(struct table *t, bool kept, int64_t now, unsigned most)
+{
+    int count = 0;
+    for (size_t i = 0; i < t->count && (unsigned)count < most;) {
+        int64_t expires = t->entries[i].row.expires;
+        if (t->entries[i].kept != kept || expires == 0 || expires > now) {
+            i++;
+            continue;
+        }
+        remove_at(t, i);
+        count++;
+    }
+    return count;
 }
 
 static int sweep(struct store_db *db, int64_t now, unsigned most, struct error *err)
 {
-    int count = 0;
     if (fails(db, STORE_MEMORY_SWEEP, err) != 0)
         return -1;
-    for (size_t i = 0; i < db->m->table.count && (unsigned)count < most;) {
-        int64_t expires = db->m->table.entries[i].row.expires;
-        if (expires == 0 || expires > now) {
-            i++;
-            continue;
-        }
-        remove_at(&db->m->table, i);
-        count++;
-    }
-    return count;
+    return remove_expired(&db->m->table, false, now, most);
+}
+
+static int forget(struct store_db *db, int64_t now, unsigned most, struct error *err)
+{
+    if (fails(db, STORE_MEMORY_SWEEP, err) != 0)
+        return -1;
+    return remove_expired(&db->m->table, true, now, most);
 }
 
 static int stale(struct store_db *db, int64_t now, struct error *err)
@@ -311,6 +328,7 @@ static const struct store_driver driver = {
     .recall = recall,
     .keep = keep,
     .sweep = sweep,
+    .forget = forget,
     .stale = stale,
 };
 

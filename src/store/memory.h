@@ -37,7 +37,7 @@ void store_memory_hold(struct store_memory *m, bool hold);
 /* From any thread: transactions that changed something, and how often it was opened. */
 unsigned store_memory_commits(const struct store_memory *m);
 unsigned store_memory_opened(const struct store_memory *m);
-/* Rows and kept answers; only while no thread uses it. */
+/* Rows, and lives of which answers are kept; only while no thread uses it. */
 size_t store_memory_rows(const struct store_memory *m);
 size_t store_memory_kept(const struct store_memory *m);
 

@@ -18,7 +18,7 @@
 #include "store/driver.h"
 #include <sqlite3.h>
 
-/* The statements of store/sqlite_kv.c, prepared once. */
+/* The statements of store/sqlite_kv.c and of transactions, prepared once. */
 enum sqlite_db_statement {
     SQLITE_DB_GET,
     SQLITE_DB_PUT,
@@ -26,16 +26,21 @@ enum sqlite_db_statement {
     SQLITE_DB_LIST,
     SQLITE_DB_RECALL,
     SQLITE_DB_KEEP,
-    SQLITE_DB_SWEEP_KV,
-    SQLITE_DB_SWEEP_CALLS,
+    SQLITE_DB_SWEEP,
+    SQLITE_DB_FORGET,
     SQLITE_DB_STALE_KV,
     SQLITE_DB_STALE_CALLS,
+    SQLITE_DB_BEGIN,
+    SQLITE_DB_BEGIN_CHANGES,
+    SQLITE_DB_COMMIT,
     SQLITE_DB_STATEMENTS
 };
 
 struct store_db *sqlite_db_open(const struct store_place *place, struct error *err);
 void sqlite_db_close(struct store_db **db);
 bool sqlite_db_sound(const struct store_db *db);
+/* See driver.h: others may read or change its files. */
+void sqlite_db_advise(const struct store_db *db, struct buf *words);
 int sqlite_db_begin(struct store_db *db, bool changes, struct error *err);
 /* Also that the file which was written is still the one at its path: what a name no longer leads to is not durable. */
 int sqlite_db_commit(struct store_db *db, struct error *err);

@@ -7,6 +7,7 @@
 #include "base/panic.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,48 @@ static int sync_folder(const char *path, struct error *err)
     fd_close(&fd);
     free(folder);
     return done;
+}
+
+/* A link that leads nowhere: what is missing may be a volume, so nothing is made behind it. */
+static int refuse_link(const char *given, struct error *err)
+{
+    char to[PATH_MAX];
+    ssize_t len = readlink(given, to, sizeof(to));
+    if (len <= 0)
+        return error_errno(err, "cannot read the symbolic link %s", given);
+    return error_set(err, "%s is a symbolic link to %.*s, and no file is there", given, (int)len, to);
+}
+
+/* A file that is to be made: its name in the folder where it really is. */
+static char *real_place(const char *given)
+{
+    const char *slash = strrchr(given, '/');
+    struct buf path = {0};
+    char *folder = slash == NULL ? need_strdup(".") : strndup(given, slash == given ? 1 : (size_t)(slash - given));
+    NEED(folder != NULL);
+    char *real = realpath(folder, NULL);
+    if (real != NULL)
+        buf_addf(&path, "%s/%s", strcmp(real, "/") == 0 ? "" : real, slash == NULL ? given : slash + 1);
+    else /* opening it will say why */
+        buf_add_text(&path, given);
+    free(folder);
+    free(real);
+    return buf_take(&path);
+}
+
+/* SQLite puts its log beside the file itself, not beside a link to it: so do the lock and all that is looked at. */
+static int resolve(struct sqlite_file *f, struct error *err)
+{
+    struct stat st;
+    f->path = realpath(f->given, NULL);
+    if (f->path == NULL && errno == ENOENT && lstat(f->given, &st) == 0 && S_ISLNK(st.st_mode))
+        return refuse_link(f->given, err);
+    if (f->path == NULL)
+        f->path = real_place(f->given);
+    struct buf log = {0};
+    buf_addf(&log, "%s-wal", f->path);
+    f->log_path = buf_take(&log);
+    return 0;
 }
 
 static int open_file(struct sqlite_file *f, bool may_create, struct error *err)
@@ -104,11 +147,8 @@ static int look_at(struct sqlite_file *f, struct error *err)
 
 int sqlite_file_open(struct sqlite_file *f, const char *path, bool may_create, struct error *err)
 {
-    *f = (struct sqlite_file){.fd = -1, .path = need_strdup(path)};
-    struct buf log = {0};
-    buf_addf(&log, "%s-wal", path);
-    f->log_path = buf_take(&log);
-    if (open_file(f, may_create, err) == 0 && lock(f, err) == 0 && look_at(f, err) == 0)
+    *f = (struct sqlite_file){.fd = -1, .given = need_strdup(path)};
+    if (resolve(f, err) == 0 && open_file(f, may_create, err) == 0 && lock(f, err) == 0 && look_at(f, err) == 0)
         return 0;
     sqlite_file_close(f);
     return -1;
@@ -124,21 +164,57 @@ int sqlite_file_note(struct sqlite_file *f, struct error *err)
     return 0;
 }
 
+static bool leads_to(const char *path, const struct stat *here)
+{
+    struct stat there;
+    return stat(path, &there) == 0 && there.st_ino == here->st_ino && there.st_dev == here->st_dev;
+}
+
 bool sqlite_file_there(const struct sqlite_file *f, struct error *err)
 {
-    struct stat here, there, log;
+    struct stat here, log;
     CHECK(f->noted && fstat(f->fd, &here) == 0);
-    if (stat(f->path, &there) == 0 && there.st_ino == here.st_ino && there.st_dev == here.st_dev &&
-        stat(f->log_path, &log) == 0 && log.st_ino == f->log_inode)
+    bool linked = strcmp(f->given, f->path) != 0;
+    if (leads_to(f->path, &here) && (!linked || leads_to(f->given, &here)) && stat(f->log_path, &log) == 0 &&
+        log.st_ino == f->log_inode)
         return true;
     error_set(err, "%s was moved, removed or replaced while it was open", f->path);
     return false;
 }
 
+/* --- who else may ---------------------------------------------------------------------------------------------------
+ */
+
+static void advise(const char *path, struct buf *words)
+{
+    struct stat st;
+    if (stat(path, &st) != 0 || (st.st_uid == geteuid() && (st.st_mode & 077) == 0))
+        return;
+    if (words->len > 0)
+        buf_add_text(words, "; ");
+    if ((st.st_mode & 077) != 0)
+        buf_addf(words, "%s has mode %04o, so others may %s it (chmod 600 %s)", path, st.st_mode & 07777,
+                 (st.st_mode & 022) != 0 ? "change" : "read", path);
+    if (st.st_uid != geteuid())
+        buf_addf(words, "%s%s belongs to user %u, not to the server's, %u", (st.st_mode & 077) != 0 ? ", and " : "",
+                 (st.st_mode & 077) != 0 ? "it" : path, st.st_uid, geteuid());
+}
+
+void sqlite_file_advise(const struct sqlite_file *f, struct buf *words)
+{
+    struct buf shared = {0};
+    buf_addf(&shared, "%s-shm", f->path);
+    advise(f->path, words);
+    advise(f->log_path, words);
+    advise(buf_text(&shared), words);
+    buf_free(&shared);
+}
+
 void sqlite_file_close(struct sqlite_file *f)
 {
     fd_close(&f->fd);
+    free(f->given);
     free(f->path);
     free(f->log_path);
-    f->path = f->log_path = NULL;
+    f->given = f->path = f->log_path = NULL;
 }

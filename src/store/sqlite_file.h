@@ -1,19 +1,22 @@
 /*
  * sqlite_file.h: the file of a SQLite store beneath SQLite: made with mode 0600, locked against a second server, and
- * whether it is still the one at its path. Owns: a descriptor, which carries the lock. Runs in: the store's thread.
- * Fails: words that name the file, and who has it.
+ * whether it is still the one at its path. A path may be, or go through, symbolic links: all is done at the file
+ * itself. Owns: a descriptor, which carries the lock. Runs in: the store's thread. Fails: words that name the file, and
+ * who has it.
  */
 #ifndef CRESCENT_STORE_SQLITE_FILE_H
 #define CRESCENT_STORE_SQLITE_FILE_H
 
+#include "base/buf.h"
 #include "base/error.h"
 #include <stdbool.h>
 #include <sys/types.h>
 
 struct sqlite_file {
-    int fd; /* -1: none */
-    char *path, *log_path;
-    ino_t log_inode; /* of SQLite's write-ahead log beside it */
+    int fd;                /* -1: none */
+    char *given;           /* the path as it was named */
+    char *path, *log_path; /* where the file is, with no links on the way */
+    ino_t log_inode;       /* of SQLite's write-ahead log beside it */
     bool noted;
 };
 
@@ -21,8 +24,10 @@ struct sqlite_file {
 int sqlite_file_open(struct sqlite_file *f, const char *path, bool may_create, struct error *err);
 /* SQLite has opened it: from here on its log, too, must stay where it is. */
 int sqlite_file_note(struct sqlite_file *f, struct error *err);
-/* Whether its path, and its log's, lead where they led. */
+/* Whether its path, as named and as it is, and its log's lead where they led. */
 bool sqlite_file_there(const struct sqlite_file *f, struct error *err);
+/* Appends a line about each of its files that others may read or change; nothing where all are private. */
+void sqlite_file_advise(const struct sqlite_file *f, struct buf *words);
 void sqlite_file_close(struct sqlite_file *f);
 
 #endif

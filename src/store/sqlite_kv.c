@@ -131,29 +131,29 @@ static int list(struct store_db *db, struct slice bucket, struct slice prefix, s
 
 /* --- kept answers ------------------------------------------------------------------------------------------------- */
 
-static void bind_id(sqlite3_stmt *s, const struct uuid *id)
+/* Eight bytes: an earlier version kept each call by itself, under sixteen. */
+static void bind_life(sqlite3_stmt *s, const uint64_t *life)
 {
-    sqlite3_bind_blob(s, 1, id->bytes, sizeof(id->bytes), SQLITE_STATIC);
+    sqlite3_bind_blob(s, 1, life, sizeof(*life), SQLITE_STATIC);
 }
 
-static int recall(struct store_db *db, const struct uuid *id, struct buf *answer_out, struct error *err)
+static int recall(struct store_db *db, uint64_t life, struct buf *answers_out, struct error *err)
 {
     sqlite3_stmt *s = sqlite_db_statement(db, SQLITE_DB_RECALL);
-    bind_id(s, id);
+    bind_life(s, &life);
     int code = sqlite_db_step(db, s, err);
-    if (code != SQLITE_ROW)
-        return code == SQLITE_DONE ? 0 : -1;
-    buf_add_slice(answer_out, column_bytes(s, 0));
+    if (code == SQLITE_ROW)
+        buf_add_slice(answers_out, column_bytes(s, 0));
     sqlite3_reset(s);
-    return 1;
+    return code == SQLITE_ROW ? 1 : code == SQLITE_DONE ? 0 : -1;
 }
 
-static int keep(struct store_db *db, const struct uuid *id, int64_t now, struct slice answer, struct error *err)
+static int keep(struct store_db *db, uint64_t life, int64_t now, struct slice answers, struct error *err)
 {
     sqlite3_stmt *s = sqlite_db_statement(db, SQLITE_DB_KEEP);
-    bind_id(s, id);
+    bind_life(s, &life);
     sqlite3_bind_int64(s, 2, now);
-    sqlite3_bind_blob(s, 3, answer.at, (int)answer.len, SQLITE_STATIC);
+    sqlite3_bind_blob(s, 3, answers.at != NULL ? answers.at : "", (int)answers.len, SQLITE_STATIC);
     return sqlite_db_step(db, s, err) == SQLITE_DONE ? 0 : -1;
 }
 
@@ -161,19 +161,19 @@ static int keep(struct store_db *db, const struct uuid *id, int64_t now, struct 
 
 static int sweep(struct store_db *db, int64_t now, unsigned most, struct error *err)
 {
-    static const enum sqlite_db_statement both[] = {SQLITE_DB_SWEEP_KV, SQLITE_DB_SWEEP_CALLS};
-    int count = 0;
-    for (int i = 0; i < 2; i++) {
-        sqlite3_stmt *s = sqlite_db_statement(db, both[i]);
-        sqlite3_bind_int64(s, 1, now);
-        sqlite3_bind_int64(s, 2, most);
-        if (both[i] == SQLITE_DB_SWEEP_CALLS)
-            sqlite3_bind_int64(s, 3, STORE_KEPT_MS);
-        if (sqlite_db_step(db, s, err) != SQLITE_DONE)
-            return -1;
-        count += sqlite_db_changed(db);
-    }
-    return count;
+    sqlite3_stmt *s = sqlite_db_statement(db, SQLITE_DB_SWEEP);
+    sqlite3_bind_int64(s, 1, now);
+    sqlite3_bind_int64(s, 2, most);
+    return sqlite_db_step(db, s, err) == SQLITE_DONE ? sqlite_db_changed(db) : -1;
+}
+
+static int forget(struct store_db *db, int64_t now, unsigned most, struct error *err)
+{
+    sqlite3_stmt *s = sqlite_db_statement(db, SQLITE_DB_FORGET);
+    sqlite3_bind_int64(s, 1, now);
+    sqlite3_bind_int64(s, 2, most);
+    sqlite3_bind_int64(s, 3, STORE_KEPT_MS);
+    return sqlite_db_step(db, s, err) == SQLITE_DONE ? sqlite_db_changed(db) : -1;
 }
 
 static int stale(struct store_db *db, int64_t now, struct error *err)
@@ -199,6 +199,7 @@ const struct store_driver sqlite_kv_driver = {
     .open = sqlite_db_open,
     .close = sqlite_db_close,
     .sound = sqlite_db_sound,
+    .advise = sqlite_db_advise,
     .begin = sqlite_db_begin,
     .commit = sqlite_db_commit,
     .rollback = sqlite_db_rollback,
@@ -209,5 +210,6 @@ const struct store_driver sqlite_kv_driver = {
     .recall = recall,
     .keep = keep,
     .sweep = sweep,
+    .forget = forget,
     .stale = stale,
 };

@@ -115,6 +115,16 @@ static int set_pragmas(sqlite3 *db, const char *path, struct error *err)
     return level.number == 2 ? 0 : error_set(err, "%s: SQLite does not wait for the disk", path);
 }
 
+/* SQLite's verdict has a headline; ours is a line. */
+static const char *one_line(char *verdict)
+{
+    static const char headline[] = "*** in database main ***\n";
+    char *from = strncmp(verdict, headline, strlen(headline)) == 0 ? verdict + strlen(headline) : verdict;
+    for (char *end = from; (end = strchr(end, '\n')) != NULL;)
+        *end = ' ';
+    return from;
+}
+
 static int check_pages(sqlite3 *db, const char *path, struct error *err)
 {
     struct answer pages, verdict;
@@ -124,7 +134,7 @@ static int check_pages(sqlite3 *db, const char *path, struct error *err)
         return 0;
     if (ask(db, path, "PRAGMA quick_check(1)", &verdict, err) != 0)
         return -1;
-    return strcmp(verdict.text, "ok") == 0 ? 0 : error_set(err, "%s is damaged: %s", path, verdict.text);
+    return strcmp(verdict.text, "ok") == 0 ? 0 : error_set(err, "%s is damaged: %s", path, one_line(verdict.text));
 }
 
 /* One transaction: a file is of one version, or of the next. */

@@ -53,6 +53,9 @@ static void log_turn(struct store *s, const struct store_report *r)
     else if (r->up && s->was_away)
         log_at(LOG_INFO, "the store is back", LOG_STR("store", s->path),
                LOG_FLOAT("ms", (double)mono_since(mono_now(), s->away).ns / 1e6));
+    if (r->advice.len > 0 && !s->was_up)
+        log_at(LOG_WARN, "the store is open to others", LOG_STR("store", s->path),
+               LOG_SLICE("advice", buf_slice(&r->advice)));
     s->was_up = s->was_up || r->up;
     s->was_away = s->was_away || !r->up;
 }
@@ -79,6 +82,7 @@ static void on_report(void *cookie, struct mail *mail)
         count(s, &r->batch);
     }
     tell_all(&r->batch.ops);
+    buf_free(&r->advice);
     free(r);
 }
 

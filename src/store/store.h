@@ -3,8 +3,9 @@
  * thread together with all that waits (one transaction, one fsync: a group commit), and told on the loop: what it
  * changed is on the disk then. Operations are done in the order in which they were handed over.
  *
- * Each one that changes something carries an id. Its answer is kept under it for a minute, in the same commit; an
- * operation with an id that is known gets that answer, and changes nothing.
+ * Each one that changes something carries an id. Its answer is kept under it in the same commit, until the asker says
+ * that it is settled, or has been gone for a minute; an operation with an id that is known gets that answer, and
+ * changes nothing.
  *
  * Owns: the thread, its driver, operations under way. Runs in: the keeper's loop. Fails: an operation ends as
  * KV_NOT_DONE or KV_UNKNOWN while the store is away. It comes back by itself: the thread tries each second.
@@ -23,7 +24,8 @@ struct store_op {
     struct list link;
     void (*done)(struct store_op *op); /* on the loop, once */
 
-    struct uuid id;
+    uint64_t life, number; /* the call's id: of the asker, and the how-manieth of its calls */
+    uint64_t settled;      /* the asker knows the ends of all with a lower number */
     enum kv_what what;
     struct slice bucket, key; /* LIST: the prefix */
     struct slice after;       /* LIST */

@@ -13,6 +13,7 @@
 #define ROUND DUR_S(1) /* between tries to open it, and between looks for what is stale */
 #define SWEEP_MOST 500u
 #define CLOCK_HOLD_MS 60000
+#define NOBODY 0 /* no worker's life */
 
 struct store_thread {
     struct store_place place;
@@ -20,8 +21,9 @@ struct store_thread {
     pthread_t thread;
 
     struct store_db *db; /* NULL: not open */
-    struct error why;    /* it is not, or does not take changes */
-    bool up, turned;     /* as it was told; whether it was */
+    struct store_answers *answers;
+    struct error why; /* it is not, or does not take changes */
+    bool up, turned;  /* as it was told; whether it was */
     mono_t next_round;
     int64_t clock_ms;
 
@@ -55,6 +57,8 @@ static void turn(struct store_thread *t, bool up, const struct error *why)
     r->up = up;
     if (!up)
         t->why = r->why = *why;
+    else if (t->place.driver->advise != NULL)
+        t->place.driver->advise(t->db, &r->advice);
     list_init(&r->batch.ops);
     mailbox_put(t->out, &r->mail);
 }
@@ -69,22 +73,22 @@ static void judge(struct store_thread *t, const struct error *why)
     if (t->place.driver->sound(t->db))
         return;
     t->place.driver->close(&t->db);
+    store_answers_drop(t->answers);
     t->place.suspect = true;
     if (first)
         t->next_round = mono_now();
 }
 
-/* While changes fail nobody may be asking for any: the answer to no call is kept, to see whether they still do. */
+/* While changes fail nobody may be asking for any: the answers to nobody are kept, to see whether they still do. */
 static void probe(struct store_thread *t)
 {
-    static const struct uuid nobody;
     struct error why;
     const struct store_driver *d = t->place.driver;
     if (d->begin(t->db, true, &why) != 0) {
         judge(t, &why);
         return;
     }
-    if (d->keep(t->db, &nobody, clock_ms(t), SLICE(""), &why) == 0 && d->commit(t->db, &why) == 0) {
+    if (d->keep(t->db, NOBODY, clock_ms(t), SLICE(""), &why) == 0 && d->commit(t->db, &why) == 0) {
         turn(t, true, NULL);
         return;
     }
@@ -118,7 +122,8 @@ static void sweep(struct store_thread *t)
     if (stale == 0)
         return;
     bool begun = stale == 1 && d->begin(t->db, true, &why) == 0;
-    if (begun && d->sweep(t->db, clock_ms(t), SWEEP_MOST, &why) >= 0 && d->commit(t->db, &why) == 0)
+    if (begun && d->sweep(t->db, clock_ms(t), SWEEP_MOST, &why) >= 0 &&
+        d->forget(t->db, clock_ms(t), SWEEP_MOST, &why) >= 0 && d->commit(t->db, &why) == 0)
         return;
     if (begun)
         d->rollback(t->db);
@@ -145,7 +150,7 @@ static void run_batch(struct store_thread *t, struct list *todo)
     if (t->db == NULL) {
         store_batch_refuse(todo, &t->why, &r->batch);
     } else {
-        store_batch_run(t->place.driver, t->db, todo, clock_ms(t), &r->batch);
+        store_batch_run(t->place.driver, t->db, t->answers, todo, clock_ms(t), &r->batch);
         if (r->batch.failed)
             judge(t, &r->batch.why);
         else if (r->batch.changes > 0)
@@ -229,6 +234,7 @@ static void release(struct store_thread *t)
     pthread_cond_destroy(&t->more);
     pthread_cond_destroy(&t->over);
     pthread_mutex_destroy(&t->lock);
+    store_answers_free(&t->answers);
     free(t->place.path);
     free(t);
 }
@@ -240,6 +246,7 @@ struct store_thread *store_thread_new(const struct store_place *place, struct ma
     t->place = *place;
     t->place.path = place->path != NULL ? need_strdup(place->path) : NULL;
     t->out = out;
+    t->answers = store_answers_new(place->driver);
     list_init(&t->waiting);
     NEED(pthread_condattr_init(&monotonic) == 0 && pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0);
     NEED(pthread_mutex_init(&t->lock, NULL) == 0 && pthread_cond_init(&t->more, &monotonic) == 0 &&

@@ -17,7 +17,8 @@ struct store_report {
     struct mail mail;
     bool turned; /* it is up, or away, since this; else it is about a batch */
     bool up;
-    struct error why; /* of being away */
+    struct error why;  /* of being away */
+    struct buf advice; /* of being up; see store/driver.h */
     struct store_batch batch;
 };
 

@@ -273,7 +273,7 @@ async function main() {
         ['`http.get` a second, one worker, 64 at once; nginx-lua\'s cosockets', `${Math.round(waits.gets.crescent.rate)}; ${Math.round(waits.gets.nginx.rate)}`,
             waits.gets.crescent.rate >= 25000 && waits.gets.crescent.rate >= 0.8 * waits.gets.nginx.rate, 'at least 25,000, and 0.8 of nginx-lua'],
         ['CPU µs a proxied request; nginx `proxy_pass`', `${waits.proxy.crescent.toFixed(1)}; ${waits.proxy.nginx.toFixed(1)}`, waits.proxy.times <= 2.5, 'at most 2.5 × nginx'],
-        ['`kv.set` a second, 64 at once, two workers; one fsync after the other', `${Math.round(waits.kv.setsPerSecond)}; ${Math.round(waits.kv.oneByOnePerSecond)} (× ${waits.kv.ratio.toFixed(1)})`, true, ''],
+        ['`kv.set` a second, 64 coroutines on two workers; one fsync after the other', `${Math.round(waits.kv.setsPerSecond)}; ${Math.round(waits.kv.oneByOnePerSecond)} (× ${waits.kv.ratio.toFixed(1)})`, waits.kv.ratio >= 20, 'at least × 20'],
         ['the same, where the disk takes 2 ms longer', `${Math.round(waits.slow.setsPerSecond)}; ${Math.round(waits.slow.oneByOnePerSecond)} (× ${waits.slow.ratio.toFixed(1)})`, waits.slow.ratio >= 20, 'at least × 20'],
         ['a loop is interrupted after its `max_run`: median, most', `${waits.late.median.toFixed(0)} ms, ${waits.late.most.toFixed(0)} ms`, waits.late.median <= 20, 'within 20 ms'],
         ['p99 of others beside a script that loops for ever', `${waits.beside.before.p99.toFixed(1)} → ${waits.beside.during.p99.toFixed(1)} ms`,

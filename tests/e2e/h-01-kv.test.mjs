@@ -83,6 +83,32 @@ test('what waits together shares a commit', async (t) => {
     assert.ok(commits < changes / 4, `${commits} commits for ${changes} changes`); // usual: a tenth
 });
 
+test('more at once than the store takes waits for its turn, five seconds at most; nothing is refused at once', async (t) => {
+    const server = await start(t, { workers: 1, hooks: { ...hooks, 'many.lua': `return { methods = { "GET" }, timeout = "60s", handle = function(req)
+        local size, list = tonumber(req.query.size), {}
+        for i = 1, tonumber(req.query.count) do
+            list[i] = function() return kv.set("many:" .. i % 32, ("x"):rep(size - 1) .. i % 10) end
+        end
+        return tostring(#parallel(list))
+    end }` } });
+    const reply = await server.get(`/many?count=32&size=${1 << 20}`); // 32 MiB
+    assert.equal(reply.text, '32', reply.text);
+    assert.equal((await server.get('/many?count=8000&size=1')).text, '8000');
+    const [keeper] = server.children('keeper');
+    process.kill(keeper, 'SIGSTOP');
+    try {
+        const began = Date.now();
+        const late = await server.get(`/many?count=32&size=${1 << 20}`);
+        assert.equal(late.status, 503);
+        assert.match(late.json.detail, /^the store is not available/);
+        assert.ok(Date.now() - began >= 4900, `${Date.now() - began} ms`);
+        assert.equal((await server.get('/hello')).text, 'hello');
+    } finally {
+        process.kill(keeper, 'SIGCONT');
+    }
+    await until(() => ask(server, 'incr', 'after').then(([n]) => n > 0, () => false), 'the store again', 10000);
+});
+
 test('times to live: what has expired is not there, is not listed, and leaves the file', async (t) => {
     const server = await start(t, { hooks, workers: 2 });
     await ask(server, 'set', 'short', 'x', { ttl: '300ms' });

@@ -50,6 +50,37 @@ test('kill -9 of the keeper, again and again: no request fails, nothing acknowle
     assert.deepEqual(await ask(server, 'get', 'count'), [running.counts.good.length]);
 });
 
+test('kill -9 of the keeper under 128 coroutines that count: each count is given once, and none is left out', async (t) => {
+    const server = await start(t, { hooks: { ...hooks, 'count.lua': `return { methods = { "GET" }, timeout = "5m", handle = function(req)
+        local over, given, list = time.monotonic() + tonumber(req.query.seconds), json.array(), {}
+        for i = 1, 64 do
+            list[i] = function()
+                while time.monotonic() < over do
+                    local n = kv.incr "n"
+                    given[#given + 1] = n
+                    sleep "3ms"
+                end
+            end
+        end
+        parallel(list)
+        return given
+    end }` }, workers: 2 });
+    const seconds = ms(8000) / 1000;
+    const counting = [1, 2].map(() => server.get(`/count?seconds=${seconds}`, { limit: 300000 }));
+    for (let life = 0; life < 5; life++) {
+        await sleep(ms(1200));
+        await dies(server, 'keeper');
+    }
+    const given = (await Promise.all(counting)).flatMap((reply) => {
+        assert.equal(reply.status, 200, reply.text);
+        return reply.json;
+    });
+    assert.ok(given.length > 500, `${given.length}`);
+    given.sort((a, b) => a - b);
+    assert.equal(given.findIndex((n, i) => n !== i + 1), -1, 'twice, or left out');
+    assert.deepEqual(await ask(server, 'get', 'n'), [given.length]);
+});
+
 test('the store is back within two seconds of its keeper\'s death', async (t) => {
     const server = await start(t, { hooks, workers: 2 });
     await ask(server, 'set', 'a', 'x');

@@ -17,6 +17,7 @@ async function refusedStart(dir, words, args = []) {
     assert.equal(code, 1, stderr);
     const said = stderr.split('\n').filter((l) => l.startsWith('crescent: '));
     assert.equal(said.length, 1, stderr);
+    assert.deepEqual(stderr.split('\n').filter((l) => l !== '' && !/^(crescent: |\{.*\}$)/.test(l)), [], 'a line in two');
     assert.match(said[0], /^crescent: cannot start: /);
     assert.match(said[0], words);
     assert.ok(!/"level":"error"/.test(stderr), stderr);
@@ -53,6 +54,84 @@ test('a damaged file is refused', async (t) => {
     fs.writeFileSync(file, bytes);
     const server = await start(t, { hooks, dir, workers: 1 });
     assert.deepEqual(await ask(server, 'get', 'a'), ['x']);
+});
+
+const modes = (...files) => files.map((file) => (fs.statSync(file).mode & 0o777).toString(8));
+
+test('a store at a symbolic link, in a folder behind one: the file itself is used, locked, and watched', async (t) => {
+    const dir = folder(t);
+    fs.mkdirSync(path.join(dir, 'disk'));
+    fs.symlinkSync('disk', path.join(dir, 'data'));
+    fs.writeFileSync(path.join(dir, 'disk/real.db'), '', { mode: 0o600 });
+    fs.symlinkSync('data/real.db', path.join(dir, 'link.db'));
+    const args = ['--store', 'sqlite:link.db'];
+    const server = await start(t, { hooks, dir, workers: 1, args });
+    for (let i = 0; i < 3; i++) assert.deepEqual(await ask(server, 'incr', 'n'), [i + 1]);
+    assert.deepEqual(fs.readdirSync(path.join(dir, 'disk')).sort(), ['real.db', 'real.db-shm', 'real.db-wal']);
+    assert.ok(!fs.existsSync(path.join(dir, 'link.db-wal')));
+    for (const name of ['disk/real.db', 'data/real.db', 'link.db'])
+        await refusedStart(dir, /real\.db is in use by another server \(its process \d+ has it\)/, ['--store', `sqlite:${name}`]);
+    process.kill(server.children('keeper')[0], 'SIGKILL');
+    assert.deepEqual(await ask(server, 'incr', 'n'), [4]);
+    // The link leads elsewhere: what is written to the old file is not what the name means any more.
+    fs.symlinkSync('other.db', path.join(dir, 'next'));
+    fs.renameSync(path.join(dir, 'next'), path.join(dir, 'link.db'));
+    assert.equal(await status(server, 'incr', 'n'), 503);
+    await sleep(1500);
+    assert.ok(!fs.existsSync(path.join(dir, 'other.db')), 'no empty one is made');
+    fs.symlinkSync('disk/real.db', path.join(dir, 'next'));
+    fs.renameSync(path.join(dir, 'next'), path.join(dir, 'link.db'));
+    await until(async () => await status(server, 'get', 'n') === 200, 'the store', 10000);
+    assert.ok((await ask(server, 'get', 'n'))[0] >= 4);
+    assert.equal(server.records('the store is away').length, 1);
+});
+
+test('a link that leads nowhere is refused in words, and nothing is made behind it', async (t) => {
+    const dir = folder(t);
+    fs.symlinkSync('volume/x.db', path.join(dir, 'crescent.db'));
+    await refusedStart(dir, /crescent\.db is a symbolic link to volume\/x\.db, and no file is there/);
+    fs.mkdirSync(path.join(dir, 'volume'));
+    await refusedStart(dir, /crescent\.db is a symbolic link to volume\/x\.db, and no file is there/);
+    assert.deepEqual(fs.readdirSync(path.join(dir, 'volume')), []);
+    fs.rmSync(path.join(dir, 'crescent.db'));
+    fs.symlinkSync('crescent.db', path.join(dir, 'crescent.db'));
+    await refusedStart(dir, /crescent\.db to write: Too many levels of symbolic links/);
+});
+
+test('files that others may read or change: the start says so, and how to mend it', async (t) => {
+    const dir = folder(t), file = await filled(t, dir);
+    assert.deepEqual(modes(file), ['600']);
+    const said = async (mode) => {
+        fs.chmodSync(file, mode);
+        const server = await start(t, { hooks, dir, workers: 1 });
+        await ask(server, 'set', 'a', 'y');
+        const [record] = server.records('the store is open to others');
+        await server.stop();
+        return record;
+    };
+    assert.equal(await said(0o600), undefined);
+    const open = await said(0o666);
+    assert.equal(open.level, 'warn');
+    const real = fs.realpathSync(file);
+    assert.ok(open.advice.includes(`${real} has mode 0666, so others may change it (chmod 600 ${real})`), open.advice);
+    assert.ok(open.advice.includes(`${real}-wal has mode 0666, so others may change it (chmod 600 ${real}-wal)`), open.advice);
+    assert.ok(!open.advice.includes('\n'));
+    assert.match((await said(0o640)).advice, /has mode 0640, so others may read it/);
+    // A log left open by a server that was killed, beside a file that was put right.
+    fs.chmodSync(file, 0o644);
+    const server = await start(t, { hooks, dir, workers: 1 });
+    await ask(server, 'set', 'a', 'z');
+    process.kill(server.pid, 'SIGKILL');
+    await server.exit;
+    await until(() => !fs.readFileSync('/proc/locks', 'utf8').includes(`:${fs.statSync(file).ino} `), 'its lock gone', 10000);
+    const left = await said(0o600);
+    assert.ok(left.advice.startsWith(`${real}-wal has mode 0644`), left.advice);
+    if (root) {
+        fs.chmodSync(file, 0o600);
+        for (const end of ['-wal', '-shm']) fs.rmSync(file + end, { force: true });
+        fs.chownSync(file, 65534, 65534);
+        assert.match((await said(0o600)).advice, /crescent\.db belongs to user 65534, not to the server's, 0$|crescent\.db belongs to user 65534, not to the server's, 0;/);
+    }
 });
 
 test('a newer schema is used where it says that it can be, and refused where not', async (t) => {

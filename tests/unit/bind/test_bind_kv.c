@@ -291,6 +291,53 @@ static void many_at_once_all_count(void **state)
           TEXT("64"));
 }
 
+/* More than a keeper takes at a time, and than it takes in memory: all wait for their turn. */
+static void more_than_fits_at_once_waits(void **state)
+{
+    gives("local list = {} for i = 1, 6000 do list[i] = function() return kv.incr 'n' end end "
+          "parallel(list) return tostring(kv.get 'n')",
+          TEXT("6000"));
+    gives(
+        "local list = {} for i = 1, 24 do list[i] = function() return kv.set('big' .. i, ('x'):rep(2^20 - i)) end end "
+        "parallel(list) for i = 1, 24 do assert(#kv.get('big' .. i) == 2^20 - i) end return 'all'",
+        TEXT("all"));
+    gives("local value, list = { text = ('y'):rep(2^19), n = 0 }, {} "
+          "for i = 1, 24 do list[i] = function() value.n = i return kv.set('t' .. i, value) end end "
+          "parallel(list) for i = 1, 24 do assert(kv.get('t' .. i).n == i) end return 'as they were'",
+          TEXT("as they were"));
+    gives("local list = {} for i = 1, 400 do list[i] = function() return #kv.list('big', { after = 'big' .. i % 10, "
+          "limit "
+          "= 1 }) end end return tostring(#parallel(list))",
+          TEXT("400"));
+}
+
+/* What waits keeps its texts from the collector, and gives them back when it is told or given up. */
+static void what_waits_keeps_its_texts(void **state)
+{
+    const char *text =
+        "local list = {} for i = 1, 40 do list[i] = function() return kv.set(('k'):rep(i), ('x'):rep(2^18) .. i) end "
+        "end parallel(list) return 'set'";
+    part();
+    struct task *t = run(text);
+    for (int i = 0; i < 10; i++)
+        loop_pass(host.loop, DUR_MS(5));
+    lua_gc(state_lua(lua), LUA_GCCOLLECT, 0);
+    join();
+    until_ended();
+    assert_string_equal(as_text(), TEXT("set"));
+    gives("for i = 1, 40 do assert(kv.get(('k'):rep(i)) == ('x'):rep(2^18) .. i) end return 'whole'", TEXT("whole"));
+    part();
+    t = run(text);
+    for (int i = 0; i < 10; i++)
+        loop_pass(host.loop, DUR_MS(5));
+    task_cancel(&t);
+    assert_int_equal(calls_count(host.calls), 0);
+    lua_gc(state_lua(lua), LUA_GCCOLLECT, 0);
+    lua_gc(state_lua(lua), LUA_GCCOLLECT, 0);
+    assert_true(lua_gc(state_lua(lua), LUA_GCCOUNT, 0) < 8 << 10);
+    join();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +350,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_keeper_that_dies_is_asked_again, begin, end),
         cmocka_unit_test_setup_teardown(whoever_stops_waiting_leaves_nothing, begin, end),
         cmocka_unit_test_setup_teardown(many_at_once_all_count, begin, end),
+        cmocka_unit_test_setup_teardown(more_than_fits_at_once_waits, begin, end),
+        cmocka_unit_test_setup_teardown(what_waits_keeps_its_texts, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,7 @@ struct asker {
     int told;
     enum calls_end end;
     double number;
+    enum kv_end kv_end;
     bool ask_again; /* when told */
 };
 
@@ -79,8 +80,10 @@ static void told(void *cookie, enum calls_end end, const struct message *answer)
     a->end = end;
     a->call = NULL;
     assert_true((end == CALLS_ANSWERED) == (answer != NULL));
-    if (answer != NULL)
+    if (answer != NULL) {
         memcpy(&a->number, &answer->kv_done.number, sizeof(a->number));
+        a->kv_end = (enum kv_end)answer->kv_done.end;
+    }
     if (a->ask_again)
         ask("again", 0, false);
 }
@@ -307,24 +310,90 @@ static void bytes_are_bounded_but_one_goes_always(void **state)
     assert_int_equal(heard_now(), 1);
 }
 
-static void what_waits_is_bounded(void **state)
+/* Whatever waits is asked in the end, and its texts are the asker's until then. */
+static void any_number_waits_for_its_turn(void **state)
 {
-    struct asker *a = NULL;
-    for (unsigned i = 0; i < CALLS_MOST; i++)
-        a = ask("s", 0, false);
-    assert_non_null(a->call);
-    assert_null(ask("s", 0, false)->call);
-    assert_int_equal(calls_count(calls), CALLS_MOST);
-    calls_forget(calls, &a->call);
-    assert_non_null(ask("s", 0, false)->call);
+    static char key[] = "a key";
+    enum { COUNT = 5000 };
+    for (int i = 0; i < COUNT; i++)
+        assert_non_null(ask(key, i % 64 == 0 ? 1 << 20 : 0, false)->call);
+    struct message m = {.type = MESSAGE_kv, .kv = {.key = SLICE("k")}};
+    assert_false(calls_goes(calls, &m, false));
+    assert_int_equal(calls_count(calls), COUNT);
+    key[0] = 'b'; /* nothing was copied */
+    new_keeper();
+    uint64_t last = 0;
+    for (int i = 0; i < COUNT; i++) {
+        struct message_kv heard = hear();
+        assert_true(slice_equal(heard.key, SLICE("b key")));
+        assert_true(heard.id_low > last);
+        last = heard.id_low;
+        reply(&heard, i);
+    }
+    passes();
+    for (int i = 0; i < COUNT; i++)
+        assert_true(askers[i].told == 1 && askers[i].end == CALLS_ANSWERED && askers[i].number == i);
+    assert_true(calls_goes(calls, &m, false));
 }
 
-static void bytes_that_wait_are_bounded(void **state)
+static void what_is_sent_is_copied(void **state)
 {
-    unsigned count = 0;
-    while (ask("s", 1 << 20, false)->call != NULL)
-        count++;
-    assert_int_equal(count, 15);
+    static char key[] = "a key";
+    new_keeper();
+    ask(key, 0, false);
+    key[0] = 'b';
+    new_keeper();
+    assert_true(slice_equal(hear().key, SLICE("a key")));
+}
+
+/* With each call goes what is settled: all below the first one whose end is not known here. */
+static void what_is_settled_is_said(void **state)
+{
+    new_keeper();
+    ask("a", 0, false);
+    ask("b", 0, false);
+    struct message_kv a = hear(), b = hear();
+    assert_int_equal(a.id_high, b.id_high);
+    assert_int_equal(a.settled, a.id_low);
+    assert_int_equal(b.settled, a.id_low);
+    reply(&a, 1);
+    passes();
+    ask("c", 0, false);
+    struct message_kv c = hear();
+    assert_int_equal(c.settled, b.id_low);
+    channel_free(&keeper);
+    passes();
+    new_keeper();
+    ask("d", 0, false);
+    assert_int_equal(hear().id_low, b.id_low);
+    assert_int_equal(hear().id_low, c.id_low);
+    struct message_kv d = hear();
+    assert_int_equal(d.settled, b.id_low);
+    reply(&b, 2);
+    reply(&c, 3);
+    passes();
+    ask("e", 0, false);
+    assert_int_equal(hear().settled, d.id_low);
+}
+
+/* A keeper that refuses says that it did not do it. Whether the one before it did, nobody knows. */
+static void what_was_in_doubt_is_not_known_to_be_undone(void **state)
+{
+    for (int doubt = 0; doubt < 2; doubt++) {
+        new_keeper();
+        struct asker *a = ask("a", 0, false);
+        struct message_kv m = hear();
+        if (doubt == 1) {
+            new_keeper();
+            m = hear();
+        }
+        channel_send(keeper,
+                     &(struct message){.type = MESSAGE_kv_done,
+                                       .kv_done = {.id_high = m.id_high, .id_low = m.id_low, .end = KV_NOT_DONE}});
+        passes();
+        assert_int_equal(a->told, 1);
+        assert_int_equal(a->kv_end, doubt == 1 ? KV_UNKNOWN : KV_NOT_DONE);
+    }
 }
 
 int main(void)
@@ -339,8 +408,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(no_more_than_the_window_is_with_the_keeper, begin, end),
         cmocka_unit_test_setup_teardown(large_answers_have_a_window_of_their_own, begin, end),
         cmocka_unit_test_setup_teardown(bytes_are_bounded_but_one_goes_always, begin, end),
-        cmocka_unit_test_setup_teardown(what_waits_is_bounded, begin, end),
-        cmocka_unit_test_setup_teardown(bytes_that_wait_are_bounded, begin, end),
+        cmocka_unit_test_setup_teardown(any_number_waits_for_its_turn, begin, end),
+        cmocka_unit_test_setup_teardown(what_is_sent_is_copied, begin, end),
+        cmocka_unit_test_setup_teardown(what_is_settled_is_said, begin, end),
+        cmocka_unit_test_setup_teardown(what_was_in_doubt_is_not_known_to_be_undone, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

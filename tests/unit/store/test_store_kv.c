@@ -245,7 +245,7 @@ static void a_known_id_changes_nothing(void **state)
     run(&first);
     assert_true(incr("n", 1) == 6);
     make(&again, KV_INCR, "n", NULL, 5);
-    again.op.id = first.op.id;
+    again.op.number = first.op.number;
     run(&again);
     assert_true(again.op.answer.number == 5);
     assert_string_equal(get("n"), "6");
@@ -254,7 +254,7 @@ static void a_known_id_changes_nothing(void **state)
     make(&first, KV_ADD, "a", "mine", 0);
     run(&first);
     make(&again, KV_ADD, "a", "mine", 0);
-    again.op.id = first.op.id;
+    again.op.number = first.op.number;
     run(&again);
     assert_int_equal(again.op.answer.kind, KV_TRUE); /* it was the first, and is told so again */
 
@@ -262,18 +262,57 @@ static void a_known_id_changes_nothing(void **state)
     make(&first, KV_INCR, "s", NULL, 1);
     run(&first);
     make(&again, KV_INCR, "s", NULL, 1);
-    again.op.id = first.op.id;
+    again.op.number = first.op.number;
     run(&again);
     assert_int_equal(again.op.end, KV_NOT_A_NUMBER);
 
     struct operation both[2]; /* within one batch */
     for (int i = 0; i < 2; i++) {
         make(&both[i], KV_INCR, "m", NULL, 1);
-        both[i].op.id = both[0].op.id;
+        both[i].op.number = both[0].op.number;
         submit(&both[i]);
     }
     UNTIL(both[1].told == 1);
     assert_string_equal(get("m"), "1");
+}
+
+/* Asked again by another life the same number is another call. What the asker has settled it does not ask again, so
+ * nothing of it is kept. */
+static void answers_are_kept_for_each_life_until_they_are_settled(void **state)
+{
+    struct operation first, second, again;
+    make(&first, KV_INCR, "n", NULL, 1);
+    run(&first);
+    make(&again, KV_INCR, "n", NULL, 1);
+    again.op.number = first.op.number;
+    again.op.life = life + 1;
+    run(&again);
+    assert_true(again.op.answer.number == 2);
+    make(&second, KV_INCR, "n", NULL, 1);
+    second.op.settled = second.op.number;
+    run(&second);
+    assert_true(second.op.answer.number == 3);
+    again.op.number = second.op.number, again.op.life = life, again.told = 0;
+    run(&again);
+    assert_true(again.op.answer.number == 3);
+    again.op.number = first.op.number, again.told = 0; /* against its word */
+    run(&again);
+    assert_true(again.op.answer.number == 4);
+}
+
+/* One that failed is done when it is asked again, though later ones were done before it. */
+static void numbers_may_come_out_of_order(void **state)
+{
+    struct operation later, earlier, again;
+    make(&earlier, KV_INCR, "n", NULL, 10);
+    make(&later, KV_INCR, "n", NULL, 1);
+    run(&later);
+    run(&earlier);
+    assert_true(earlier.op.answer.number == 11);
+    make(&again, KV_INCR, "n", NULL, 10);
+    again.op.number = earlier.op.number;
+    run(&again);
+    assert_true(again.op.answer.number == 11);
 }
 
 static void a_read_sees_what_was_handed_over_before_it(void **state)
@@ -314,6 +353,8 @@ int main(void)
         BOTH(lists_are_in_order_and_can_be_gone_on_with),
         BOTH(buckets_are_apart),
         BOTH(a_known_id_changes_nothing),
+        BOTH(answers_are_kept_for_each_life_until_they_are_settled),
+        BOTH(numbers_may_come_out_of_order),
         BOTH(a_read_sees_what_was_handed_over_before_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
