@@ -50,7 +50,8 @@ static struct slice said(const struct http_response *r, const char *name)
 static void assert_said(const struct http_response *r, const char *name, const char *value)
 {
     struct slice is = said(r, name);
-    if (!slice_equal(is, slice_of(value)) || (is.at == NULL) != (value == NULL))
+    bool same = value == NULL ? is.at == NULL : is.at != NULL && slice_equal(is, slice_of(value));
+    if (!same)
         fail_msg("%s: \"%.*s\", not \"%s\"", name, SLICE_ARG(is), value != NULL ? value : "(none)");
 }
 
