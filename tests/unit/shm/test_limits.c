@@ -179,7 +179,7 @@ static size_t resident(void)
 
 static void a_million_keys_take_no_more_than_the_table(void **state)
 {
-    size_t before = resident(), after_first;
+    size_t before = resident(), after_first = 0;
     unsigned refused = 0;
     char text[32];
 
