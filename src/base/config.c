@@ -411,52 +411,6 @@ struct config_listen *config_add_listen(struct config *c)
     return &c->listen[c->listen_count++];
 }
 
-void config_add_exec(struct config *c, struct slice name)
-{
-    c->exec = need_realloc(c->exec, (c->exec_count + 1) * sizeof *c->exec);
-    c->exec[c->exec_count++] = slice_dup(name);
-}
-
-void config_forget_exec(struct config *c)
-{
-    for (size_t i = 0; i < c->exec_count; i++)
-        free(c->exec[i]);
-    free(c->exec);
-    c->exec = NULL;
-    c->exec_count = 0;
-    c->exec_any = false;
-}
-
-void config_add_trusted(struct config *c, struct slice network)
-{
-    c->trusted = need_realloc(c->trusted, (c->trusted_count + 1) * sizeof *c->trusted);
-    c->trusted[c->trusted_count++] = slice_dup(network);
-}
-
-void config_forget_trusted(struct config *c)
-{
-    for (size_t i = 0; i < c->trusted_count; i++)
-        free(c->trusted[i]);
-    free(c->trusted);
-    c->trusted = NULL;
-    c->trusted_count = 0;
-}
-
-void config_add_rate_limit(struct config *c, struct slice text)
-{
-    c->rate_limit = need_realloc(c->rate_limit, (c->rate_limit_count + 1) * sizeof *c->rate_limit);
-    c->rate_limit[c->rate_limit_count++] = slice_dup(text);
-}
-
-void config_forget_rate_limit(struct config *c)
-{
-    for (size_t i = 0; i < c->rate_limit_count; i++)
-        free(c->rate_limit[i]);
-    free(c->rate_limit);
-    c->rate_limit = NULL;
-    c->rate_limit_count = 0;
-}
-
 struct config_tls *config_add_tls(struct config *c)
 {
     c->tls = need_realloc(c->tls, (c->tls_count + 1) * sizeof *c->tls);

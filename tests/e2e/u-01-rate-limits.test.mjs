@@ -253,7 +253,7 @@ test('the fields stand on every answer of the endpoint: errors, streams, files, 
             'empty.lua': limited('return'),
         },
     });
-    fs.mkdirSync(path.join(server.dir, 'files'));
+    fs.mkdirSync(path.join(server.dir, 'files'), { recursive: true });
     fs.writeFileSync(path.join(server.dir, 'files/f.txt'), 'file');
     for (const [target, status] of Object.entries({ error: 500, stream: 200, sse: 200, file: 200, proxy: 200, empty: 204 })) {
         const reply = await server.get(`/${target}`);
@@ -287,6 +287,18 @@ test('behind a trusted proxy its clients count, by address, of IPv6 by /64; who 
     assert.equal(await admitted(3, (i) => from(`2001:db8:9:9::${i + 1}`, '/b')), 2); // without its key
     const open = await start(t, { hooks });
     assert.equal(await admitted(3, (i) => open.get('/a', { 'x-forwarded-for': `192.0.2.${i}` })), 2);
+});
+
+test('a browser may read a 429, and a preflight counts nothing', async (t) => {
+    const server = await start(t, { hooks: { 'a.lua': hook('"2/h"', 'cors = { "https://app.example.com" },') } });
+    const headers = { origin: 'https://app.example.com' };
+    for (let i = 0; i < 5; i++)
+        assert.equal((await server.request('/a', { method: 'OPTIONS', headers: { ...headers, 'access-control-request-method': 'POST' } })).status, 204);
+    assert.equal(await admitted(2, () => server.get('/a', headers)), 2);
+    const reply = await server.get('/a', headers);
+    assertProblem(reply, 429);
+    assert.equal(reply.headers['access-control-allow-origin'], 'https://app.example.com');
+    assertField(reply, 'ip', 0, 1800);
 });
 
 test('IPv6 and unix clients have their own counts', async (t) => {
