@@ -192,6 +192,16 @@ void http_response_add_own(struct http_response *r, struct slice name, struct sl
     put_value(r, name.len, value);
 }
 
+void http_response_add_known(struct http_response *r, struct slice name, struct slice value)
+{
+    CHECK(r->header_count < HTTP_RESPONSE_HEADERS_MAX + HTTP_RESPONSE_HEADERS_OWN);
+    buf_add_slice(&r->bytes, name);
+    buf_add_slice(&r->bytes, value);
+    r->header[r->header_count].name_len = (uint32_t)name.len;
+    r->header[r->header_count].value_len = (uint32_t)value.len;
+    r->header_count++;
+}
+
 void http_response_remove(struct http_response *r, struct slice name)
 {
     size_t at = 0, kept = 0;

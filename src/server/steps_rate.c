@@ -169,6 +169,6 @@ void steps_rate_headers(struct exchange *ex)
     const struct ratelimit *r = limits_of(ex);
     char room[RATELIMIT_FIELD];
     size_t len = ratelimit_field(r, &ex->rate, room);
-    http_response_add_own(response, SLICE("ratelimit-policy"), r->policy);
-    http_response_add_own(response, SLICE("ratelimit"), (struct slice){room, len});
+    http_response_add_known(response, SLICE("ratelimit-policy"), r->policy);
+    http_response_add_known(response, SLICE("ratelimit"), (struct slice){room, len});
 }

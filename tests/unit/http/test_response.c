@@ -77,8 +77,11 @@ static void the_servers_own_have_room_always(void **state)
     http_response_init(&r);
     for (int i = 0; i < HTTP_RESPONSE_HEADERS_MAX; i++)
         assert_int_equal(http_response_add(&r, SLICE("set-cookie"), SLICE("a=b"), &err), 0);
-    for (int i = 0; i < HTTP_RESPONSE_HEADERS_OWN; i++)
+    for (int i = 1; i < HTTP_RESPONSE_HEADERS_OWN; i++)
         http_response_add_own(&r, SLICE("vary"), SLICE("Origin"));
+    assert_false(http_response_has(&r, SLICE("ratelimit")));
+    http_response_add_known(&r, SLICE("ratelimit"), SLICE("\"ip\";r=1;t=1"));
+    assert_true(http_response_has(&r, SLICE("ratelimit")));
     assert_int_equal(http_response_add(&r, SLICE("x"), SLICE("y"), &err), -1);
     assert_int_equal(r.header_count, HTTP_RESPONSE_HEADERS_MAX + HTTP_RESPONSE_HEADERS_OWN);
     http_response_free(&r);
