@@ -248,7 +248,7 @@ test('HTTP/2 where the host offers it: many requests on one connection', async (
     const up = await secure(t, await ca.issue('up', { names: ['localhost'] }), async () => { await sleep(20); }, { http2: true });
     const server = await serve(t, { hooks: { 'one.lua': `return function() local r = assert(http.get("${up.url}/x", { ca = "${ca.cert}", expect = 200 })) return r.body end` } });
     const replies = await Promise.all(Array.from({ length: 40 }, () => server.get('/one')));
-    for (const reply of replies) assert.equal(reply.json.version, '2.0', reply.text);
+    for (const reply of replies) assert.equal(reply.json.version, '2.0', `${reply.text}\n${server.tail()}`);
     assert.equal(up.sockets.size, 1);
     const posted = await lua(server, `return http.post("${up.url}/x", { ca = "${ca.cert}", body = ("y"):rep(300000), headers = { ["X-Up"] = "A" } })`);
     assert.equal(JSON.parse(posted.body).body.length, 300000);
