@@ -158,7 +158,7 @@ static void send_piece(struct http_stream *s)
         s->sent = 0;
         s->written = empty;
         buf_clear(&s->written);
-        if (s->written.room > KEPT && s->sending.len <= KEPT)
+        if (s->events->late || (s->written.room > KEPT && s->sending.len <= KEPT))
             buf_free(&s->written);
     }
     struct slice piece = slice_from(buf_slice(&s->sending), s->sent);

@@ -62,7 +62,7 @@ async function peakWhile(pids, work) {
 
 async function begin(test) {
     const dir = folder(test);
-    fs.mkdirSync(path.join(dir, 'files'));
+    fs.mkdirSync(path.join(dir, 'files'), { recursive: true });
     fs.writeFileSync(path.join(dir, 'files/big'), Buffer.alloc(4 << 20, 'f'));
     return start(test, { dir, hooks, workers: 1, prefix: ['taskset', '-c', '0'] });
 }

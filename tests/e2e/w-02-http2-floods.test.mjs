@@ -92,7 +92,7 @@ test('a connection that is cut for abuse cancels all its requests, also those th
 test('windows that stay closed: memory stays, the connections are cut, honest ones served', async (t) => {
     const dir = folder(t);
     const server = await start(t, { dir, hooks, workers: 1, config: 'return { limits = { stall_time = "3s" } }' });
-    fs.mkdirSync(`${dir}/files`);
+    fs.mkdirSync(`${dir}/files`, { recursive: true });
     fs.writeFileSync(`${dir}/files/big`, Buffer.alloc(1 << 20, 'f'));
     const before = server.children('worker');
     for (const target of ['/hello', '/page', '/megabyte', '/file', '/stream']) assert.equal((await server.get(target)).status, 200);
