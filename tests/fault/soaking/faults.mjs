@@ -1,0 +1,102 @@
+// What goes wrong on purpose during a soak, and what it explains: a failed request is right only where the worker that
+// held its connection was killed, a 503 only while what it needs was away. Each choice comes from the seed.
+import fs from 'node:fs';
+import { heldBy } from '../../e2e/clients.mjs';
+import { childrenOf, cmdline, ms, sleep, until } from '../../e2e/helper.mjs';
+import { spawnerOf } from '../../e2e/exec.mjs';
+import { send } from '../fault.mjs';
+
+export class Faults {
+    constructor(server, ports) {
+        Object.assign(this, { server, ports, windows: [], deaths: [], counts: {} });
+    }
+    count(kind) { this.counts[kind] = (this.counts[kind] ?? 0) + 1; }
+    /** A time in which something is away: from now until its `to` is set. */
+    open(kind) {
+        const window = { kind, from: Date.now(), to: Infinity };
+        this.windows.push(window);
+        this.count(kind);
+        return window;
+    }
+    /** Was something of that kind away at a time between the two? */
+    during(kind, began, ended = Date.now()) {
+        return this.windows.some((w) => w.kind === kind && w.from <= ended && began <= w.to);
+    }
+    /** Was the connection from that port in the hands of a worker when that was killed? */
+    held(port, began, ended = Date.now()) {
+        return this.deaths.some((d) => d.held.has(port) && d.at <= ended && began <= d.at);
+    }
+    /** For whoever reads of a failure: what went on at that time. */
+    near(began, ended = Date.now()) {
+        const since = (at) => `${((at - began) / 1000).toFixed(2)} s after it was asked`;
+        const all = [...this.deaths.filter((d) => Math.abs(d.at - began) < 20000).map((d) => `${d.kind} ${d.pid} killed ${since(d.at)}`),
+            ...this.windows.filter((w) => w.from < ended + 2000 && w.to > began - 2000).map((w) => `${w.kind} away from ${since(w.from)}`)];
+        return all.join(', ') || 'no fault is near';
+    }
+    killed(pid) { return this.deaths.some((d) => d.pid === pid); }
+
+    /** Stops it, notes what it holds, kills it: what is not noted it never had. */
+    async kill(pid, kind) {
+        send(pid, 'SIGSTOP');
+        const stopped = () => { try { return /^State:\s+[TZX]/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8')); } catch { return true; } };
+        await until(stopped, 'a process to stop');
+        const held = new Set();
+        try {
+            for (const port of this.ports) for (const one of heldBy(pid, port)) held.add(one);
+        } catch { /* it has ended by itself */ }
+        this.deaths.push({ pid, kind, held, at: Date.now() });
+        this.count(kind);
+        send(pid, 'SIGKILL');
+    }
+    async killWorker(r, spared) {
+        const others = this.server.children('worker').filter((pid) => pid !== spared);
+        if (this.server.children('worker').length < 2 || others.length === 0) return;
+        await this.kill(r.pick(others), 'worker');
+    }
+    async killKeeper() {
+        const [keeper] = this.server.children('keeper');
+        if (keeper === undefined) return;
+        const window = this.open('store');
+        await this.kill(keeper, 'keeper');
+        await until(() => this.server.children('keeper').some((pid) => pid !== keeper), 'another keeper', 20000);
+        await until(async () => (await this.server.metric('crescent_store_up').catch(() => 0)) === 1, 'the store again', 20000);
+        window.to = Date.now() + ms(1000); // who asked before may hear of it a little later
+    }
+    async killSpawner(r) {
+        const worker = r.pick(this.server.children('worker')), spawner = worker && spawnerOf(worker);
+        if (spawner === undefined) return;
+        const window = this.open('spawner');
+        await this.kill(spawner, 'spawner killed');
+        await until(() => (spawnerOf(worker) ?? spawner) !== spawner || !this.server.children('worker').includes(worker), 'another spawner', 20000);
+        window.to = Date.now() + ms(1000);
+    }
+    async upstreamDies(upstream, r) {
+        const window = this.open('upstream');
+        upstream.down();
+        await sleep(200 + r.below(2500));
+        await upstream.up();
+        window.to = Date.now() + ms(8000); // until every worker has noticed
+    }
+    /** HUP; changed: the configuration it is told to take. Until the old workers have gone. */
+    async upgrade(wanted) {
+        const { server } = this;
+        const over = () => server.records((r) => /^upgrade: (done|refused)/.test(r.message));
+        const before = over().length, old = server.children('worker'), window = this.open(wanted === 'done' ? 'upgrade' : 'refused upgrade');
+        send(server.pid, 'SIGHUP');
+        await until(() => over().length > before, () => `the end of an upgrade\n${server.tail()}`, 30000);
+        const record = over()[before];
+        if (!record.message.startsWith(`upgrade: ${wanted}`)) throw new Error(`the upgrade was not ${wanted}: ${JSON.stringify(record)}`);
+        if (wanted === 'done') await until(() => !old.some((pid) => server.children('worker').includes(pid)), 'the old workers to leave', 30000);
+        window.to = Date.now() + ms(500);
+    }
+}
+
+/** All processes below that one, by id. */
+export function below(pid) {
+    const all = new Map();
+    for (const child of childrenOf(pid)) {
+        all.set(child, cmdline(child));
+        for (const [one, name] of below(child)) all.set(one, name);
+    }
+    return all;
+}
