@@ -65,7 +65,7 @@ class Gate {
 }
 
 const configuration = (access) => `return { drain = "60s", files = "files", store = "sqlite:crescent.db", log = { file = "server.log", access = ${access} },
-  limits = { body = "8MiB", lua_memory = "24MiB", header_time = "2s", body_time = "20s", write_time = "20s", idle_time = "20s" } }`;
+  limits = { body = "8MiB", lua_memory = "24MiB", header_time = "${ms(2000)}ms", body_time = "${ms(5000)}ms", write_time = "${ms(5000)}ms", idle_time = "${ms(5000)}ms" } }`;
 
 async function begin(t, dir) {
     const pair = await certificate(dir), steady = await upstream(t), mortal = await upstream(t);

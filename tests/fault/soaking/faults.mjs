@@ -77,8 +77,18 @@ export class Faults {
         await upstream.up();
         window.to = Date.now() + ms(8000); // until every worker has noticed
     }
-    /** HUP; changed: the configuration it is told to take. Until the old workers have gone. */
+    /** HUP, whose end must be "done" or "refused"; until the old workers have gone. */
     async upgrade(wanted) {
+        this.calm = true;
+        try {
+            await until(() => !this.saving, 'the saver to be done', 20000);
+            await sleep(ms(300)); // what it saved last is tried
+            await this.#hangup(wanted);
+        } finally {
+            this.calm = false;
+        }
+    }
+    async #hangup(wanted) {
         const { server } = this;
         const over = () => server.records((r) => /^upgrade: (done|refused)/.test(r.message));
         const before = over().length, old = server.children('worker'), window = this.open(wanted === 'done' ? 'upgrade' : 'refused upgrade');
@@ -89,14 +99,4 @@ export class Faults {
         if (wanted === 'done') await until(() => !old.some((pid) => server.children('worker').includes(pid)), 'the old workers to leave', 30000);
         window.to = Date.now() + ms(500);
     }
-}
-
-/** All processes below that one, by id. */
-export function below(pid) {
-    const all = new Map();
-    for (const child of childrenOf(pid)) {
-        all.set(child, cmdline(child));
-        for (const [one, name] of below(child)) all.set(one, name);
-    }
-    return all;
 }

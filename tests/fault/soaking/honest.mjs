@@ -33,7 +33,12 @@ class Actor {
         }
         this.world.answered(answer.status);
         if (answer.status < 500 || may.includes(answer.status)) return answer;
-        if (answer.status === 503 && /the store is not available/.test(answer.text) && faults.during('store', began)) throw new Excused('kv without a store');
+        if (answer.status === 503 && /the store is not available/.test(answer.text)) {
+            if (faults.during('store', began)) throw new Excused('kv without a store');
+            // Between two keepers of an upgrade a call waits, but no longer than any: five seconds.
+            const between = faults.during('upgrade', began) || faults.during('refused upgrade', began);
+            if (between && Date.now() - began >= 5000) throw new Excused('kv for five seconds without a keeper');
+        }
         throw new Error(`${target}: ${answer.status} ${answer.text.slice(0, 300)} after ${Date.now() - began} ms`);
     }
     post(target, body, headers = {}, options = {}) { return this.ask(target, { method: 'POST', headers, body, ...options }); }

@@ -9,7 +9,7 @@ export const dotenv = (values) => Object.entries(values).map(([name, value]) => 
 
 export function saver(server, r, world, env) {
     const put = (name, text) => { // a rename over it, or written in place, in one piece or two
-        if (r.below(2)) return server.replace(name, text);
+        if (world.faults.calm || r.below(2)) return server.replace(name, text);
         const fd = fs.openSync(path.join(server.hooks, name), 'w');
         const half = r.below(text.length);
         fs.writeSync(fd, text.slice(0, half));
@@ -17,9 +17,9 @@ export function saver(server, r, world, env) {
         return fs.closeSync(fd);
     };
     const steps = {
-        version: () => put('v.lua', version(++world.saved.version)),
-        shared: () => put('_lib/shared.lua', shared(++world.saved.shared)),
-        turn: () => {
+        version: async () => put('v.lua', version(++world.saved.version)),
+        shared: async () => put('_lib/shared.lua', shared(++world.saved.shared)),
+        turn: async () => {
             const file = path.join(server.dir, '.env');
             fs.writeFileSync(`${file}.new`, dotenv({ ...env, SOAK_TURN: ++world.saved.turn }));
             fs.renameSync(`${file}.new`, file);
@@ -41,13 +41,16 @@ export function saver(server, r, world, env) {
             await request(`${server.url}/more/${r.below(20)}`).catch(() => {});
             server.remove(name);
         },
-        many: () => { for (let i = 0; i < 10; i++) server.write({ [`many/${i}.lua`]: `return function() return ${r.below(600) + 200} end` }); },
-        touch: () => fs.utimesSync(path.join(server.hooks, 'hello.lua'), new Date(), new Date()),
+        many: async () => { for (let i = 0; i < 10; i++) server.write({ [`many/${i}.lua`]: `return function() return ${r.below(600) + 200} end` }); },
+        touch: async () => fs.utimesSync(path.join(server.hooks, 'hello.lua'), new Date(), new Date()),
     };
+    // An upgrade is refused, rightly, while a script is broken: during one nothing is, not for a moment.
+    const sound = ['version', 'version', 'shared', 'turn', 'touch'];
     const lots = ['version', 'version', 'version', 'shared', 'turn', 'breakIt', 'breakShared', 'comeAndGo', 'many', 'touch'];
     return async () => {
-        const step = r.pick(lots);
-        await steps[step]();
+        const { faults } = world, step = r.pick(faults.calm ? sound : lots);
+        faults.saving = !faults.calm;
+        await steps[step]().finally(() => { faults.saving = false; });
         world.done[`save: ${step}`] = (world.done[`save: ${step}`] ?? 0) + 1;
         await sleep(r.below(600));
     };
