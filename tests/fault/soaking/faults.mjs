@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import { heldBy } from '../../e2e/clients.mjs';
 import { childrenOf, cmdline, ms, sleep, until } from '../../e2e/helper.mjs';
 import { spawnerOf } from '../../e2e/exec.mjs';
-import { send } from '../fault.mjs';
+import { alive, send } from '../fault.mjs';
 
 export class Faults {
     constructor(server, ports) {
@@ -22,14 +22,14 @@ export class Faults {
     during(kind, began, ended = Date.now()) {
         return this.windows.some((w) => w.kind === kind && w.from <= ended && began <= w.to);
     }
-    /** Was the connection from that port in the hands of a worker when that was killed? */
+    /** Was the connection from that port in the hands of a worker that was killed meanwhile, or that was not quite gone yet? */
     held(port, began, ended = Date.now()) {
-        return this.deaths.some((d) => d.held.has(port) && d.at <= ended && began <= d.at);
+        return this.deaths.some((d) => d.held.has(port) && d.at <= ended && began <= d.gone);
     }
     /** For whoever reads of a failure: what went on at that time. */
-    near(began, ended = Date.now()) {
+    near(port, began, ended = Date.now()) {
         const since = (at) => `${((at - began) / 1000).toFixed(2)} s after it was asked`;
-        const all = [...this.deaths.filter((d) => Math.abs(d.at - began) < 20000).map((d) => `${d.kind} ${d.pid} killed ${since(d.at)}`),
+        const all = [...this.deaths.filter((d) => Math.abs(d.at - began) < 20000).map((d) => `${d.kind} ${d.pid} killed ${since(d.at)}, which held ${d.held.has(port) ? 'it' : 'others'}`),
             ...this.windows.filter((w) => w.from < ended + 2000 && w.to > began - 2000).map((w) => `${w.kind} away from ${since(w.from)}`)];
         return all.join(', ') || 'no fault is near';
     }
@@ -44,9 +44,12 @@ export class Faults {
         try {
             for (const port of this.ports) for (const one of heldBy(pid, port)) held.add(one);
         } catch { /* it has ended by itself */ }
-        this.deaths.push({ pid, kind, held, at: Date.now() });
+        const death = { pid, kind, held, at: Date.now(), gone: Infinity };
+        this.deaths.push(death);
         this.count(kind);
         send(pid, 'SIGKILL');
+        await until(() => !alive(pid), 'an end by SIGKILL', 20000);
+        death.gone = Date.now() + ms(500); // its connections are closed; a busy client hears of it later
     }
     async killWorker(r, spared) {
         const others = this.server.children('worker').filter((pid) => pid !== spared);

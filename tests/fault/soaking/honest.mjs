@@ -29,7 +29,7 @@ class Actor {
             const why = `${target}: ${error.why} after ${Date.now() - began} ms, port ${error.port}${error.answer ? `, ${error.answer.status} with ${error.answer.body.length} bytes` : ''}`;
             if (faults.held(error.port, began)) throw new Excused(`${target.replace(/\?.*/, '')} in the hands of a killed worker`);
             if (cut(began)) return error.answer;
-            throw new Error(`${why}; ${faults.near(began)}`);
+            throw new Error(`${why}; ${faults.near(error.port, began)}`);
         }
         this.world.answered(answer.status);
         if (answer.status < 500 || may.includes(answer.status)) return answer;
