@@ -71,7 +71,7 @@ async function begin(t, dir) {
     const pair = await certificate(dir), steady = await upstream(t), mortal = await upstream(t);
     const env = { SOAK_SECRET: secret, SOAK_STEADY: steady.url, SOAK_MORTAL: mortal.url };
     write(dir, { '.env': dotenv({ ...env, SOAK_TURN: 0 }), 'files/large': world.large.toString() });
-    const report = `log_path=${path.join(dir, 'sanitizer')}:quarantine_size_mb=8:thread_local_quarantine_size_kb=64:print_stacktrace=1`;
+    const report = `log_path=${path.join(dir, 'sanitizer')}:quarantine_size_mb=8:thread_local_quarantine_size_kb=64:allocator_release_to_os_interval_ms=200:print_stacktrace=1`;
     const options = Object.fromEntries(['ASAN', 'UBSAN', 'TSAN', 'LSAN'].map((one) => [`${one}_OPTIONS`, `${process.env[`${one}_OPTIONS`] ?? ''}:${report}`]));
     const server = await start(t, { dir, hooks, workers: 2, listen: ['http://127.0.0.1:0', 'https://127.0.0.1:0'], args: pair.args, config: configuration('"sampled"'),
         env: options, logFile: 'server.log', limit: 20000 });
@@ -154,7 +154,8 @@ async function quiet({ server, faults }) {
     let holds;
     await until(async () => (holds = await restless(server)).length === 0, () => `nothing held in the quiet: ${holds}`, 30000);
     await until(() => childrenOf(server.pid).length === 3, () => `a keeper, two workers, nothing else: ${childrenOf(server.pid)}`, 20000);
-    await sleep(ms(400)); // allocators give back
+    for (let i = 0; i < 24; i++) assert.equal((await request(`${server.url}/tidy`)).text, 'tidy');
+    await sleep(ms(500)); // allocators give back
     for (const record of server.log.splice(0)) {
         const line = JSON.stringify(record);
         if (/ (died|killed: )/.test(record.message) && !faults.killed(record.child) || /Sanitizer:|runtime error:|panic/.test(line)) world.wrong(line);

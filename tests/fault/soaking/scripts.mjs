@@ -108,6 +108,8 @@ export const hooks = {
         + 'return { methods = { "GET", "POST" }, timeout = "60s", max_body = "8MiB", handle = function() return to end }',
     'either/[...rest].lua': 'local to = reply.proxy({ env.SOAK_MORTAL, env.SOAK_STEADY }, { strip = "/either", timeout = "60s" })\n'
         + 'return { methods = { "GET", "POST" }, timeout = "60s", handle = function() return to end }',
+    // Makes so much that Lua collects what others have left.
+    'tidy.lua': any('local n = 0 for i = 1, 400 do n = n + #(("x"):rep(100000) .. i) end return "tidy"', 'max_run = "10s",'),
     // What goes wrong by design; each is told as a 500, the first also as a 503 once it is in quarantine.
     'runaway.lua': any('while true do end', 'max_run = "20ms",'),
     'raises.lua': any('error(req.query.what or "raised")'),
