@@ -210,14 +210,15 @@ async function soak(t, dir) {
         leave();
         await quiet(it);
         veteran ??= server.children('worker')[0];
-        const samples = sample(server);
+        const samples = await sample(server);
         for (const one of samples) {
             if (one.kind === 'supervisor' && round >= Math.ceil(rounds / 4)) note('supervisor', one);
             if (one.pid === veteran && warm) note(`worker ${one.pid}, upgrade ${era}`, one);
             if (one.kind === 'keeper' && warm && era % 2 === 0) note(`keeper ${one.pid}`, one);
         }
         const figures = samples.map((s) => `${s.kind}${s.pid === veteran ? '*' : ''} ${s.pss.toFixed(1)}/${s.fds}`).join(', ');
-        console.log(`${((Date.now() - began) / 60000).toFixed(1)} min, round ${round + 1} of ${rounds}: ${Object.values(world.statuses).reduce((a, b) => a + b, 0)} answers; MiB/descriptors: ${figures}`);
+        const { lua } = samples.find((s) => s.kind === 'worker');
+        console.log(`${((Date.now() - began) / 60000).toFixed(1)} min, round ${round + 1} of ${rounds}: ${Object.values(world.statuses).reduce((a, b) => a + b, 0)} answers; MiB/descriptors: ${figures}; Lua ${lua.toFixed(1)} MiB`);
         if (filesBelow(dir).some((name) => /^sanitizer/.test(name))) break;
     }
     gate.over = true;

@@ -14,11 +14,11 @@ export function pss(pid) {
     }
 }
 
-/** Samples {pid, kind, pss, fds} of all processes of the server. */
-export function sample(server) {
+/** Samples {pid, kind, pss, fds} of all processes of the server; lua, MiB, is what the scripts of all workers have together. */
+export async function sample(server) {
     const of = (kind, pid) => ({ kind, pid, pss: pss(pid), fds: descriptors(pid) });
-    const workers = server.children('worker');
-    return [of('supervisor', server.pid), ...server.children('keeper').map((pid) => of('keeper', pid)), ...workers.map((pid) => of('worker', pid)),
+    const workers = server.children('worker'), lua = await server.metricSum('crescent_lua_memory_bytes') / 1048576;
+    return [of('supervisor', server.pid), ...server.children('keeper').map((pid) => of('keeper', pid)), ...workers.map((pid) => ({ ...of('worker', pid), lua })),
         ...workers.map(spawnerOf).filter(Boolean).map((pid) => of('spawner', pid))];
 }
 
@@ -40,13 +40,14 @@ export function thirds(series) {
 
 /**
  * One process through its life, in the quiets since it was warm: {text, flat}. Flat means that the last third of its
- * samples is at most `spare` (a share) and `floor` MiB above the first, and that it holds no more than 8 descriptors more.
+ * samples is at most `spare` (a share) or `floor` MiB above the first, and that it holds no more than 8 descriptors more.
  */
 export function verdict(name, samples, { spare, floor }) {
     const [first, last] = thirds(samples.map((s) => s.pss)), [fds, fdsLast] = thirds(samples.map((s) => s.fds));
-    const memoryFlat = last - first <= Math.max(spare * first, floor), descriptorsFlat = fdsLast - fds <= 8;
-    return { text: `${name}: ${first.toFixed(1)} MiB, then ${last.toFixed(1)}; ${fds.toFixed(0)} descriptors, then ${fdsLast.toFixed(0)} (${samples.length} quiets)`,
-        flat: memoryFlat && descriptorsFlat };
+    const [lua, luaLast] = thirds(samples.map((s) => s.lua ?? 0)); // it keeps the memory that it had once, so its own figure counts
+    const flat = last - first <= Math.max(spare * first, floor) && fdsLast - fds <= 8 && luaLast - lua <= Math.max(spare * lua, 2);
+    return { text: `${name}: ${first.toFixed(1)} MiB, then ${last.toFixed(1)}; ${fds.toFixed(0)} descriptors, then ${fdsLast.toFixed(0)}`
+        + `${lua ? `; Lua of all workers ${lua.toFixed(1)} MiB, then ${luaLast.toFixed(1)}` : ''} (${samples.length} quiets)`, flat };
 }
 
 /** Processes whose working folder is that one, or below. */

@@ -2,6 +2,7 @@
  * test_multipart.c: what clients send is read, what two readers could read differently is a fault with its part and
  * place, and a file's bare name is harmless. Expectations are written by hand from RFC 2046, 7578 and 8187.
  */
+#include "../base/time_factor.h"
 #include "codec/filename.h"
 #include "codec/multipart.h"
 #include <stdio.h>
@@ -183,14 +184,6 @@ static void bombs_meet_their_bounds(void **state)
     assert_string_equal(bomb("--b\r\n" CD "a; filename=\"", "y", 1025, "\"\r\n\r\n\r\n" END),
                         "the file's name is too long");
     assert_string_equal(bomb("--b\r\n" CD "\"", "y", 1024, "\"\r\n\r\n\r\n" END), "none");
-}
-
-/* $CRESCENT_TIME_FACTOR stretches a bound, as in the end-to-end tests. */
-static int time_factor(void)
-{
-    const char *text = getenv("CRESCENT_TIME_FACTOR");
-    int factor = text != NULL ? atoi(text) : 1;
-    return factor > 0 ? factor : 1;
 }
 
 /* Data that is full of marks which no line begins with is read once, not once for each of them. */
