@@ -38,7 +38,7 @@ const world = {
     done: {}, excused: {}, statuses: {}, wrongs: [],
     answered(status) { this.statuses[status] = (this.statuses[status] ?? 0) + 1; },
     wrong(words) {
-        if (this.wrongs.length < 30) console.log(`wrong: ${words}`);
+        if (this.wrongs.length < 30) console.log(`wrong: ${words} (load of the machine: ${os.loadavg()[0].toFixed(1)})`);
         this.wrongs.push(words);
     },
 };
@@ -187,10 +187,9 @@ function checkFiles(dir) {
 /** The life of each process since it was warm, by its samples. */
 function checkFlat(series, bound) {
     for (const [name, samples] of series) {
-        if (samples.length < 2) continue;
-        const { text, flat } = verdict(name, samples, bound);
-        console.log(`${flat ? 'flat' : 'GROWS'}: ${text}`);
-        if (!flat) world.wrong(`not flat: ${text}; ${samples.map((s) => s.pss.toFixed(1)).join(' ')}`);
+        const { text, flat } = verdict(name, samples, bound), enough = samples.length >= 6;
+        console.log(`${!enough ? 'too few quiets to judge' : flat ? 'flat' : 'GROWS'}: ${text}`);
+        if (!flat && enough) world.wrong(`not flat: ${text}; ${samples.map((s) => s.pss.toFixed(1)).join(' ')}`);
     }
 }
 
@@ -214,6 +213,7 @@ async function soak(t, dir) {
         for (const one of samples) {
             if (one.kind === 'supervisor' && round >= Math.ceil(rounds / 4)) note('supervisor', one);
             if (one.pid === veteran && warm) note(`worker ${one.pid}, upgrade ${era}`, one);
+            if (one.kind === 'spawner' && warm) note(`spawner ${one.pid}`, one);
             if (one.kind === 'keeper' && warm && era % 2 === 0) note(`keeper ${one.pid}`, one);
         }
         const figures = samples.map((s) => `${s.kind}${s.pid === veteran ? '*' : ''} ${s.pss.toFixed(1)}/${s.fds}`).join(', ');

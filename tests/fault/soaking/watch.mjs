@@ -44,8 +44,8 @@ export function thirds(series) {
  */
 export function verdict(name, samples, { spare, floor }) {
     const [first, last] = thirds(samples.map((s) => s.pss)), [fds, fdsLast] = thirds(samples.map((s) => s.fds));
-    const [lua, luaLast] = thirds(samples.map((s) => s.lua ?? 0)); // it keeps the memory that it had once, so its own figure counts
-    const flat = last - first <= Math.max(spare * first, floor) && fdsLast - fds <= 8 && luaLast - lua <= Math.max(spare * lua, 2);
+    const [lua, luaLast] = thirds(samples.map((s) => s.lua ?? 0)); // what it has once it keeps, so its own figure counts; up to twice what lives is garbage
+    const flat = last - first <= Math.max(spare * first, floor) && fdsLast - fds <= 8 && luaLast - lua <= Math.max(spare * lua, 6);
     return { text: `${name}: ${first.toFixed(1)} MiB, then ${last.toFixed(1)}; ${fds.toFixed(0)} descriptors, then ${fdsLast.toFixed(0)}`
         + `${lua ? `; Lua of all workers ${lua.toFixed(1)} MiB, then ${luaLast.toFixed(1)}` : ''} (${samples.length} quiets)`, flat };
 }
