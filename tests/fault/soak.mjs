@@ -195,7 +195,7 @@ function checkFlat(series, bound) {
 
 async function soak(t, dir) {
     const it = await begin(t, dir), { server, faults } = it, gate = new Gate(), r = random(), series = new Map();
-    Object.assign(world, { faults });
+    Object.assign(world, { faults, server });
     const leave = people(it, gate), perEra = Math.ceil(rounds / eras), began = Date.now();
     t.after(() => { gate.over = true; });
     const note = (name, one) => series.set(name, [...series.get(name) ?? [], one]);

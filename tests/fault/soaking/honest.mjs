@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { createHash, createHmac } from 'node:crypto';
 import zlib from 'node:zlib';
+import { until } from '../../e2e/helper.mjs';
 import { eventSource } from '../../e2e/streams.mjs';
 import { Broken, Unsent } from './clients.mjs';
 import { secret } from './scripts.mjs';
@@ -17,18 +18,24 @@ class Excused extends Error {}
 class Actor {
     constructor(name, client, r, world) { Object.assign(this, { name, client, r, world, turns: 0, kept: undefined }); }
 
+    /** Of the request of that trace the log says that it met the ceiling of Lua's memory: another one had taken it all. */
+    async starved(trace) {
+        const said = (r) => r.trace_id === trace && /not enough memory/.test(r.error);
+        return until(() => this.world.server.records(said).length > 0, 'a record', 500).catch(() => false);
+    }
     /** One request. may: statuses of failure that are right; cut: whether an answer may be broken off. */
-    async ask(target, { may = [], cut = () => false, ...options } = {}) {
-        const { faults } = this.world, began = Date.now();
+    async ask(target, { may = [], cut = () => false, headers, ...options } = {}) {
+        const { faults } = this.world, began = Date.now(), trace = this.r.bytes(16).toString('hex');
         let answer;
         try {
-            answer = await this.client.ask(target, options);
+            answer = await this.client.ask(target, { ...options, headers: { ...headers, traceparent: `00-${trace}-${trace.slice(0, 16)}-01` } });
         } catch (error) {
             if (error instanceof Unsent) throw new Excused('asked on a session at its end');
             if (!(error instanceof Broken)) throw error;
             const why = `${target}: ${error.why} after ${Date.now() - began} ms, port ${error.port}${error.answer ? `, ${error.answer.status} with ${error.answer.body.length} bytes` : ''}`;
             if (faults.held(error.port, began)) throw new Excused(`${target.replace(/\?.*/, '')} in the hands of a killed worker`);
             if (cut(began)) return error.answer;
+            if (error.answer && await this.starved(trace)) throw new Excused('beside one that takes all memory');
             throw new Error(`${why}; ${faults.near(error.port, began)}`);
         }
         this.world.answered(answer.status);
@@ -39,6 +46,7 @@ class Actor {
             const between = faults.during('upgrade', began) || faults.during('refused upgrade', began);
             if (between && Date.now() - began >= 5000) throw new Excused('kv for five seconds without a keeper');
         }
+        if (answer.status === 500 && await this.starved(trace)) throw new Excused('beside one that takes all memory');
         throw new Error(`${target}: ${answer.status} ${answer.text.slice(0, 300)} after ${Date.now() - began} ms`);
     }
     post(target, body, headers = {}, options = {}) { return this.ask(target, { method: 'POST', headers, body, ...options }); }
