@@ -71,7 +71,7 @@ async function begin(t, dir) {
     const pair = await certificate(dir), steady = await upstream(t), mortal = await upstream(t);
     const env = { SOAK_SECRET: secret, SOAK_STEADY: steady.url, SOAK_MORTAL: mortal.url };
     write(dir, { '.env': dotenv({ ...env, SOAK_TURN: 0 }), 'files/large': world.large.toString() });
-    const report = `log_path=${path.join(dir, 'sanitizer')}:quarantine_size_mb=8:thread_local_quarantine_size_kb=64:allocator_release_to_os_interval_ms=200:print_stacktrace=1`;
+    const report = 'quarantine_size_mb=8:thread_local_quarantine_size_kb=64:allocator_release_to_os_interval_ms=200:print_stacktrace=1';
     const options = Object.fromEntries(['ASAN', 'UBSAN', 'TSAN', 'LSAN'].map((one) => [`${one}_OPTIONS`, `${process.env[`${one}_OPTIONS`] ?? ''}:${report}`]));
     const server = await start(t, { dir, hooks, workers: 2, listen: ['http://127.0.0.1:0', 'https://127.0.0.1:0'], args: pair.args, config: configuration('"sampled"'),
         env: options, logFile: 'server.log', limit: 20000 });
@@ -156,6 +156,13 @@ async function quiet({ server, faults }) {
     await until(() => childrenOf(server.pid).length === 3, () => `a keeper, two workers, nothing else: ${childrenOf(server.pid)}`, 20000);
     for (let i = 0; i < 24; i++) assert.equal((await request(`${server.url}/tidy`)).text, 'tidy');
     await sleep(ms(500)); // allocators give back
+    checkWords(server);
+}
+
+/** Nobody has died by itself, no sanitizer has spoken. */
+function checkWords(server) {
+    const noise = server.noise.splice(0), report = noise.findIndex((line) => /Sanitizer|runtime error/.test(line));
+    if (report >= 0) world.wrong(noise.slice(Math.max(0, report - 2), report + 80).join('\n'));
     for (const record of server.log.splice(0)) {
         const line = JSON.stringify(record);
         if (/ (died|killed: )/.test(record.message) && !faults.killed(record.child) || /Sanitizer:|runtime error:|panic/.test(line)) world.wrong(line);
@@ -181,7 +188,7 @@ async function checkStore({ server }) {
 function checkFiles(dir) {
     const known = /^(crescent\.(lua|db)|\.env|server\.log|tls\.(crt|key)|hooks\/.*\.lua|files\/(large|uploads\/s-\d|strangers\/\d+))$/;
     const unknown = filesBelow(dir).filter((name) => !known.test(name));
-    for (const name of unknown) world.wrong(/^sanitizer/.test(name) ? fs.readFileSync(path.join(dir, name), 'utf8') : `a file is left: ${name}`);
+    for (const name of unknown) world.wrong(`a file is left: ${name}`);
 }
 
 /** The life of each process since it was warm, by its samples. */
@@ -219,11 +226,11 @@ async function soak(t, dir) {
         const figures = samples.map((s) => `${s.kind}${s.pid === veteran ? '*' : ''} ${s.pss.toFixed(1)}/${s.fds}`).join(', ');
         const { lua } = samples.find((s) => s.kind === 'worker');
         console.log(`${((Date.now() - began) / 60000).toFixed(1)} min, round ${round + 1} of ${rounds}: ${Object.values(world.statuses).reduce((a, b) => a + b, 0)} answers; MiB/descriptors: ${figures}; Lua ${lua.toFixed(1)} MiB`);
-        if (filesBelow(dir).some((name) => /^sanitizer/.test(name))) break;
     }
     gate.over = true;
     if (world.wrongs.length === 0) await checkStore(it);
-    await server.stop({ limit: 30000 });
+    await server.stop({ limit: 30000 }).catch((error) => world.wrong(error.message));
+    checkWords(server);
     await until(() => inhabitants(dir).length === 0, () => `no process left: ${inhabitants(dir)}`).catch((error) => world.wrong(error.message));
     checkFiles(dir);
     checkFlat(series, bounds[it.sanitized ? 'sanitized' : 'plain']);
