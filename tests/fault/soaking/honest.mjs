@@ -47,7 +47,7 @@ class Actor {
             if (between && Date.now() - began >= 5000) throw new Excused('kv for five seconds without a keeper');
         }
         if (answer.status === 500 && await this.starved(trace)) throw new Excused('beside one that takes all memory');
-        throw new Error(`${target}: ${answer.status} ${answer.text.slice(0, 300)} after ${Date.now() - began} ms`);
+        throw new Error(`${target}: ${answer.status} ${answer.text.slice(0, 300)} after ${Date.now() - began} ms; ${faults.near(undefined, began)}`);
     }
     post(target, body, headers = {}, options = {}) { return this.ask(target, { method: 'POST', headers, body, ...options }); }
     async kv(call, bucket = 'honest') {
