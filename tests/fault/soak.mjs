@@ -165,7 +165,7 @@ function checkWords(server) {
     if (report >= 0) world.wrong(noise.slice(Math.max(0, report - 2), report + 80).join('\n'));
     for (const record of server.log.splice(0)) {
         const line = JSON.stringify(record);
-        if (/ (died|killed: )/.test(record.message) && !faults.killed(record.child) || /Sanitizer:|runtime error:|panic/.test(line)) world.wrong(line);
+        if (/ (died|killed: )/.test(record.message) && !world.faults.killed(record.child) || /Sanitizer:|runtime error:|panic/.test(line)) world.wrong(line);
     }
 }
 
