@@ -130,7 +130,7 @@ async function faultsOf(it, r, { upgrade, spared, keeper }) {
         if (Date.now() > end) break;
         if (kind === 'worker') await faults.killWorker(r, spared());
         else if (kind === 'keeper') await faults.killKeeper();
-        else if (kind === 'spawner') await faults.killSpawner(r);
+        else if (kind === 'spawner') await faults.killSpawner(r, spared());
         else if (kind === 'upstream') await faults.upstreamDies(it.mortal, r);
         else if (kind === 'USR1') await rotate(it, r);
         else if (kind === 'refused') await refusedUpgrade(it);

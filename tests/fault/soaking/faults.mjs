@@ -65,12 +65,13 @@ export class Faults {
         await until(async () => (await this.server.metric('crescent_store_up').catch(() => 0)) === 1, 'the store again', 20000);
         window.to = Date.now() + ms(1000); // who asked before may hear of it a little later
     }
-    async killSpawner(r) {
-        const worker = r.pick(this.server.children('worker')), spawner = worker && spawnerOf(worker);
+    /** A worker whose spawner has died makes way for another: it leaves as at an upgrade. */
+    async killSpawner(r, spared) {
+        const worker = r.pick(this.server.children('worker').filter((pid) => pid !== spared)), spawner = worker && spawnerOf(worker);
         if (spawner === undefined) return;
         const window = this.open('spawner');
         await this.kill(spawner, 'spawner killed');
-        await until(() => (spawnerOf(worker) ?? spawner) !== spawner || !this.server.children('worker').includes(worker), 'another spawner', 20000);
+        await until(() => !this.server.children('worker').includes(worker), 'its worker to leave', 30000);
         window.to = Date.now() + ms(1000);
     }
     async upstreamDies(upstream, r) {

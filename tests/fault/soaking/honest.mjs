@@ -159,7 +159,7 @@ const scenarios = [
         assert.equal(answer.text, Array.from({ length: n }, (_, i) => `${String(i + 1).padStart(6, '0')}${'x'.repeat(size)}\n`).join(''));
     }],
     [5, 'events', async (a) => {
-        const n = 1 + a.r.below(40), began = Date.now(), leaving = (from) => a.world.faults.during('upgrade', from);
+        const n = 1 + a.r.below(40), began = Date.now(), leaving = (from) => ['upgrade', 'spawner'].some((kind) => a.world.faults.during(kind, from));
         const answer = await a.ask(`/sse?n=${n}`, { cut: leaving });
         const { events } = eventSource(answer?.text ?? '');
         assert.deepEqual(events, Array.from({ length: events.length }, (_, i) => ({ type: 'tick', data: JSON.stringify({ i: i + 1 }), id: String(i + 1) })));
