@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { certificate, childrenOf, ms, request, sleep, start, until, write } from '../e2e/helper.mjs';
+import { certificate, childrenOf, ms, request, sleep, start, tool, until, write } from '../e2e/helper.mjs';
 import { generator } from './fault.mjs';
 import { One, Two } from './soaking/clients.mjs';
 import { Faults } from './soaking/faults.mjs';
@@ -45,22 +45,23 @@ const world = {
 
 /** Lets actors act while it is open; close() waits until each is home. */
 class Gate {
-    constructor() { Object.assign(this, { inside: 0, isOpen: false, over: false }); }
-    async act(step, pause) {
+    constructor() { Object.assign(this, { inside: new Map(), isOpen: false, over: false }); }
+    async act(name, step, pause) {
         while (!this.over) {
             if (!this.isOpen) {
                 await sleep(20);
                 continue;
             }
-            this.inside++;
+            this.inside.set(name, Date.now());
             await step().catch((error) => world.wrong(error.stack));
-            this.inside--;
+            this.inside.delete(name);
             await sleep(pause());
         }
     }
     async close() {
         this.isOpen = false;
-        await until(() => this.inside === 0, () => `all to come home: ${this.inside} are out`, 40000);
+        const out = () => [...this.inside].map(([name, since]) => `${name} ${Date.now() - since} ms`).join(', ');
+        await until(() => this.inside.size === 0, () => `all to come home; there are out ${out()}`, 40000);
     }
 }
 
@@ -84,7 +85,7 @@ function people(it, gate) {
     const client = (make, url) => {
         clients.push(make);
         const r = random();
-        gate.act(honest(`client ${clients.length}`, make, r, world), () => r.below(30));
+        gate.act(`client ${clients.length}`, honest(`client ${clients.length}`, make, r, world), () => r.below(30));
     };
     const [plain, secure] = it.server.urls;
     for (let i = 0; i < 5; i++) client(new One(plain));
@@ -96,11 +97,11 @@ function people(it, gate) {
     for (const kind of Object.keys(kinds)) {
         for (let i = 0; i < 2; i++) {
             const r = random();
-            gate.act(stranger(kind, r, { ports: it.ports, urls: it.server.urls }, world), () => r.below(kind === 'dawdler' ? 100 : 200));
+            gate.act(`${kind} ${i}`, stranger(kind, r, { ports: it.ports, urls: it.server.urls }, world), () => r.below(kind === 'dawdler' ? 100 : 200));
         }
     }
     const r = random();
-    gate.act(saver(it.server, r, world, it.env), () => 0);
+    gate.act('saver', saver(it.server, r, world, it.env), () => 0);
     return () => { for (const one of clients) one.leave(); };
 }
 
@@ -185,6 +186,9 @@ async function checkStore({ server }) {
     for (const key of world.unique) if (!there.has(key)) world.wrong(`${key} was acknowledged, and is not there`);
 }
 
+/** Connections to the server and what the kernel says of them, to be read by whoever looks for one that hangs. */
+const sockets = ({ ports }) => tool('ss', ['-tanp', `( sport = :${ports[0]} or dport = :${ports[0]} or sport = :${ports[1]} or dport = :${ports[1]} )`]).catch((error) => error.message);
+
 function checkFiles(dir) {
     const known = /^(crescent\.(lua|db)|\.env|server\.log|tls\.(crt|key)|hooks\/.*\.lua|files\/(large|uploads\/s-\d|strangers\/\d+))$/;
     const unknown = filesBelow(dir).filter((name) => !known.test(name));
@@ -212,7 +216,7 @@ async function soak(t, dir) {
         if (within === 0) veteran = undefined;
         gate.isOpen = true;
         await faultsOf(it, r, { upgrade: within === 0, spared: () => veteran, keeper: !warm || era % 2 === 1 });
-        await gate.close();
+        await gate.close().catch(async (error) => { throw new Error(`${error.message}\nthe server holds ${await restless(server)}\n${await sockets(it)}`); });
         leave();
         await quiet(it);
         veteran ??= server.children('worker')[0];
