@@ -29,9 +29,11 @@ struct face { /* one of the two listeners */
     h2o_hostconf_t *hosts[2]; /* its handler's, and NULL */
     h2o_accept_ctx_t accept;
     unsigned connections;
+    struct door *doors; /* for life; the loop knows of them only through the kernel */
 };
 
 struct door { /* one listening socket */
+    struct door *next;
     struct face *face;
     h2o_socket_t *sock;
     struct timeout pause;
@@ -73,6 +75,8 @@ static void listen_on(struct face *f, struct heritage_socket *socket)
     void *loop = loop_evloop(f->admin->host.loop);
     struct door *d = need_zero(1, sizeof(*d));
     d->face = f;
+    d->next = f->doors;
+    f->doors = d;
     d->sock = h2o_evloop_socket_create(loop, socket->fd, H2O_SOCKET_FLAG_DONT_READ);
     d->sock->data = d;
     h2o_socket_read_start(d->sock, on_accept);

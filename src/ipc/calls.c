@@ -345,7 +345,7 @@ static void give_up(struct calls *c, struct call *call)
     finish(c, call, call->asked ? CALLS_UNKNOWN : CALLS_NOT_DONE);
 }
 
-static void on_patience(struct timeout *t)
+static void on_patience_over(struct timeout *t)
 {
     struct calls *c = CONTAINER_OF(t, struct calls, patience);
     mono_t now = loop_now(c->loop);
@@ -354,4 +354,11 @@ static void on_patience(struct timeout *t)
         give_up(c, call);
     send_on(c);
     arm(c);
+}
+
+/* A script may have kept this worker for so long, and the answer lie there unread: a pass of the loop first. */
+static void on_patience(struct timeout *t)
+{
+    struct calls *c = CONTAINER_OF(t, struct calls, patience);
+    timeout_set(c->loop, &c->patience, mono_add(mono_now(), DUR_MS(1)), on_patience_over);
 }

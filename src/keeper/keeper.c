@@ -8,6 +8,7 @@
 #include "base/config.h"
 #include "base/fd.h"
 #include "base/jail_places.h"
+#include "base/leave.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "ipc/heritage.h"
@@ -340,5 +341,5 @@ int keeper_main(void)
     storage_free(&k->storage, LAST_COMMIT);
     tapes_finish(k->tapes, LAST_LINES);
     /* Connections of the admin listener may be open: the process's end closes them. */
-    _exit(0);
+    leave_process(0);
 }

@@ -6,6 +6,7 @@
 #include "worker/worker.h"
 #include "base/fd.h"
 #include "base/jail_places.h"
+#include "base/leave.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "bind/bind.h"
@@ -248,5 +249,5 @@ int worker_main(void)
     w->exit_code = 1; /* but for a drain, nothing ends the loop */
     loop_run(w->loop);
     /* Connections past the deadline may be left, so nothing is taken apart: the process's end does that. */
-    _exit(w->exit_code);
+    leave_process(w->exit_code);
 }

@@ -50,3 +50,5 @@ export function zombies(pid) {
         }
     });
 }
+/** One that has just ended is a zombie for the moment until it is collected. */
+export const noZombies = (server) => until(() => zombies(server.pid).length === 0, () => `no zombies: ${zombies(server.pid)}`, 2000);

@@ -88,6 +88,23 @@ class Server {
             done(this.ended);
         }));
     }
+    /** Reads the log from a file too, through its rotations: an old one is read to the end of what comes to it. */
+    follow(file) {
+        const files = [], chunk = Buffer.alloc(1 << 16);
+        const read = () => {
+            const newest = fs.existsSync(file) && fs.statSync(file).ino;
+            if (newest && files.at(-1)?.ino !== newest) files.push({ ino: newest, fd: fs.openSync(file), rest: '' });
+            for (const one of files) {
+                for (let n; (n = fs.readSync(one.fd, chunk)) > 0;) one.rest += chunk.toString('latin1', 0, n);
+                const lines = one.rest.split('\n');
+                one.rest = lines.pop();
+                for (const line of lines) this.#line(Buffer.from(line, 'latin1').toString('utf8'));
+            }
+            while (files.length > 3) fs.closeSync(files.shift().fd);
+        };
+        const timer = setInterval(read, 20);
+        this.exit.then(() => { clearInterval(timer); read(); for (const one of files) fs.closeSync(one.fd); });
+    }
     #line(line) {
         try {
             this.log.push(JSON.parse(line));
@@ -181,11 +198,11 @@ export function alive(pid) {
  * Starts `crescent serve` on free ports and waits until it serves. hooks: {file: text}, or a folder to serve as it is.
  * config: text of crescent.lua; dotenv: text of .env; listen: addresses; workers; args and env: more of them;
  * prefix: a command that runs it (taskset); fds: descriptors it gets as 3, 4, …; program: another binary;
- * bare: nothing on the command line, all is in config.
+ * bare: nothing on the command line, all is in config; logFile: where the configuration has it log to.
  * The test's end stops it, and checks its end.
  */
 export async function start(t, { hooks = {}, config, dotenv, listen = ['127.0.0.1:0'], admin = '127.0.0.1:0', workers = 2,
-    args = [], env = {}, dir = folder(t), limit = 10000, prefix = [], fds = [], program = binary, bare = false } = {}) {
+    args = [], env = {}, dir = folder(t), limit = 10000, prefix = [], fds = [], program = binary, bare = false, logFile } = {}) {
     const hooksFolder = typeof hooks === 'string' ? hooks : path.join(dir, 'hooks');
     if (typeof hooks === 'object') {
         fs.mkdirSync(hooksFolder, { recursive: true });
@@ -204,6 +221,7 @@ export async function start(t, { hooks = {}, config, dotenv, listen = ['127.0.0.
     child.stdout.resume();
     const server = new Server(dir, child);
     server.hooks = hooksFolder;
+    if (logFile) server.follow(path.join(dir, logFile));
     t.after(async () => {
         try {
             await server.stop();

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import fs from 'node:fs';
 import path from 'node:path';
 import { alive, assertProblem, binary, environment, folder, ms, request, run, sleep, start, tool, until, write } from './helper.mjs';
-import { exec, gone, pidIn, runner, shell, spawnerOf, zombies } from './exec.mjs';
+import { exec, gone, pidIn, runner, shell, noZombies, spawnerOf } from './exec.mjs';
 
 const script = (text) => `return function(req) ${text} end`;
 
@@ -205,7 +205,7 @@ test('1,000 leave no process and no descriptor', async (t) => {
     // A connection of before may have been counted.
     await until(() => descriptors(worker) <= before[0] && descriptors(spawner) === before[1], () => `descriptors ${[worker, spawner].map(descriptors)}, before ${before}`);
     assert.equal(fs.readFileSync(`/proc/${spawner}/task/${spawner}/children`, 'utf8'), '');
-    assert.deepEqual(zombies(server.pid), []);
+    await noZombies(server);
     assert.equal(spawnerOf(worker), spawner);
     const memory = (pid) => Number(/^Pss:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))[1]);
     t.diagnostic(`a spawner takes ${memory(spawner)} KiB (Pss)`);
@@ -228,5 +228,5 @@ test('many requests at once, each with its own program; others are served meanwh
     looking = false;
     await look;
     t.diagnostic(`at most ${most} programs of a worker at once`);
-    assert.deepEqual(zombies(server.pid), []);
+    await noZombies(server);
 });

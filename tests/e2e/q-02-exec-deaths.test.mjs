@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fs from 'node:fs';
 import { alive, childrenOf, cmdline, folder, load, ms, request, sleep, start, until } from './helper.mjs';
-import { exec, gone, pidIn, runner, shell, spawnerOf, zombies } from './exec.mjs';
+import { exec, gone, pidIn, runner, shell, spawnerOf, noZombies, zombies } from './exec.mjs';
 
 const hooks = { 'run.lua': runner, 'hello.lua': 'return function() return "hello" end' };
 
@@ -65,7 +65,7 @@ test('a spawner is killed: its programs end as errors, requests go on, the next 
     assert.deepEqual(failures, []);
     assert.ok(answers > 50);
     await server.said('the spawner has died');
-    assert.deepEqual(zombies(server.pid), []);
+    await noZombies(server);
 });
 
 test('a worker and its spawner are killed together', async (t) => {
@@ -134,7 +134,7 @@ test('HUP: an old worker finishes its programs, and takes the rest with it', asy
     await gone([...old, ...spawners, ...pids], 'the old workers, and what they had started', 20000);
     assert.ok((await exec(server, ['true'])).ok);
     await until(() => server.children('worker').length === 2 && childrenOf(server.pid).length === 3, () => `children: ${childrenOf(server.pid).map(cmdline)}`, 10000);
-    assert.deepEqual(zombies(server.pid), []);
+    await noZombies(server);
 });
 
 test('the watchdog kills a worker', async (t) => {

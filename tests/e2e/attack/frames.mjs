@@ -50,6 +50,27 @@ export function headers(stream, bytes) {
         (i === 0 ? END_STREAM : 0) | (i === parts.length - 1 ? END_HEADERS : 0), stream, part)));
 }
 
+/** A frame at random, mostly valid, by a generator of fault.mjs; top: {stream}, the last one that was opened; paths: whom to ask. */
+export function anyFrame(r, top, paths) {
+    const stream = r.below(4) ? 1 + 2 * r.below(top.stream + 2) : r.below(10);
+    switch (r.below(16)) {
+    case 0: case 1: case 2: case 3: case 4: {
+        const id = 1 + 2 * ++top.stream;
+        return frame(1, END_HEADERS | (r.below(4) ? END_STREAM : 0), id, block(paths[r.below(paths.length)], { method: r.below(3) ? 'GET' : 'POST' }));
+    }
+    case 5: return frame(0, r.below(2), stream, r.bytes(r.below(40)));
+    case 6: return frame(3, 0, stream, u32(r.below(14)));
+    case 7: case 8: return frame(8, 0, r.below(3) ? stream : 0, u32([0, 1, 5, 65535, 0x7fffffff][r.below(5)]));
+    case 9: return frame(4, 0, 0, setting(INITIAL_WINDOW, [0, 1, 5, 65535, 2 ** 30, 0x7fffffff][r.below(12) ? r.below(5) : 5]));
+    case 10: return frame(6, r.below(2), 0, r.bytes(8));
+    case 11: return frame(2, 0, stream || 1, Buffer.concat([u32(r.below(30)), r.bytes(1)]));
+    case 12: return r.below(6) ? frame(6, 0, 0, Buffer.alloc(8)) : frame(1, r.below(64), 1 + 2 * ++top.stream, r.bytes(r.below(60)));
+    case 13: return frame(1, r.below(2), 1 + 2 * ++top.stream, block(paths[0]).subarray(0, 1 + r.below(8)));
+    case 14: return r.below(8) ? frame(9, 4, stream, r.bytes(r.below(4))) : frame(r.below(256), r.below(256), stream, r.bytes(r.below(100)));
+    default: return frame(0x20 + r.below(200), 0, stream, r.bytes(r.below(9)));
+    }
+}
+
 /** A connection that counts what it hears, or (deaf) never reads. secure: over TLS, with these options. */
 export class Attacker {
     constructor(t, port, { deaf = false, secure } = {}) {

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -275,6 +276,28 @@ static void patience_ends(void **state)
     assert_int_equal(calls_count(calls), 0);
 }
 
+static struct message_kv heard_before;
+
+static void is_away(struct loop_later *later)
+{
+    reply(&heard_before, 7);
+    usleep((useconds_t)(CALLS_PATIENCE.ns / 1000 + 100000));
+}
+
+/* A script that runs for long: behind it the deadline has passed, and the answer has not been read. */
+static void an_answer_that_lies_there_is_read_before_patience_ends(void **state)
+{
+    struct loop_later away;
+    loop_later_init(&away, is_away);
+    new_keeper();
+    struct asker *a = ask("key", 0, false);
+    heard_before = hear();
+    loop_later(loop, &away);
+    until_told(a);
+    assert_int_equal(a->end, CALLS_ANSWERED);
+    assert_true(a->number == 7);
+}
+
 static void no_more_than_the_window_is_with_the_keeper(void **state)
 {
     new_keeper();
@@ -405,6 +428,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(forgotten_calls_are_not_asked_again, begin, end),
         cmocka_unit_test_setup_teardown(one_that_is_over_can_be_forgotten_before_it_is_told, begin, end),
         cmocka_unit_test_setup_teardown(patience_ends, begin, end),
+        cmocka_unit_test_setup_teardown(an_answer_that_lies_there_is_read_before_patience_ends, begin, end),
         cmocka_unit_test_setup_teardown(no_more_than_the_window_is_with_the_keeper, begin, end),
         cmocka_unit_test_setup_teardown(large_answers_have_a_window_of_their_own, begin, end),
         cmocka_unit_test_setup_teardown(bytes_are_bounded_but_one_goes_always, begin, end),
