@@ -45,7 +45,7 @@ const exec = `
   elseif which == "left" then answer, err = exec { "sh", "-c", "sleep 20 >/dev/null 2>&1 &", timeout = "30s" }
   else return reply.problem(422, "no such program") end
   if answer then return { code = answer.code, stdout = answer.stdout } end
-  return { code = err.code, stdout = #err.stdout, stderr = #err.stderr }`;
+  return { code = err.code, stdout = #(err.stdout or ""), stderr = #(err.stderr or "") } -- what did not run has written nothing`;
 
 const fetch = `
   local from = req.query.mortal and env.SOAK_MORTAL or env.SOAK_STEADY
