@@ -27,7 +27,7 @@ export async function idleConnections(server) {
             sockets.push(socket);
             await once(socket, 'connect');
             socket.write('GET /hello HTTP/1.1\r\nHost: a\r\n\r\n');
-            const [answer] = await once(socket, 'data');
+            const [answer] = await Promise.race([once(socket, 'data'), once(socket, 'close').then(() => assert.fail('a connection was closed'))]);
             assert.match(answer.toString('latin1'), /^HTTP\/1\.1 200 /);
         }));
     }

@@ -25,7 +25,7 @@ static struct store *store;
 static struct counters counters;
 static struct {
     int up, away; /* how often it was told */
-    char why[512];
+    char why[512]; /* it was away last */
 } turns;
 
 struct operation {
@@ -36,11 +36,12 @@ struct operation {
 
 static inline void on_turned(void *cookie, bool up, const char *why)
 {
-    if (up)
+    if (up) {
         turns.up++;
-    else
+    } else {
         turns.away++;
-    snprintf(turns.why, sizeof(turns.why), "%s", up ? "" : why);
+        snprintf(turns.why, sizeof(turns.why), "%s", why);
+    }
 }
 
 static inline void open_store(const struct store_place *place)
