@@ -279,7 +279,7 @@ static void reset(struct bind_http_plan *p, const char *what, const struct scrip
                                         .max_body = BIND_HTTP_MAX_BODY,
                                         .public_only = !host->http_private,
                                         .decompress = true,
-                                        .multiplex = true};
+                                        .http2 = true};
 }
 
 static void read_options(lua_State *L, int index, struct bind_http_plan *p, const struct script_host *host, bool whole)
@@ -366,7 +366,7 @@ static void finish(lua_State *L, struct bind_http_plan *p, bool redirects_given)
         r->traceparent = (struct slice){p->trace, sizeof(p->trace)};
     set_times(L, p);
     if (p->stream) {
-        r->multiplex = false; /* see httpc.h */
+        r->http2 = false; /* see httpc.h */
         if (!p->max_body_said)
             r->max_body = SIZE_MAX;
     }

@@ -41,6 +41,7 @@ struct io_curl {
     struct place *places; /* by descriptor */
     size_t place_count;
     size_t lookups;
+    unsigned *asked; /* by a connection's own port, by which alone libcurl names it in time */
 };
 
 static struct place *place_of(struct io_curl *c, int fd)
@@ -242,6 +243,7 @@ struct io_curl *io_curl_new(struct loop *l, const struct io_curl_host *host)
     c->host = *host;
     c->loop = l;
     io_curl_memory_start();
+    c->asked = need_zero(UINT16_MAX + 1, sizeof(*c->asked)); /* of which few pages are ever touched */
     c->multi = curl_multi_init();
     c->set = epoll_create1(EPOLL_CLOEXEC);
     NEED(c->multi != NULL && c->set != -1);
@@ -252,6 +254,11 @@ struct io_curl *io_curl_new(struct loop *l, const struct io_curl_host *host)
     curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
     curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_MAX);
+    /*
+     * One request at a time over a connection, with HTTP/2 too: where several share one, libcurl 7.88 puts requests on
+     * busy HTTP/1.1 connections of the same host, whose replies they then take, and forgets streams that it has paused.
+     */
+    curl_multi_setopt(c->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
     return c;
 }
 
@@ -270,6 +277,7 @@ void io_curl_free(struct io_curl **cp)
             close((int)i);
     close(c->set);
     free(c->places);
+    free(c->asked);
     free(c);
     *cp = NULL;
 }
@@ -286,6 +294,14 @@ void io_curl_opened(struct io_curl *c, int fd)
     if (p->lookup) /* its number is used again, so it is over, whatever was said */
         c->lookups--;
     *p = (struct place){.ours = true};
+}
+
+bool io_curl_asked(struct io_curl *c, CURL *easy, uint16_t local_port)
+{
+    long opened = 0;
+    curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &opened);
+    c->asked[local_port] = opened > 0 ? 1 : c->asked[local_port] + 1;
+    return c->asked[local_port] >= IO_CURL_STREAMS_MAX;
 }
 
 void io_curl_add(struct io_curl *c, CURL *easy)

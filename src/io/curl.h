@@ -10,6 +10,7 @@
 
 #include "io/loop.h"
 #include <curl/curl.h>
+#include <stdint.h>
 
 struct io_curl;
 
@@ -28,6 +29,12 @@ void io_curl_free(struct io_curl **c);
 void io_curl_prepare(struct io_curl *c, CURL *easy);
 /* Tells that the socket, which an OPENSOCKETFUNCTION has just made, is one of these. */
 void io_curl_opened(struct io_curl *c, int fd);
+/*
+ * A request is about to be sent over a connection that may speak HTTP/2: true where it should be the last one.
+ * libcurl 7.88 resets nearly every stream that has ended, and hosts bound those: nghttp2's 1,000, then 33 a second.
+ */
+#define IO_CURL_STREAMS_MAX 500
+bool io_curl_asked(struct io_curl *c, CURL *easy, uint16_t local_port);
 /*
  * How many names are being looked up, each in a thread of libcurl's: those too whose transfer has ended meanwhile.
  * Their number has no other bound than the one that an OPTION of each handle, RESOLVER_START_FUNCTION, makes of this.

@@ -83,8 +83,7 @@ struct httpc_request {
     bool public_only;      /* private addresses are refused too */
     bool bare;             /* nothing is added that may be left out: no user-agent, no accept */
     bool decompress;       /* asks for gzip, and unpacks that and deflate: what ends too early is a failure */
-    bool multiplex;  /* HTTP/2 where the host offers it by ALPN. Not for what may pause: one paused stream would hold
-                        up the others of its connection */
+    bool http2;      /* where the host offers it by ALPN. Not for what may pause, which libcurl 7.88 does badly there */
     bool repeatable; /* may be sent twice: its method is idempotent, or its sender knows */
     struct slice ca; /* PEM text, or the path of a file; empty: the system's */
     struct slice cert, key;   /* of the client, likewise; empty: none */

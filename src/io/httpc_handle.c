@@ -12,6 +12,7 @@
 #define SYSTEM_CA "/etc/ssl/certs/ca-certificates.crt"
 #define CA_CACHE_S 3600L /* then the file of authorities is read again */
 #define DROPPED_MAX ((size_t)64 << 10)
+#define HTTP2_BUFFER (64L << 10) /* with less than it reads at once, 32 KiB, libcurl 7.88 may lose a stream's end */
 
 /* --- callbacks --------------------------------------------------------------------------------------------------- */
 
@@ -215,6 +216,11 @@ static int on_ask(void *cookie, char *ip, char *local_ip, int port, int local_po
         call->stop = HTTPC_STOP_TWICE;
         return CURL_PREREQFUNC_ABORT;
     }
+    if (call->handle.tls && call->request.http2 &&
+        io_curl_asked(call->client->curl, call->easy, (uint16_t)local_port)) {
+        call->handle.special = true;
+        curl_easy_setopt(call->easy, CURLOPT_FORBID_REUSE, 1L);
+    }
     return !call->request.public_only || is_public(call, ip) ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
@@ -311,14 +317,12 @@ static void set_tls(struct httpc_call *call, bool tls)
     const struct httpc_request *r = &call->request;
     if (tls != call->handle.tls) {
         call->handle.tls = tls;
-        /* Not for plain HTTP: it would wait for the first reply to see whether HTTP/2 is spoken. */
-        curl_easy_setopt(call->easy, CURLOPT_PIPEWAIT, tls ? 1L : 0L);
         curl_easy_setopt(call->easy, CURLOPT_HTTP_VERSION,
                          (long)(tls ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+        curl_easy_setopt(call->easy, CURLOPT_BUFFERSIZE, tls ? HTTP2_BUFFER : (long)CURL_MAX_WRITE_SIZE);
     }
-    if (tls && !r->multiplex) {
+    if (tls && !r->http2) {
         call->handle.special = true;
-        curl_easy_setopt(call->easy, CURLOPT_PIPEWAIT, 0L);
         curl_easy_setopt(call->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     }
     set_blob_or_file(call, CURLOPT_CAINFO_BLOB, CURLOPT_CAINFO, r->ca);

@@ -242,19 +242,6 @@ test('TLS: client certificates', async (t) => {
     assert.equal(JSON.parse(reply.body).peer, undefined);
 });
 
-test('HTTP/2 where the host offers it: many requests on one connection', async (t) => {
-    const dir = folder(t);
-    const ca = await authority(dir);
-    const up = await secure(t, await ca.issue('up', { names: ['localhost'] }), async () => { await sleep(20); }, { http2: true });
-    const server = await serve(t, { hooks: { 'one.lua': `return function() local r = assert(http.get("${up.url}/x", { ca = "${ca.cert}", expect = 200 })) return r.body end` } });
-    const replies = await Promise.all(Array.from({ length: 40 }, () => server.get('/one')));
-    for (const reply of replies) assert.equal(reply.json.version, '2.0', `${reply.text}\n${server.tail()}`);
-    assert.equal(up.sockets.size, 1);
-    const posted = await lua(server, `return http.post("${up.url}/x", { ca = "${ca.cert}", body = ("y"):rep(300000), headers = { ["X-Up"] = "A" } })`);
-    assert.equal(JSON.parse(posted.body).body.length, 300000);
-    assert.equal(JSON.parse(posted.body).headers['x-up'], 'A');
-});
-
 test('redirects: followed for GET and HEAD, as browsers do where they are asked for, credentials stay at home', async (t) => {
     const other = await plain(t);
     const up = await plain(t, (req, res) => {

@@ -187,7 +187,7 @@ static void what_belongs_to_the_connection_stays(void **state)
     assert_string_equal(sent("accept"), "*/*");
     assert_string_equal(sent("authorization"), "Bearer t");
     assert_null(sent("host"));
-    assert_true(made.bare && !made.decompress && !made.multiplex && made.redirects == 0);
+    assert_true(made.bare && !made.decompress && !made.http2 && made.redirects == 0);
 }
 
 static void nobody_says_who_he_is(void **state)
