@@ -127,24 +127,23 @@ async function memory() {
 }
 
 /**
- * What records cost of hello's rate, those of the default and all of them, against none: in turns, and of each the lower
- * quartile of its rounds, since what a machine adds by chance (a tenth, from round to round) it only ever adds.
+ * What records cost of hello's rate, those of the default and all of them, against none. In turns, and each round in processes
+ * of its own: where a process happens to lie in memory makes more of a difference than records do, as long as it lives. The
+ * median of the ratios within a round.
  */
 async function recording() {
-    const servers = [];
-    for (const access of ['sampled', 'all', 'off']) {
-        const server = await start(whole, { hooks: path.join(here, 'hooks'), workers: 1, env: { GITHUB_WEBHOOK_SECRET: secret, CRESCENT_LOG_ACCESS: access }, prefix: onCore(0) });
-        servers.push({ name: access, url: server.url, pid: server.pid, server });
+    const hello = scenarios.find((s) => s.path === '/hello'), modes = ['off', 'sampled', 'all'], ratios = { sampled: [], all: [] };
+    for (let round = 0; round < 2 * rounds; round++) {
+        const cost = {};
+        for (const access of round % 2 === 0 ? modes : [...modes].reverse()) {
+            const server = await start(whole, { hooks: path.join(here, 'hooks'), workers: 1, env: { GITHUB_WEBHOOK_SECRET: secret, CRESCENT_LOG_ACCESS: access }, prefix: onCore(0) });
+            await wrk(server, hello, { time: 1 });
+            cost[access] = (await wrk(server, hello, { time: 2 })).cost;
+            await server.stop();
+        }
+        for (const access of ['sampled', 'all']) ratios[access].push(cost.off / cost[access]);
     }
-    const hello = scenarios.find((s) => s.path === '/hello'), costs = { sampled: [], all: [], off: [] };
-    for (const s of servers) await wrk(s, hello, { time: 1 });
-    for (let round = 0; round < 3 * rounds; round++) {
-        // Who comes first takes turns: what warms or tires the machine meets all.
-        for (const s of round % 2 === 0 ? servers : [...servers].reverse()) costs[s.name].push((await wrk(s, hello, { time: 2 })).cost);
-    }
-    for (const s of servers) await s.server.stop();
-    const low = (name) => [...costs[name]].sort((a, b) => a - b)[costs[name].length >> 2];
-    return { sampled: 1 - low('off') / low('sampled'), all: 1 - low('off') / low('all') };
+    return { sampled: 1 - median(ratios.sampled), all: 1 - median(ratios.all) };
 }
 
 async function ground(peers) {
