@@ -130,3 +130,16 @@ const char *slice_nearest(struct slice wrong, const char *const *names, size_t c
     }
     return best;
 }
+
+char *slice_put_u64(char *to, uint64_t n)
+{
+    char digits[20];
+    size_t count = 0;
+    do {
+        digits[count++] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
+    while (count > 0)
+        *to++ = digits[--count];
+    return to;
+}

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 struct slice {
@@ -56,6 +57,9 @@ size_t slice_find(struct slice s, char c);
 
 /* An unsigned decimal number, digits only. False on anything else, or above `max`. */
 bool slice_to_u64(struct slice s, unsigned long long max, unsigned long long *number_out);
+/* UNSAFE BYTES: writes the decimal digits of n at `to`, 20 at most, without a NUL; returns their end. Each request
+ * needs some, for which printf costs too much. */
+char *slice_put_u64(char *to, uint64_t n);
 
 /* A new C string with the same bytes, the caller's to free; never NULL. A NUL within is the caller's matter. */
 char *slice_dup(struct slice s);

@@ -149,20 +149,6 @@ static int normalize(h2o_mem_pool_t *pool, struct http_request *view, const char
     return 0;
 }
 
-/* Decimal digits of n, at `to`; returns their end. By hand because each request needs them: printf costs more. */
-static char *put_number(char *to, size_t n)
-{
-    char digits[24];
-    size_t count = 0;
-    do {
-        digits[count++] = (char)('0' + n % 10);
-        n /= 10;
-    } while (n > 0);
-    while (count > 0)
-        *to++ = digits[--count];
-    return to;
-}
-
 /* The peer of the connection: PROXY protocol has changed it there. */
 static struct ip peer_of(h2o_conn_t *conn)
 {
@@ -200,7 +186,7 @@ static int view_headers(h2o_req_t *req, struct http_request *view, const char **
         add_header(view, headers, SLICE("host"), view->authority);
     if (!length_seen && view->body.at != NULL) {
         char *text = h2o_mem_alloc_pool(&req->pool, 24);
-        size_t len = (size_t)(put_number(text, view->body.len) - text);
+        size_t len = (size_t)(slice_put_u64(text, view->body.len) - text);
         add_header(view, headers, SLICE("content-length"), (struct slice){text, len});
     }
     return 0;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import { test } from 'node:test';
 import tls from 'node:tls';
+import { frame } from './attack/frames.mjs';
 import { certificate, folder, ms, sleep, start, until } from './helper.mjs';
 
 const hooks = { 'up.lua': `return { max_body = "4MiB", methods = { "GET", "POST" }, handle = function(req)
@@ -16,15 +17,6 @@ const big = Buffer.alloc(3 << 20, 'z');
 const post = (more = '', size = big.length) => Buffer.from(`POST /up HTTP/1.1\r\nHost: x\r\n${more}Content-Length: ${size}\r\n\r\n`);
 const get = (more = '') => Buffer.from(`GET /up HTTP/1.1\r\nHost: x\r\n${more}\r\n`);
 const h2c = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n';
-/** HTTP/2, written by hand so that it need not make sense (RFC 9113 4.1). */
-function frame(type, flags, stream, payload) {
-    const head = Buffer.alloc(9);
-    head.writeUIntBE(payload.length, 0, 3);
-    head[3] = type;
-    head[4] = flags;
-    head.writeUInt32BE(stream, 5);
-    return Buffer.concat([head, payload]);
-}
 const preface = Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(4, 0, 0, Buffer.alloc(0))]);
 const head = (stream, flags = 4) => frame(1, flags, stream, Buffer.from('\x83\x86\x44\x03/up\x41\x01x', 'latin1'));
 const data = (stream, n) => some(n, () => frame(0, 0, stream, Buffer.alloc(16384)));

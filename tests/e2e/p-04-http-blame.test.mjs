@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import tls from 'node:tls';
 import { test } from 'node:test';
+import { frame } from './attack/frames.mjs';
 import { authority } from './authority.mjs';
 import { assertProblem, folder, ms, sleep, start, until } from './helper.mjs';
 import { rawUpstream, upstream } from './proxied.mjs';
@@ -138,14 +139,6 @@ test('a file of ca, cert or key that cannot be read is named, and is no fault of
 
 /** An HTTP/2 server by hand, over TLS: on(request) for each stream: {goaway(last), answer(status), destroy()}. It counts DATA and HEADERS. */
 async function goodbyes(t, pair, on) {
-    const frame = (type, flags, stream, payload = Buffer.alloc(0)) => {
-        const head = Buffer.alloc(9);
-        head.writeUIntBE(payload.length, 0, 3);
-        head[3] = type;
-        head[4] = flags;
-        head.writeUInt32BE(stream, 5);
-        return Buffer.concat([head, payload]);
-    };
     const seen = [];
     const sockets = new Set();
     const server = tls.createServer({ cert: fs.readFileSync(pair.cert), key: fs.readFileSync(pair.key), ALPNProtocols: ['h2'] }, (socket) => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import tls from 'node:tls';
 import { test } from 'node:test';
+import { frame } from './attack/frames.mjs';
 import { authority } from './authority.mjs';
 import { folder, sleep, start } from './helper.mjs';
 import { lua, runner, secure } from './upstreams.mjs';
@@ -77,14 +78,6 @@ test('a host that bounds resets (nghttp2: 1,000, then 33 a second) meets none to
     assert.equal(up.requests.length, 2400);
     assert.ok(opened >= 4 && opened <= 12, `${opened} connections`);
 });
-
-const frame = (type, flags, stream, payload = Buffer.alloc(0)) => {
-    const head = Buffer.alloc(9);
-    head.writeUIntBE(payload.length, 0, 3);
-    head.set([type, flags], 3);
-    head.writeUInt32BE(stream, 5);
-    return Buffer.concat([head, payload]);
-};
 
 /** A bare HTTP/2 server: answer(socket, stream) for each request's HEADERS. */
 async function frames(t, pair, answer) {

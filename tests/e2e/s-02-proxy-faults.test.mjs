@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { test } from 'node:test';
+import { frame } from './attack/frames.mjs';
 import { assertProblem, load, ms, raw, request, request2, session, sleep, start, until } from './helper.mjs';
 import { open1, open2, streamsAre } from './streams.mjs';
 import { nobody, rawUpstream, upstream } from './proxied.mjs';
@@ -292,14 +293,6 @@ test('what is not passed on is refused in words: WebSocket, TRACE, circles, and 
 
 /** Sends one request as literal fields over HTTP/2 without any check; the status, or 0 where there is none. */
 function rawHttp2(port, fields) {
-    const frame = (type, flags, stream, payload) => {
-        const head = Buffer.alloc(9);
-        head.writeUIntBE(payload.length, 0, 3);
-        head[3] = type;
-        head[4] = flags;
-        head.writeUInt32BE(stream, 5);
-        return Buffer.concat([head, payload]);
-    };
     const text = (s) => Buffer.concat([Buffer.from([s.length]), Buffer.from(s, 'latin1')]);
     const block = Buffer.concat(fields.map(([n, v]) => Buffer.concat([Buffer.from([0]), text(n), text(v)])));
     return new Promise((done) => {

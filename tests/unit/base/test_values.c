@@ -30,6 +30,11 @@ static void numbers_are_digits_only_and_bounded(void **state)
     unsigned long long n;
     assert_true(slice_to_u64(SLICE("18446744073709551615"), UINT64_MAX, &n) && n == UINT64_MAX);
     assert_false(slice_to_u64(SLICE("18446744073709551616"), UINT64_MAX, &n));
+    char digits[20];
+    assert_memory_equal(digits, "18446744073709551615", slice_put_u64(digits, UINT64_MAX) - digits);
+    assert_int_equal(slice_put_u64(digits, UINT64_MAX) - digits, 20);
+    assert_int_equal(slice_put_u64(digits, 0) - digits, 1);
+    assert_int_equal(digits[0], '0');
     assert_false(slice_to_u64(SLICE(""), 9, &n));
     assert_false(slice_to_u64(SLICE("+1"), 9, &n));
     assert_false(slice_to_u64(SLICE("10"), 9, &n));

@@ -24,7 +24,7 @@ static struct loop *loop;
 static struct store *store;
 static struct counters counters;
 static struct {
-    int up, away; /* how often it was told */
+    int up, away;  /* how often it was told */
     char why[512]; /* it was away last */
 } turns;
 
