@@ -4,7 +4,8 @@
  * A word is a kind in the high byte and 56 bits of payload:
  *   r  payload: index of the last word (first word), or 0 (last word)
  *   { [  bits 0-31: index behind the matching end; bits 32-55: members, saturating.    } ]  index of the begin
- *   " b  offset in `strings` of a u32 length, the bytes and a NUL (b: the digits of a big integer)
+ *   " b  offset in `strings` of a u32 length, the bytes and a NUL (b: the digits of a big integer);
+ *        they lie there in the tape's order, with nothing between
  *   l u d  the next word is the int64, uint64 or double itself.    t f n  nothing more
  */
 #ifndef CRESCENT_CODEC_JSON_TAPE_H

@@ -58,15 +58,27 @@ static bool names(struct slice segment, struct slice name)
     return n == name.len;
 }
 
+/*
+ * Strings lie one behind the other in the order of the tape: so a name that a text follows has its length told by the
+ * tape alone, and its bytes, which are far from the processor, are only looked at when they may be the wanted ones.
+ */
+static bool has_other_length(const uint64_t *tape, size_t at, size_t len)
+{
+    uint64_t name = tape[at], value = tape[at + 1];
+    return value >> 56 == '"' && value - name != sizeof(uint32_t) + len + 1;
+}
+
 /* The last member of that name, or 0. */
 static size_t member(struct json_tape t, size_t at, struct slice segment)
 {
     size_t found = 0, end = after(t.words, at) - 1;
     bool plain = memchr(segment.at, '~', segment.len) == NULL;
     for (size_t i = at + 1; i < end; i = after(t.words, i + 1)) {
+        if (plain && has_other_length(t.words, i, segment.len))
+            continue; /* most are told apart by this */
         struct slice name = text_at(t.strings, t.words[i]);
         if (plain && (name.len != segment.len || (name.len > 0 && name.at[0] != segment.at[0])))
-            continue; /* most are told apart by this */
+            continue;
         if (plain ? slice_equal(segment, name) : names(segment, name))
             found = i + 1;
     }

@@ -287,6 +287,36 @@ static void pointers_find_what_they_name(void **state)
     assert_non_null(pointer_check(SLICE("/\xff")));
 }
 
+/* Names that texts follow are told apart by where the strings lie: escapes, numbers and nothing between. Both parsers.
+ */
+static void pointers_find_texts(void **state)
+{
+    static const char members[] =
+        "\"\":\"\",\"ref\":\"a\",\"rei\":\"\",\"n\":12,\"r\\u00e9\":\"\\n\\u00e9\",\"d\":0.5,\"dup\":\"1\","
+        "\"in\":{\"ref\":\"b\",\"x\":{},\"ref\":\"\"},\"dup\":\"22\",\"u\":18446744073709551615,\"last\":\"z\"";
+    static const char *const more[] = {"}", ",\"big\":18446744073709551616,\"behind\":\"y\"}"};
+    for (int i = 0; i < 2; i++) {
+        struct buf text = {0};
+        struct json_reader *r = json_reader_new();
+        struct json_fault fault;
+        buf_addf(&text, "{%s%s", members, more[i]);
+        assert_int_equal(json_parse(r, buf_slice(&text), &fault), 0);
+        assert_picks(r, "/", "\"\"");
+        assert_picks(r, "/ref", "\"a\"");
+        assert_picks(r, "/rei", "\"\"");
+        assert_picks(r, "/r\xc3\xa9", "\"\\n\xc3\xa9\"");
+        assert_picks(r, "/dup", "\"22\"");
+        assert_picks(r, "/in/ref", "\"\"");
+        assert_picks(r, "/last", "\"z\"");
+        assert_picks(r, "/behind", i == 0 ? NULL : "\"y\"");
+        static const char *const none[] = {"/re", "/reg", "/reff", "/in/", "/in/rei", "/las", "/lasz"};
+        for (size_t j = 0; j < sizeof(none) / sizeof(none[0]); j++)
+            assert_picks(r, none[j], NULL);
+        json_reader_free(&r);
+        buf_free(&text);
+    }
+}
+
 static void a_reader_lets_go_of_what_was_large(void **state)
 {
     struct json_reader *r = json_reader_new();
@@ -545,6 +575,7 @@ int main(void)
         cmocka_unit_test(a_lower_bound_of_depth_is_as_exact),
         cmocka_unit_test(depth_ends_at_its_bound),
         cmocka_unit_test(pointers_find_what_they_name),
+        cmocka_unit_test(pointers_find_texts),
         cmocka_unit_test(a_reader_lets_go_of_what_was_large),
         cmocka_unit_test(both_parsers_say_the_same),
         cmocka_unit_test(what_lies_behind_a_text_does_not_matter),
