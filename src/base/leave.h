@@ -1,5 +1,5 @@
 /*
- * leave.h: the end of a process that takes nothing apart.
+ * leave.h: the end of a process that takes nothing apart, and what is not missed there.
  */
 #ifndef CRESCENT_BASE_LEAVE_H
 #define CRESCENT_BASE_LEAVE_H
@@ -10,5 +10,8 @@
  * sanitizer's, and the exit status too.
  */
 _Noreturn void leave_process(int code);
+
+/* What lies at that address, if anything, only seems lost, or nobody can free it: the sanitizer is not to report it. */
+void leave_behind(const void *at);
 
 #endif

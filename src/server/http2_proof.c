@@ -5,6 +5,7 @@
 #include "server/http2_proof.h"
 #include "base/buf.h"
 #include "base/fd.h"
+#include "base/leave.h"
 #include "base/panic.h"
 #include "base/time.h"
 #include "server/http2_guard.h"
@@ -161,6 +162,7 @@ int http2_proof_run(struct error *err)
     buf_free(&p->heard);
     if (!p->closed)
         return error_set(err, "libh2o does not close a connection whose peer has gone"); /* it still points to p */
+    leave_behind(p->context.queue); /* libh2o 2.2.5 has no way to free it */
     h2o_context_dispose(&p->context);
     h2o_config_dispose(&p->config);
     h2o_evloop_destroy(p->loop);

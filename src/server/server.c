@@ -3,6 +3,7 @@
  * The server lives as long as its process: libh2o's context cannot be disposed while a connection is left.
  */
 #include "server/server.h"
+#include "base/leave.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "policy/ips.h"
@@ -135,6 +136,7 @@ struct server *server_new(const struct server_host *host, struct error *err)
     s->plain = s->secure = (h2o_accept_ctx_t){.ctx = &s->context, .hosts = s->config.hosts};
     if (client_open(s, err) != 0 || open_tls(s, err) != 0 || steps_open(s, err) != 0) {
         ips_free(&s->trusted);
+        leave_behind(s->context.queue); /* as in http2_proof */
         h2o_context_dispose(&s->context);
         h2o_config_dispose(&s->config);
         free(s);

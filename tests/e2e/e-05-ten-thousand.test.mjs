@@ -60,6 +60,7 @@ test(`${count} scripts appear, change, are checked out, touched and removed, eac
     await git('checkout', '-q', 'two');
     took.checkout = await live(server, 'two', began);
 
+    await sleep(ms(300)); // the record comes after the answers
     const generations = sets(server).length, now = new Date();
     for (let i = 0; i < count; i++) fs.utimesSync(at(i), now, now);
     await sleep(ms(300));
