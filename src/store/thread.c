@@ -262,8 +262,8 @@ void store_thread_put(struct store_thread *t, struct list *ops)
 {
     pthread_mutex_lock(&t->lock);
     take_all(ops, &t->waiting);
-    pthread_cond_signal(&t->more);
     pthread_mutex_unlock(&t->lock);
+    pthread_cond_signal(&t->more); /* now: woken before, it would wait for the lock, and be woken twice */
 }
 
 bool store_thread_free(struct store_thread **tp, dur_t most, struct list *left_out)
