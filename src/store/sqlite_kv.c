@@ -72,9 +72,23 @@ static void bind_value(sqlite3_stmt *s, const struct store_value *value)
         sqlite3_bind_blob(s, 4, value->bytes.at, (int)value->bytes.len, SQLITE_STATIC);
 }
 
+/* 1: the key was there, without a time to live, and has the value now; 0: it was not, and nothing was changed. */
+static int update(struct store_db *db, struct slice bucket, struct slice key, const struct store_value *value,
+                  struct error *err)
+{
+    sqlite3_stmt *s = sqlite_db_statement(db, SQLITE_DB_UPDATE);
+    bind_text(s, 1, bucket);
+    bind_text(s, 2, key);
+    bind_value(s, value);
+    return sqlite_db_step(db, s, err) == SQLITE_DONE ? sqlite_db_changed(db) : -1;
+}
+
 static int put(struct store_db *db, struct slice bucket, struct slice key, const struct store_row *row,
                struct error *err)
 {
+    int updated = row->expires == 0 ? update(db, bucket, key, &row->value, err) : 0;
+    if (updated != 0)
+        return updated == 1 ? 0 : -1;
     sqlite3_stmt *s = sqlite_db_statement(db, SQLITE_DB_PUT);
     bind_text(s, 1, bucket);
     bind_text(s, 2, key);
