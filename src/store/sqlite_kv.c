@@ -183,7 +183,7 @@ static int any_expired(struct store_db *db, int64_t now, struct error *err)
     return code == SQLITE_ROW ? 1 : code == SQLITE_DONE ? 0 : -1;
 }
 
-/* Each batch sweeps, most find nothing: to ask costs a tenth of what the statement needs to begin. */
+/* Each batch sweeps, most find nothing: to ask costs an eighth of what the statement does. */
 static int sweep(struct store_db *db, int64_t now, unsigned most, struct error *err)
 {
     int any = any_expired(db, now, err);
