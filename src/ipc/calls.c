@@ -108,6 +108,7 @@ static void write_body(struct calls *c, struct call *call)
     call->asks.kv.id_high = c->life;
     call->asks.kv.id_low = call->number;
     call->asks.kv.settled = first(&c->sent)->number;
+    buf_reserve(&call->body, call->size);
     CHECK(messages_write(&call->asks, &call->body, (int[MESSAGES_FDS_MAX]){0}) == 0);
 }
 

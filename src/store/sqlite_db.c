@@ -23,6 +23,8 @@ static const char *const texts[SQLITE_DB_STATEMENTS] = {
     [SQLITE_DB_PUT] =
         "INSERT INTO kv (bucket, key, kind, value, expires) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (bucket, key)"
         " DO UPDATE SET kind = excluded.kind, value = excluded.value, expires = excluded.expires",
+    /* The usual set, of a key that is there and has no time to live: the index of those is neither read nor written. */
+    [SQLITE_DB_UPDATE] = "UPDATE kv SET kind = ?3, value = ?4 WHERE bucket = ?1 AND key = ?2 AND expires IS NULL",
     [SQLITE_DB_DROP] = "DELETE FROM kv WHERE bucket = ?1 AND key = ?2",
     [SQLITE_DB_LIST] = "SELECT key FROM kv WHERE bucket = ?1 AND key >= ?2 AND key > ?3 AND (?4 IS NULL OR key < ?4)"
                        " AND (expires IS NULL OR expires > ?5) ORDER BY key LIMIT ?6",

@@ -22,6 +22,7 @@
 enum sqlite_db_statement {
     SQLITE_DB_GET,
     SQLITE_DB_PUT,
+    SQLITE_DB_UPDATE,
     SQLITE_DB_DROP,
     SQLITE_DB_LIST,
     SQLITE_DB_RECALL,

@@ -13,7 +13,8 @@
 #define ROUND DUR_S(1) /* between tries to open it, and between looks for what is stale */
 #define SWEEP_MOST 500u
 #define CLOCK_HOLD_MS 60000
-#define NOBODY 0 /* no worker's life */
+#define GATHER_MOST DUR_MS(1) /* what a call may wait longer for the sake of others */
+#define NOBODY 0              /* no worker's life */
 
 struct store_thread {
     struct store_place place;
@@ -26,10 +27,13 @@ struct store_thread {
     bool up, turned;  /* as it was told; whether it was */
     mono_t next_round;
     int64_t clock_ms;
+    size_t told; /* by the last commit: so many may ask again soon */
+    mono_t gather_until;
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t more, over;
     struct list waiting;
+    size_t waiting_count;
     bool leaving, gone;
 };
 
@@ -144,6 +148,15 @@ static void keep_house(struct store_thread *t)
         sweep(t);
 }
 
+/* How long the next commit waits for those who were just told: for half of what this one took. */
+static void expect(struct store_thread *t, const struct store_batch *b)
+{
+    bool commits = !b->failed && b->changes > 0;
+    dur_t most = {b->took.ns / 2 < GATHER_MOST.ns ? b->took.ns / 2 : GATHER_MOST.ns};
+    t->told = commits ? b->reads + b->changes : 0;
+    t->gather_until = mono_add(mono_now(), most);
+}
+
 static void run_batch(struct store_thread *t, struct list *todo)
 {
     struct store_report *r = need_zero(1, sizeof(*r));
@@ -155,22 +168,45 @@ static void run_batch(struct store_thread *t, struct list *todo)
             judge(t, &r->batch.why);
         else if (r->batch.changes > 0)
             turn(t, true, NULL);
+        expect(t, &r->batch);
     }
     mailbox_put(t->out, &r->mail);
 }
 
-static void take_all(struct list *from, struct list *to)
+/* How many there were. */
+static size_t take_all(struct list *from, struct list *to)
 {
-    while (!list_empty(from)) {
+    size_t count = 0;
+    for (; !list_empty(from); count++) {
         struct list *one = from->next;
         list_remove(one);
         list_add(to, one);
     }
+    return count;
 }
 
 static struct timespec at(mono_t t)
 {
     return (struct timespec){.tv_sec = t.ns / 1000000000, .tv_nsec = t.ns % 1000000000};
+}
+
+static bool first_changes(const struct list *ops)
+{
+    return !list_empty(ops) && store_changes(CONTAINER_OF(ops->next, struct store_op, link)->what);
+}
+
+/*
+ * Callers that set in a loop ask again as soon as they are told. Without a pause whoever comes first would have a
+ * commit to itself, and the others the next one: two waits for the disk where one is enough. A caller that is alone,
+ * and a read, wait for nobody. With the lock held.
+ */
+static void gather(struct store_thread *t, size_t expected)
+{
+    struct timespec until = at(t->gather_until);
+    int waited = 0;
+    while (first_changes(&t->waiting) && t->waiting_count < expected && !t->leaving && waited == 0 &&
+           mono_before(mono_now(), t->gather_until))
+        waited = pthread_cond_timedwait(&t->more, &t->lock, &until);
 }
 
 /* Until something waits, or the next round. False: no more. */
@@ -179,12 +215,16 @@ static bool wait_for_more(struct store_thread *t, struct list *todo)
     struct timespec until = at(t->next_round);
     pthread_mutex_lock(&t->lock);
     int waited = 0;
+    size_t expected = t->told + t->waiting_count;
     while (list_empty(&t->waiting) && list_empty(todo) && !t->leaving && waited == 0)
         waited = pthread_cond_timedwait(&t->more, &t->lock, &until);
+    if (list_empty(todo))
+        gather(t, expected);
     bool leaving = t->leaving;
-    if (!leaving)
+    if (!leaving) {
         take_all(&t->waiting, todo);
-    else /* what was taken and not done is given back, before what came later */
+        t->waiting_count = 0;
+    } else /* what was taken and not done is given back, before what came later */
         while (!list_empty(todo)) {
             struct list *last = todo->prev;
             list_remove(last);
@@ -261,9 +301,9 @@ struct store_thread *store_thread_new(const struct store_place *place, struct ma
 void store_thread_put(struct store_thread *t, struct list *ops)
 {
     pthread_mutex_lock(&t->lock);
-    take_all(ops, &t->waiting);
-    pthread_cond_signal(&t->more);
+    t->waiting_count += take_all(ops, &t->waiting);
     pthread_mutex_unlock(&t->lock);
+    pthread_cond_signal(&t->more); /* now: woken before, it would wait for the lock, and be woken twice */
 }
 
 bool store_thread_free(struct store_thread **tp, dur_t most, struct list *left_out)

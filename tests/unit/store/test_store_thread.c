@@ -50,6 +50,46 @@ static void all_that_waits_shares_a_commit(void **state)
     assert_int_equal(counters_get(&counters, COUNTER_store_changes), 500);
 }
 
+static struct operation second;
+
+static void ask_again(struct store_op *op)
+{
+    on_told(op);
+    submit(&second);
+}
+
+/* One is told while another waits, and asks again: whether those two shared a commit. */
+static bool both_share(void)
+{
+    struct operation first, other;
+    unsigned before = store_memory_commits(memory);
+    make(&first, KV_SET, "a", "1", 0);
+    make(&other, KV_SET, "b", "1", 0);
+    make(&second, KV_SET, "a", "2", 0);
+    first.op.done = ask_again;
+    store_memory_hold(memory, true);
+    submit(&first);
+    pass();
+    usleep(5000); /* it stands in its commit now */
+    submit(&other);
+    pass();
+    store_memory_hold(memory, false);
+    UNTIL(first.told == 1 && other.told == 1 && second.told == 1);
+    return store_memory_commits(memory) == before + 2;
+}
+
+/* It waits for a moment only: on a busy machine that may be over before, so it is to be seen in one of many tries. */
+static void who_was_told_may_come_along(void **state)
+{
+    int shared = 0;
+    for (int tries = 0; tries < 50 && shared < 10; tries++) {
+        shared = 0;
+        for (int i = 0; i < 15; i++)
+            shared += both_share();
+    }
+    assert_true(shared >= 10);
+}
+
 static void a_batch_is_bounded(void **state)
 {
     static struct operation ops[2 * STORE_BATCH_MOST + 1];
@@ -222,6 +262,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(all_that_waits_shares_a_commit, begin, end),
+        cmocka_unit_test_setup_teardown(who_was_told_may_come_along, begin, end),
         cmocka_unit_test_setup_teardown(a_batch_is_bounded, begin, end),
         cmocka_unit_test_setup_teardown(reads_in_front_wait_for_no_commit, begin, end),
         cmocka_unit_test_setup_teardown(a_failing_call_fails_its_batch_and_the_store_comes_back, begin, end),
