@@ -198,6 +198,7 @@ void loop_pass(struct loop *l, dur_t wait)
 {
     CHECK(!l->running);
     l->running = true;
+    l->passes++;
     int64_t wait_ms = dur_ms_up(wait);
     int32_t max = wait_ms > INT32_MAX ? INT32_MAX : (int32_t)wait_ms;
     if (!list_empty(&l->later)) {
@@ -236,6 +237,11 @@ mono_t loop_now(const struct loop *l)
         c->fresh = true;
     }
     return c->now;
+}
+
+uint64_t loop_passes(const struct loop *l)
+{
+    return l->passes;
 }
 
 void *loop_evloop(struct loop *l)

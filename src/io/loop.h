@@ -36,6 +36,8 @@ dur_t loop_take_lag(struct loop *l);
 dur_t loop_lag(struct loop *l);
 /* What follows in this pass is another thing, for loop_lag. */
 void loop_mark(struct loop *l);
+/* How many passes have begun so far: tells whether two callbacks were in the same one, or in one after the other. */
+uint64_t loop_passes(const struct loop *l);
 /* The h2o_evloop_t (h2o_loop_t *), for server/ and admin/. */
 void *loop_evloop(struct loop *l);
 

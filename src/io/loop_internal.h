@@ -24,6 +24,7 @@ struct loop_clock {
 struct loop {
     h2o_evloop_t *evloop;
     bool running, stopping;
+    uint64_t passes;          /* begun so far */
     struct loop_clock *clock; /* apart, so that reading the time needs no writable loop */
 
     int nested; /* epoll set of the descriptors that are not h2o's; belongs to nested_socket */

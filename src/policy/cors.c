@@ -185,12 +185,15 @@ static bool is_published(const struct cors_origin *said, const struct http_publi
     return cors_parse_origin(base, false, &own) == NULL && matches(&own, said);
 }
 
-/* Whether it is the origin that the request goes to. */
+/*
+ * Whether it is the origin that the request goes to. Where public_url tells which one that is, the Host field does not
+ * count: a page of a name that was made to lead here (DNS rebinding) has that name in both fields.
+ */
 static bool is_own(const struct cors_origin *said, const struct http_request *r)
 {
     struct cors_origin own = {.scheme = r->scheme};
-    if (r->published != NULL && is_published(said, r->published))
-        return true;
+    if (r->published != NULL)
+        return is_published(said, r->published);
     return r->authority.len > 0 && parse_authority(r->authority, false, &own) == NULL && matches(&own, said);
 }
 

@@ -8,7 +8,7 @@
  * not example.com itself; "null" is listed as such; "*" alone is everybody.
  *
  * A request of the origin that it is sent to is no other site's: it passes, and is told nothing. (A browser says Origin
- * with a form's POST to the page's own server, too.) That is what was asked for, or public_url.
+ * with a form's POST to the page's own server, too.) That is public_url, or what was asked for where there is none.
  */
 #ifndef CRESCENT_POLICY_CORS_H
 #define CRESCENT_POLICY_CORS_H

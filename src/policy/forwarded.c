@@ -252,31 +252,26 @@ static void read_standard(const struct http_request *req, const struct ips *trus
     }
 }
 
-/* --- both --------------------------------------------------------------------------------------------------------- */
-
-static bool agree(struct slice a, struct slice b)
-{
-    return a.at == NULL || b.at == NULL || slice_equal_nocase(a, b);
-}
+/* --- which of them -------------------------------------------------------------------------------------------- */
 
 int forwarded_read(const struct http_request *req, const struct ips *trusted, struct forwarded *out,
                    const char **why_out)
 {
-    struct forwarded x = {.client = {.kind = IP_NONE}, .scheme = SLICE_NONE, .authority = SLICE_NONE};
-    *out = x;
-    read_standard(req, trusted, out);
-    read_x(req, trusted, &x);
-    if (out->client.kind != IP_NONE && x.client.kind != IP_NONE && !ip_equal(&out->client, &x.client))
-        *why_out = "Forwarded and X-Forwarded-For name different clients";
-    else if (!agree(out->scheme, x.scheme))
-        *why_out = "Forwarded and X-Forwarded-Proto differ";
-    else if (!agree(out->authority, x.authority))
-        *why_out = "Forwarded and X-Forwarded-Host differ";
-    else {
-        out->client = out->client.kind != IP_NONE ? out->client : x.client;
-        out->scheme = out->scheme.at != NULL ? out->scheme : x.scheme;
-        out->authority = out->authority.at != NULL ? out->authority : x.authority;
-        return 0;
+    bool standard = false, x = false;
+    *out = (struct forwarded){.client = {.kind = IP_NONE}, .scheme = SLICE_NONE, .authority = SLICE_NONE};
+    for (size_t i = 0; i < req->header_count; i++) {
+        struct slice name = req->headers[i].name;
+        standard = standard || slice_equal(name, SLICE("forwarded"));
+        x = x || slice_equal(name, SLICE("x-forwarded-for")) || slice_equal(name, SLICE("x-forwarded-proto")) ||
+            slice_equal(name, SLICE("x-forwarded-host"));
     }
-    return -1;
+    if (standard && x) {
+        *why_out = "Forwarded and X-Forwarded-* are both there: a proxy must take away the kind that it does not set";
+        return -1;
+    }
+    if (standard)
+        read_standard(req, trusted, out);
+    else if (x)
+        read_x(req, trusted, out);
+    return 0;
 }

@@ -122,19 +122,39 @@ static void turn_over(struct timeout *t)
         if (!shared(l) || !l->on || !accept_one(l))
             continue;
         count(l, 1);
+        if (l->left)
+            l->knocked = loop_passes(s->host.loop); /* all the while */
         s->turns_free_until = mono_add(loop_now(s->host.loop), TURNS_FREE);
     }
     update(s);
+}
+
+/*
+ * Who waits at a shared socket is in nobody's loop, so loop_lag knows nothing of that wait; and nobody can ask how many
+ * they are. Whether somebody waited in each pass for so long that it may be a queue: then more are accepted at once,
+ * and the lag shows if it is one. (Where all are soon in, it was always another one.) The other workers had the time to
+ * take them, and did not.
+ */
+static bool long_queue(struct listener *l)
+{
+    struct loop *loop = l->server->host.loop;
+    uint64_t pass = loop_passes(loop);
+    if (pass > l->knocked + 1)
+        l->since = loop_now(loop);
+    l->knocked = pass;
+    return mono_since(loop_now(loop), l->since).ns > l->server->host.config->limits.lag.ns / 2;
 }
 
 static void accept_some(h2o_socket_t *sock, const char *err)
 {
     struct listener *l = sock->data;
     struct server *s = l->server;
-    uint64_t accepted = 0, most = shared(l) ? SHARED_AT_ONCE : ACCEPT_AT_ONCE;
+    bool few = shared(l) && !long_queue(l);
+    uint64_t accepted = 0, most = few ? SHARED_AT_ONCE : ACCEPT_AT_ONCE;
     if (err != NULL)
         return;
-    if (shared(l) && others_turn(s)) {
+    l->left = few && others_turn(s);
+    if (l->left) {
         timeout_set(s->host.loop, &s->turn, mono_add(loop_now(s->host.loop), TURN), turn_over);
         update(s);
         return;
@@ -143,6 +163,8 @@ static void accept_some(h2o_socket_t *sock, const char *err)
         accepted++;
     if (accepted < most && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
         pause_accepting(s, errno);
+    if (accepted < most) /* nobody waits there now */
+        l->since = loop_now(s->host.loop);
     count(l, accepted);
 }
 

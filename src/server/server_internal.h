@@ -26,6 +26,9 @@ struct listener {
     bool own;                    /* one that this worker shall accept from, be it shared */
     bool on;                     /* shall accept */
     bool proxy;                  /* its connections begin with a PROXY header */
+    uint64_t knocked;            /* shared: the pass in which somebody waited there last, */
+    mono_t since;                /* and since when there was somebody in each pass */
+    bool left;                   /* shared: who waited there last was left to others */
 };
 
 struct server {

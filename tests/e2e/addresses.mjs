@@ -1,4 +1,4 @@
-// Clients that come from where they say, for tests of addresses: other loopback addresses, PROXY headers, HAProxy.
+// Clients that come from where they say, for tests of addresses: other loopback addresses, PROXY headers, HAProxy, nginx.
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
@@ -107,6 +107,19 @@ export async function see2(t, socket, url) {
 const free = () => new Promise((done) => {
     const s = net.createServer().listen(0, '127.0.0.1', () => { const { port } = s.address(); s.close(() => done(port)); });
 });
+/** A proxy's process that listens on the port; it ends with the test. */
+async function proxy(t, port, program, args) {
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    let said = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (part) => { said += part; });
+    const ended = new Promise((done) => child.on('close', done));
+    t.after(async () => { child.kill('SIGKILL'); await ended; });
+    await until(() => new Promise((done, fail) => {
+        if (child.exitCode !== null) fail(new Error(said));
+        const probe = net.connect(port, '127.0.0.1', () => { probe.destroy(); done(true); }).on('error', () => done(false));
+    }), () => `${program}: ${said}`, 10000);
+    return port;
+}
 /** HAProxy with these lines of configuration behind its frontend's; its port. `mode`: "tcp" or "http". */
 export async function haproxy(t, dir, mode, backend, more = '') {
     const port = await free(), file = path.join(dir, `haproxy-${port}.cfg`);
@@ -122,14 +135,28 @@ listen one
     ${more}
     server here ${backend}
 `);
-    const child = spawn('haproxy', ['-db', '-f', file], { stdio: ['ignore', 'pipe', 'pipe'] });
-    let said = '';
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (part) => { said += part; });
-    const ended = new Promise((done) => child.on('close', done));
-    t.after(async () => { child.kill('SIGKILL'); await ended; });
-    await until(() => new Promise((done, fail) => {
-        if (child.exitCode !== null) fail(new Error(said));
-        const probe = net.connect(port, '127.0.0.1', () => { probe.destroy(); done(true); }).on('error', () => done(false));
-    }), () => `haproxy: ${said}`, 10000);
-    return port;
+    return proxy(t, port, 'haproxy', ['-db', '-f', file]);
+}
+/** nginx as one process, these lines of configuration within its location; its port. `backend`: what its proxy_pass names. */
+export async function nginx(t, dir, backend, more = '') {
+    const port = await free(), file = path.join(dir, `nginx-${port}.conf`), temps = path.join(dir, `nginx-${port}`);
+    fs.mkdirSync(temps);
+    fs.writeFileSync(file, `daemon off;
+master_process off;
+pid ${temps}/pid;
+error_log stderr;
+events { worker_connections 256; }
+http {
+    access_log off;
+    ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${temps}/${name};`).join('\n    ')}
+    server {
+        listen 127.0.0.1:${port};
+        location / {
+            proxy_pass ${backend};
+            ${more}
+        }
+    }
+}
+`);
+    return proxy(t, port, 'nginx', ['-e', 'stderr', '-p', temps, '-c', file]);
 }

@@ -1,10 +1,11 @@
 // Who is let in by address; and who may say whose request it is: trusted proxies, public_url.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
-import { from, haproxy, hooks, see } from './addresses.mjs';
-import { assertProblem, folder, request, request2, run, session, start, tool } from './helper.mjs';
+import { from, haproxy, hooks, nginx, see } from './addresses.mjs';
+import { assertProblem, folder, repository, request, request2, run, session, start, tool } from './helper.mjs';
 
 const guarded = (list, more = '') => `return { allow_ips = ${list}, methods = { "GET" }, ${more} handle = function(req) return req.ip end }`;
 
@@ -82,9 +83,12 @@ test('only a trusted proxy says whose request it is; read from the right', async
     assert.equal((await proxy({ forwarded: 'for="[2001:db8::9]:4711";proto=https;host=Hooks.Example.com:8443' })).ip, '2001:db8::9');
     assert.deepEqual(await proxy({ 'x-forwarded-for': '192.0.2.7', 'x-forwarded-proto': 'https', 'x-forwarded-host': 'Hooks.Example.com:8443' }),
         { ip: '192.0.2.7', scheme: 'https', host: 'hooks.example.com', forwarded: '192.0.2.7' });
-    const both = await from('127.0.0.1', `${server.url}/see`, { forwarded: 'for=192.0.2.7', 'x-forwarded-for': '203.0.113.9' });
-    assert.equal(both.status, 400);
-    assert.match(both.text, /name different clients/);
+    // one kind of headers is the proxy's, the other its client's, and nobody knows which: also where they do not contradict each other
+    for (const forwarded of ['for=192.0.2.7', 'for=203.0.113.9', 'for=unknown;proto=https;host=evil', 'proto=https;host=evil', '']) {
+        const both = await from('127.0.0.1', `${server.url}/see`, { forwarded, 'x-forwarded-for': '203.0.113.9' });
+        assert.equal(both.status, 400, forwarded);
+        assert.match(both.text, /Forwarded and X-Forwarded-\* are both there/);
+    }
     // not trusted: nothing of it counts, whatever it is
     const other = (await from('127.0.0.2', `${server.url}/see`, { host: 'here', 'x-forwarded-for': '192.0.2.7', 'x-forwarded-proto': 'https', 'x-forwarded-host': 'evil', forwarded: 'for=1.1.1.1;host=evil' })).json;
     assert.deepEqual(other, { ip: '127.0.0.2', scheme: 'http', host: 'here', forwarded: '192.0.2.7' });
@@ -94,7 +98,7 @@ test('only a trusted proxy says whose request it is; read from the right', async
     assert.equal((await from('127.0.0.2', `${server.url}/far`, { 'x-forwarded-for': '192.0.2.7' })).status, 403);
     await server.said((r) => r.message === 'request refused' && r.ip === '203.0.113.9' && r.endpoint === 'far');
     await server.said((r) => r.message === 'request' && r.ip === '192.0.2.7' && r.host === 'hooks.example.com');
-    assert.equal(await server.metric('crescent_refused_total', 'reason="forwarded_conflict"'), 1);
+    assert.equal(await server.metric('crescent_refused_total', 'reason="forwarded_conflict"'), 5);
 });
 
 test('HAProxy in front, which adds to what its client has sent', async (t) => {
@@ -103,6 +107,33 @@ test('HAProxy in front, which adds to what its client has sent', async (t) => {
     const port = await haproxy(t, dir, 'http', `127.0.0.1:${server.port}`, 'option forwardfor\n    http-request set-header X-Forwarded-Proto https');
     const seen = (await from('127.0.0.9', `http://127.0.0.1:${port}/see`, { host: 'hooks.example.com', 'x-forwarded-for': '192.0.2.7' })).json;
     assert.deepEqual({ ...seen, forwarded: 0 }, { ip: '127.0.0.9', scheme: 'https', host: 'hooks.example.com', forwarded: 0 });
+});
+
+test('nginx in front, set up as README says: nothing of what its client makes up counts', async (t) => {
+    const dir = folder(t);
+    const readme = fs.readFileSync(path.join(repository, 'README.md'), 'utf8');
+    const [, lines] = /For nginx:\n\n```\n([^`]+)```/.exec(readme);
+    assert.match(lines, /proxy_set_header/);
+    const server = await start(t, {
+        dir, env: { CRESCENT_TRUSTED_PROXIES: '127.0.0.1' },
+        hooks: { ...hooks, 'inside.lua': 'return { host = "internal.example.com", methods = { "GET" }, handle = function() return "inside" end }' },
+    });
+    const port = await nginx(t, dir, server.url, lines);
+    const ask = (target, headers = {}) => from('127.0.0.9', `http://127.0.0.1:${port}${target}`, { host: 'hooks.example.com', ...headers });
+    const honest = { ip: '127.0.0.9', scheme: 'http', host: 'hooks.example.com', forwarded: '127.0.0.9' };
+    assert.deepEqual((await ask('/see')).json, honest);
+    const made = {
+        'x-forwarded-for': '192.0.2.7', 'x-forwarded-proto': 'https', 'x-forwarded-host': 'internal.example.com',
+        forwarded: 'for=192.0.2.7;proto=https;host=internal.example.com',
+    };
+    for (const headers of [...Object.entries(made).map(([name, value]) => ({ [name]: value })), made]) {
+        const what = JSON.stringify(headers);
+        const reply = await ask('/see', headers);
+        assert.equal(reply.status, 200, `${what}: ${reply.text}`);
+        assert.deepEqual({ ...reply.json, forwarded: honest.forwarded }, honest, what);
+        assert.equal((await ask('/inside', headers)).status, 404, what);
+    }
+    assert.equal((await ask('/inside', { host: 'internal.example.com' })).text, 'inside');
 });
 
 test('a unix socket is trusted where the list says so; its client has no address', async (t) => {

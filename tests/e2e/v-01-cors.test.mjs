@@ -273,6 +273,10 @@ test('the own origin is what a trusted proxy says, or public_url; an address tha
     assert.equal((await bare.post('/a', '', { ...forwarded, origin })).status, 403);
     assert.equal((await named.post('/a', '', { origin })).status, 200);
     assert.equal((await named.post('/a', '', { origin: 'https://hooks.example' })).status, 403);
+    // a name that was made to lead here is not the one that is published, nor is the address
+    assert.equal((await named.post('/a', '', { origin: 'http://evil.example', host: 'evil.example' })).status, 403);
+    assert.equal((await named.post('/a', '', { origin: named.url })).status, 403);
+    assert.equal((await named.post('/a', '', { origin, host: 'evil.example' })).status, 200);
     const reply = await bare.post('/b', '', { origin: APP });
     assert.equal(reply.status, 403);
     assert.equal(reply.headers['access-control-allow-origin'], APP);

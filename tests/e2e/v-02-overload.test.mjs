@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import net from 'node:net';
+import path from 'node:path';
 import { test } from 'node:test';
-import { assertProblem, load, ms, request, request2, session, sleep, start, until } from './helper.mjs';
+import { assertProblem, folder, load, ms, request, request2, session, sleep, start, until } from './helper.mjs';
 
 const FREE = 'return { methods = { "GET" }, handle = function() return "free" end }';
 
@@ -190,17 +191,49 @@ test('a generation that takes long to prepare is no lag', async (t) => {
     assert.deepEqual(failures.slice(0, 3), []);
 });
 
-test('a flood of new connections, each with a request: all get an answer, most of them at once', async (t) => {
-    const server = await start(t, { hooks: { 'burn.lua': BURN(100) }, config: 'return { limits = { lag = "100ms" } }', workers: 1 });
-    const answers = await Promise.all(Array.from({ length: 300 }, () => new Promise((done) => {
-        const began = Date.now();
-        const socket = net.connect(server.port, '127.0.0.1', () => socket.write('GET /burn HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n'));
-        let text = '';
-        socket.on('data', (part) => { text += part; }).on('error', () => {}).on('close', () => done({ status: text.slice(9, 12), took: Date.now() - began }));
-    })));
-    const by = (status) => answers.filter((a) => a.status === status);
-    assert.equal(by('200').length + by('503').length, 300);
-    assert.ok(by('200').length >= 2, `${by('200').length} were served`);
-    assert.ok(by('503').length > 100, `${by('503').length} were refused`);
-    assert.ok(Math.max(...answers.map((a) => a.took)) < ms(15000), 'served one after the other it is half a minute');
+// At a shared socket (unix:, and those of a service manager) who waits is not in the worker's loop yet.
+for (const where of ['127.0.0.1:0', 'unix:']) {
+    test(`a flood of new connections, each with a request, at ${where}: all get an answer, most of them at once`, async (t) => {
+        const dir = folder(t), file = path.join(dir, 'x.sock'), unix = where === 'unix:';
+        const server = await start(t, { dir, listen: [unix ? `unix:${file}` : where], hooks: { 'burn.lua': BURN(100) }, config: 'return { limits = { lag = "100ms" } }', workers: 1 });
+        const one = () => new Promise((done) => {
+            const began = Date.now();
+            const socket = net.connect(unix ? { path: file } : { port: server.port, host: '127.0.0.1' }, () => socket.write('GET /burn HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n'));
+            let text = '';
+            socket.on('data', (part) => { text += part; }).on('error', () => {}).on('close', () => done({ status: text.slice(9, 12), took: Date.now() - began }));
+        });
+        const first = one(); // while it computes the others come
+        await sleep(30);
+        const answers = await Promise.all([first, ...Array.from({ length: 299 }, one)]);
+        const by = (status) => answers.filter((a) => a.status === status);
+        assert.equal(by('200').length + by('503').length, 300);
+        assert.ok(by('200').length >= 2, `${by('200').length} were served`);
+        assert.ok(by('503').length > 100, `${by('503').length} were refused`);
+        assert.ok(Math.max(...answers.map((a) => a.took)) < ms(15000), 'served one after the other it is half a minute');
+        assert.ok(await server.metric('crescent_overload_refused_total', 'cause="lag"') >= by('503').length);
+    });
+}
+
+test('a few at a unix socket, too, each with a connection of its own, as from nginx', async (t) => {
+    const dir = folder(t), socketPath = path.join(dir, 'x.sock');
+    const server = await start(t, { dir, listen: [`unix:${socketPath}`], hooks: { 'burn.lua': BURN(300), 'free.lua': FREE }, config: 'return { limits = { lag = "200ms" } }', workers: 1 });
+    const first = request('http://here/burn', { socketPath }); // while it computes the others come
+    await sleep(100);
+    const answers = await Promise.all([first, ...Array.from({ length: 11 }, () => request('http://here/burn', { socketPath }))]);
+    const refused = answers.filter((a) => a.status !== 200);
+    refused.forEach(assertRefused);
+    assert.ok(refused.length >= 5 && refused.length <= 11, `${refused.length} were refused`);
+    assert.equal((await request('http://here/free', { socketPath })).text, 'free');
+    assert.ok(server.pid);
+});
+
+test('a unix socket at which somebody waits all the time, for a moment each: no lag', async (t) => {
+    const dir = folder(t), socketPath = path.join(dir, 'x.sock');
+    const server = await start(t, { dir, listen: [`unix:${socketPath}`], hooks: { 'free.lua': FREE }, config: 'return { limits = { lag = "400ms" } }', workers: 2 });
+    const steady = load('http://here/free', { socketPath, fresh: true, connections: 32 });
+    await sleep(ms(2500));
+    const { failures, answers } = await steady.stop();
+    assert.deepEqual(failures.slice(0, 3), []);
+    assert.ok(answers > 50);
+    assert.equal(await server.metric('crescent_overload_refused_total', 'cause="lag"'), 0);
 });

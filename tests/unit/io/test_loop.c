@@ -238,6 +238,17 @@ static void who_comes_to_a_loop_at_rest_has_not_waited(void **state)
     loop_free(&l);
 }
 
+static void each_pass_has_its_number(void **state)
+{
+    struct loop *l = loop_new();
+    uint64_t before = loop_passes(l);
+    loop_pass(l, DUR_MS(0));
+    assert_int_equal(loop_passes(l), before + 1);
+    loop_pass(l, DUR_MS(0));
+    assert_int_equal(loop_passes(l), before + 2);
+    loop_free(&l);
+}
+
 struct writer {
     struct loop_later later;
     struct timeout timeout;
@@ -342,6 +353,7 @@ int main(void)
         cmocka_unit_test(many_things_that_wait_for_each_other_are_lag),
         cmocka_unit_test(one_long_thing_is_none),
         cmocka_unit_test(who_comes_to_a_loop_at_rest_has_not_waited),
+        cmocka_unit_test(each_pass_has_its_number),
         cmocka_unit_test(the_end_of_a_write_is_told_at_once),
         cmocka_unit_test(a_reader_that_goes_on_finds_nobody_writing),
     };

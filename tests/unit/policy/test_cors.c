@@ -168,6 +168,9 @@ static void a_request_of_its_own_origin_is_no_other_sites(void **state)
     ask(&r, "https://public.example");
     r.http.published = &bare;
     assert_int_equal(cors_judge(c, &r.http), CORS_NONE);
+    ask(&r, "http://hooks.example"); /* the Host field says so, too: a name can be made to lead here */
+    r.http.published = &bare;
+    assert_int_equal(cors_judge(c, &r.http), CORS_REFUSED);
     ask(&r, "http://hooks.example");
     r.http.authority = SLICE_NONE;
     assert_int_equal(cors_judge(c, &r.http), CORS_REFUSED);
