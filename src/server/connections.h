@@ -57,9 +57,10 @@ struct connection {
     size_t turn_most;                /* bytes that it may have by the end of that pass */
     mono_t goodbye;                  /* HTTP/2: when it was told the first of two GOAWAYs; 0: not yet */
     struct refusal refusal;
-    size_t held;        /* HTTP/2: bytes of answers that wait for its client */
-    struct list behind; /* exchanges that are begun when there are fewer */
-    int linger_fd;      /* its socket once more, or -1: see linger.h */
+    const char *framing; /* HTTP/1: why its last request is refused, and it ends; NULL: nothing. See http1_guard.h */
+    size_t held;         /* HTTP/2: bytes of answers that wait for its client */
+    struct list behind;  /* exchanges that are begun when there are fewer */
+    int linger_fd;       /* its socket once more, or -1: see linger.h */
     bool http2;
     bool announced; /* HTTP/2: it was told of our own settings */
     bool retiring;  /* HTTP/2: it has had limits.connection_requests; goodbye follows */

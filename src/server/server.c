@@ -10,7 +10,9 @@
 #include "server/admission.h"
 #include "server/body_guard.h"
 #include "server/client.h"
+#include "server/http1_guard.h"
 #include "server/http2_proof.h"
+#include "server/linger.h"
 #include "server/listener.h"
 #include "server/pipeline.h"
 #include "server/server_internal.h"
@@ -54,6 +56,10 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
         return refuse_cut(req);
     if (c != NULL && c->refusal.on)
         req->http1_is_persistent = 0; /* bytes behind this request are gone */
+    if (c != NULL && c->framing != NULL) {
+        req->http1_is_persistent = 0; /* nobody knows where the next request begins */
+        linger_keep(c);
+    }
     pipeline_begin(((struct handler *)self)->server, req);
     return 0;
 }
@@ -129,6 +135,11 @@ struct server *server_new(const struct server_host *host, struct error *err)
     if (body_guard_proved(s, err) != 0) {
         free(s);
         error_prefix(err, "limits.body_memory cannot be kept");
+        return NULL;
+    }
+    if (http1_guard_proved(err) != 0) {
+        free(s);
+        error_prefix(err, "HTTP/1 cannot be guarded");
         return NULL;
     }
     configure(s);

@@ -72,6 +72,10 @@ enum step_result steps_view(struct exchange *ex)
 {
     const char *why = NULL;
     int viewed = http_request_view(ex->req, wall_of_pass(ex->server), &ex->view, &why);
+    if (ex->connection != NULL && ex->connection->framing != NULL) {
+        why = ex->connection->framing;
+        viewed = -1;
+    }
     trace_read(&ex->view, &ex->trace);
     if (ex->connection != NULL && ex->connection->identity != NULL)
         ex->view.identity = ex->identity = identity_hold(ex->connection->identity);

@@ -77,6 +77,69 @@ for (const [what, bytes] of Object.entries({
     });
 }
 
+const smuggled = 'GET /hello?n=smuggled HTTP/1.1\r\nHost: x\r\n\r\n';
+const chunks = '3\r\nabc\r\n0\r\n\r\n';
+/** Each would have a proxy and the server see two different ends of the request, or two hosts. */
+for (const [what, [head, body, detail]] of Object.entries({
+    'two Content-Length': ['Host: x\r\nContent-Length: 3\r\nContent-Length: 5\r\n', 'abc', /more than one Content-Length/],
+    'two equal Content-Length': ['Host: x\r\nContent-Length: 3\r\ncontent-length: 3\r\n', 'abc', /more than one Content-Length/],
+    'a list in Content-Length': ['Host: x\r\nContent-Length: 3, 3\r\n', 'abc'],
+    'a sign in Content-Length': ['Host: x\r\nContent-Length: +3\r\n', 'abc'],
+    'a blank in Content-Length': ['Host: x\r\nContent-Length: 0 3\r\n', 'abc'],
+    'an empty Content-Length': ['Host: x\r\nContent-Length: \r\n', 'abc'],
+    'a hexadecimal Content-Length': ['Host: x\r\nContent-Length: 0x3\r\n', 'abc'],
+    'a Content-Length that overflows': ['Host: x\r\nContent-Length: 18446744073709551619\r\n', 'abc'],
+    'Content-Length before Transfer-Encoding': ['Host: x\r\nContent-Length: 40\r\nTransfer-Encoding: chunked\r\n', chunks, /Content-Length and Transfer-Encoding/],
+    'Content-Length behind Transfer-Encoding': ['Host: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 40\r\n', chunks, /Content-Length and Transfer-Encoding/],
+    'two Transfer-Encoding': ['Host: x\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n', chunks, /more than one Transfer-Encoding/],
+    'gzip, chunked': ['Host: x\r\nTransfer-Encoding: gzip, chunked\r\n', chunks],
+    'xchunked': ['Host: x\r\nTransfer-Encoding: xchunked\r\n', chunks],
+    'chunked in HTTP/1.0': ['Host: x\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n', chunks, /in HTTP\/1\.0/],
+    'two Host': ['Host: x\r\nHost: y\r\n', '', /more than one Host/],
+    'a folded Transfer-Encoding': ['Host: x\r\nTransfer-Encoding:\r\n chunked\r\nContent-Length: 3\r\n', chunks, /folded/],
+    'a folded first line': [' Host: x\r\nContent-Length: 3\r\n', 'abc'],
+    'a blank before the colon': ['Host: x\r\nContent-Length : 3\r\n', 'abc'],
+    'a bare CR in a value': ['Host: x\r\nA: b\rContent-Length: 3\r\n', 'abc'],
+    'a bare LF behind a value': ['Host: x\r\nA: b\nContent-Length: 3\r\n', 'abc', /CR LF/],
+    'a bare LF at the end': ['Host: x\r\nContent-Length: 0\r\nA: b\n', '', /CR LF/],
+    'a NUL in a value': ['Host: x\r\nA: b\0\r\nContent-Length: 3\r\n', 'abc'],
+    'a bare LF behind the request line': ['', '', /CR LF/],
+})) {
+    test(`framing: ${what} is refused, and what stands behind it is no request`, async (t) => {
+        const server = await setup(t);
+        const version = head === '' ? '1.1\nHost: x' : what.includes('1.0') ? '1.0' : '1.1';
+        const bytes = `POST /echo HTTP/${version}\r\n${head}\r\n${body}`;
+        for (const behind of ['', smuggled]) {
+            const { text, closed } = await raw(server.port, Buffer.from(bytes + behind, 'latin1'), { limit: 8000 });
+            assert.ok(closed, 'the connection ends');
+            assert.doesNotMatch(text, /smuggled|HTTP\/1\.1 200/);
+            assert.equal((text.match(/^HTTP\/1\.1 /gm) ?? []).length <= 1, true, text);
+            if (!detail) continue;
+            assert.match(text, /^HTTP\/1\.1 400 .*\r\n(?:.+\r\n)*connection: close\r\n/i);
+            assert.match(text, detail);
+        }
+        if (detail) assert.equal(await server.metric('crescent_refused_total', 'reason="bad_request"'), 2);
+    });
+}
+
+test('HTTP/1.1 without a Host is a 400, whole and no more: the next request on the connection is served', async (t) => {
+    const server = await setup(t);
+    const { text } = await raw(server.port, `GET /hello HTTP/1.1\r\n\r\nGET /hello?n=2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    assert.match(text, /^HTTP\/1\.1 400 [^]*there is no Host header[^]*HTTP\/1\.1 200 [^]*hello 2$/);
+});
+
+test('framing: what RFC 9112 allows is taken as before', async (t) => {
+    const server = await setup(t);
+    for (const head of ['Content-Length: 3', 'Content-Length:3', 'content-length: \t3', 'Content-Length: 003']) {
+        const { text } = await raw(server.port, `POST /echo HTTP/1.1\r\nHost: x\r\n${head}\r\nA:\r\nB: c \t\r\nConnection: close\r\n\r\nabc`);
+        assert.match(text, /^HTTP\/1\.1 200[^]*\r\n\r\nabc$/, head);
+    }
+    const { text } = await raw(server.port, `\r\nPOST /echo HTTP/1.1\r\nTRANSFER-ENCODING: Chunked\r\nhost: x\r\nConnection: close\r\n\r\n${chunks}`);
+    assert.match(text, /^HTTP\/1\.1 200[^]*\r\n\r\nabc$/);
+    const old = await raw(server.port, 'POST /echo HTTP/1.0\r\nContent-Length: 3\r\n\r\nabc');
+    assert.match(old.text, /^HTTP\/1\.[01] 200[^]*\r\n\r\nabc$/);
+});
+
 test('a request that never ends its header is cut after header_time', async (t) => {
     const server = await start(t, { hooks, config: 'return { limits = { header_time = "1s", body_time = "1s", idle_time = "1s" } }' });
     const began = Date.now();

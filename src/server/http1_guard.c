@@ -1,0 +1,107 @@
+/*
+ * http1_guard.c: see http1_guard.h. The parser's function has no header that is installed: its prototype, and that
+ * libh2o passes the address of a request's own method to it, are those of exactly the version the build asks for.
+ */
+#include "server/http1_guard.h"
+#include "server/connections.h"
+#include <dlfcn.h>
+#include <h2o.h>
+#include <h2o/version.h>
+#include <stdint.h>
+
+_Static_assert(H2O_VERSION_MAJOR == 2 && H2O_VERSION_MINOR == 2 && H2O_VERSION_PATCH == 5,
+               "the guard knows the inside of libh2o 2.2.5 only");
+
+struct phr_header { /* name NULL: the line goes on with the value before it */
+    const char *name;
+    size_t name_len;
+    const char *value;
+    size_t value_len;
+};
+
+/* The length of the header section; -1: it is none; -2: it is not whole yet. */
+typedef int parse_fn(const char *, size_t, const char **, size_t *, const char **, size_t *, int *, struct phr_header *,
+                     size_t *, size_t);
+int phr_parse_request(const char *buf, size_t len, const char **method, size_t *method_len, const char **path,
+                      size_t *path_len, int *minor_version, struct phr_header *headers, size_t *num_headers,
+                      size_t last_len);
+
+/* File-scope because the library calls it with arguments of its own only. */
+static struct {
+    parse_fn *parse;
+    uint64_t calls;
+} guard;
+
+static bool named(const struct phr_header *h, const char *name, size_t len)
+{
+    return h->name_len == len && h2o_lcstris(h->name, len, name, len);
+}
+
+/* Whether the line ends with CR LF. A reader that asks for both takes a lone LF for a part of the value. */
+static bool ends_well(const struct phr_header *h)
+{
+    const char *end = h->value + h->value_len;
+    while (*end == ' ' || *end == '\t')
+        end++;
+    return *end == '\r';
+}
+
+/* What is wrong with a whole header section, or NULL. It reads no byte twice that is not a field's name or end. */
+static const char *fault_of(const char *section, size_t len, int minor_version, const struct phr_header *h,
+                            size_t count)
+{
+    unsigned lengths = 0, codings = 0, hosts = 0;
+    if (section[len - 2] != '\r' || (count > 0 && h[0].name != NULL && h[0].name[-2] != '\r'))
+        return "a line does not end with CR LF"; /* RFC 9112 2.2 leaves it to us */
+    for (size_t i = 0; i < count; i++) {
+        if (h[i].name == NULL)
+            return "a header line is folded (obs-fold)"; /* RFC 9112 5.2 */
+        if (!ends_well(&h[i]))
+            return "a line does not end with CR LF";
+        lengths += named(&h[i], H2O_STRLIT("content-length"));
+        codings += named(&h[i], H2O_STRLIT("transfer-encoding"));
+        hosts += named(&h[i], H2O_STRLIT("host"));
+    }
+    if (hosts > 1)
+        return "there is more than one Host header"; /* RFC 9112 3.2 */
+    if (lengths > 1)
+        return "there is more than one Content-Length"; /* RFC 9112 6.3, 5.; equal ones are no honest client's either */
+    if (codings > 1)
+        return "there is more than one Transfer-Encoding"; /* "chunked" twice: RFC 9112 6.1 */
+    if (codings > 0 && lengths > 0)
+        return "there are Content-Length and Transfer-Encoding"; /* RFC 9112 6.1: may be refused, must end here */
+    if (codings > 0 && minor_version == 0)
+        return "there is a Transfer-Encoding in HTTP/1.0"; /* RFC 9112 6.1 */
+    return NULL;
+}
+
+int phr_parse_request(const char *buf, size_t len, const char **method, size_t *method_len, const char **path,
+                      size_t *path_len, int *minor_version, struct phr_header *headers, size_t *num_headers,
+                      size_t last_len)
+{
+    if (guard.parse == NULL)
+        guard.parse = (parse_fn *)dlsym(RTLD_NEXT, "phr_parse_request");
+    guard.calls++;
+    int n = guard.parse(buf, len, method, method_len, path, path_len, minor_version, headers, num_headers, last_len);
+    if (n <= 0)
+        return n;
+    const char *fault = fault_of(buf, (size_t)n, *minor_version, headers, *num_headers);
+    if (fault == NULL)
+        return n;
+    h2o_req_t *req = H2O_STRUCT_FROM_MEMBER(h2o_req_t, input.method.base, (char **)method);
+    struct connection *c = connections_of_request(req);
+    if (c == NULL)
+        return -1;
+    c->framing = fault;
+    *num_headers = 0; /* so that there is no body to wait for, and nothing that the answer could go by */
+    return n;
+}
+
+int http1_guard_proved(struct error *err)
+{
+    if (dlsym(RTLD_DEFAULT, "phr_parse_request") != (void *)phr_parse_request)
+        return error_set(err, "phr_parse_request is not bound to the guard");
+    if (guard.calls == 0)
+        return error_set(err, "libh2o does not call phr_parse_request");
+    return 0;
+}
