@@ -47,6 +47,7 @@ struct jail_rules {
     size_t path_count;
     bool any_file;    /* no rules for files */
     bool any_program; /* the process may start programs: the setting `sandbox` is off */
+    bool any_signal;  /* a worker that has a spawner to end */
 };
 
 /*
@@ -66,8 +67,9 @@ void jail_close_supervisor(void);
 /*
  * No new privileges, the rules for files (Landlock, where the kernel has it: files_out tells), the filter of system
  * calls. A call that no honest process of the role makes ends the process by SIGSYS (starting programs, tracing,
- * mounting, …); one that is merely not known is ENOSYS. Sockets for a keeper or trial, processes instead of threads:
- * EACCES, EPERM.
+ * mounting, typing into a terminal, …); one that is merely not known is ENOSYS, as is what reaches beyond the process
+ * (signals to others, modes of files, listening). Sockets for a keeper or trial, processes instead of threads: EACCES,
+ * EPERM. Ports to bind: EACCES, where Landlock knows them.
  */
 int jail_enter(const struct jail_rules *rules, bool *files_out, struct error *err);
 

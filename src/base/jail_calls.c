@@ -6,10 +6,14 @@
 #include "base/jail.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum {
     KEEPER = 1 << JAIL_KEEPER,
@@ -42,8 +46,6 @@ static const struct call allowed[] = {
     {"dup", ALL},
     {"dup2", ALL},
     {"dup3", ALL},
-    {"fcntl", ALL},
-    {"ioctl", ALL},
     {"pipe", LASTING},
     {"pipe2", LASTING},
     {"eventfd2", ALL},
@@ -86,11 +88,8 @@ static const struct call allowed[] = {
     {"rmdir", LASTING},
     {"linkat", LASTING},
     {"link", LASTING},
-    {"fchmod", LASTING},
-    {"chmod", LASTING},
-    {"fchmodat", LASTING},
-    {"fchown", LASTING},
-    {"utimensat", LASTING},
+    {"fchmod", KEEPER}, /* the store's companions get its mode, and its owner */
+    {"fchown", KEEPER},
     {"inotify_init1", KEEPER},
     {"inotify_add_watch", KEEPER},
     {"inotify_rm_watch", KEEPER},
@@ -133,8 +132,6 @@ static const struct call allowed[] = {
     {"rt_sigpending", ALL},
     {"rt_sigsuspend", ALL},
     {"sigaltstack", ALL},
-    {"tgkill", ALL},
-    {"tkill", ALL},
     {"restart_syscall", ALL},
     {"exit", ALL},
     {"exit_group", ALL},
@@ -150,7 +147,6 @@ static const struct call allowed[] = {
     {"uname", ALL},
     {"sysinfo", ALL},
     {"prctl", ALL},
-    {"prlimit64", ALL},
     {"getrlimit", ALL},
     {"timer_create", ALL},
     {"timer_settime", ALL},
@@ -186,16 +182,31 @@ static const struct call allowed[] = {
     {"sendto", ALL},
     {"sendmsg", ALL},
     {"sendmmsg", LASTING},
-    {"listen", LASTING},
     /* outgoing requests, and names looked up for them */
     {"connect", WORKER},
     {"bind", WORKER},
-    /* a worker ends its spawner, and what that leaves */
-    {"kill", WORKER},
     {"wait4", WORKER},
-    {"waitid", WORKER},
-    {"pidfd_open", WORKER},
-    {"pidfd_send_signal", WORKER}};
+    {"waitid", WORKER}};
+
+/*
+ * What reaches beyond the process, and is not among the rules for files: signals, others' limits, modes and times of
+ * files, new listeners. Where scripts may start programs (which are in the same jail), these need it.
+ */
+static const char *const of_programs[] = {"fcntl",  "ioctl",     "prlimit64", "kill",       "tkill",
+                                          "tgkill", "chmod",     "fchmod",    "fchmodat",   "fchmodat2",
+                                          "fchown", "utimensat", "listen",    "pidfd_open", "pidfd_send_signal"};
+/* A worker ends its spawner, and what that leaves: by numbers that are not known before. */
+static const char *const of_spawners[] = {"kill", "pidfd_open", "pidfd_send_signal"};
+
+/* Of ioctl and fcntl what honest code asks for; not to have signals sent (FIOSETOWN, F_SETOWN, F_SETSIG). */
+#define TERMINAL_SETTINGS 0x802C542Au /* TCGETS2: its name does not go with the C library's headers */
+static const unsigned device_orders[] = {FIONREAD, FIONBIO,           FIOCLEX,    FIONCLEX,
+                                         TCGETS,   TERMINAL_SETTINGS, TIOCGWINSZ, SIOCOUTQ};
+static const unsigned descriptor_orders[] = {
+    F_GETFD,     F_SETFD,     F_GETFL,      F_SETFL,     F_DUPFD,     F_GETLK,      F_SETLK,      F_SETLKW,
+    F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_ADD_SEALS, F_GET_SEALS, F_SETPIPE_SZ, F_GETPIPE_SZ, F_DUPFD_CLOEXEC};
+/* To type into the terminal that the server was started at, to paste there, to take it over. */
+static const unsigned deadly_orders[] = {TIOCSTI, TIOCLINUX, TIOCSCTTY};
 
 /* Nobody needs these to answer requests: whoever makes them is no longer our code. */
 static const char *const deadly[] = {"ptrace",
@@ -243,20 +254,26 @@ static const char *const deadly[] = {"ptrace",
                                      "mknodat"};
 static const char *const programs[] = {"execve", "execveat", "fork", "vfork"};
 
+#define SOCKET_KIND 0xfu /* of a socket's type; the rest are flags */
 #define COUNT(list) (sizeof(list) / sizeof(list)[0])
 
 /*
- * One rule, for calls whose argument 0, masked, is a value (mask 0: for all). A name that this machine, or this version
- * of the library, does not have is passed over.
+ * One rule, for calls whose argument of this number, masked, is a value (mask 0: for all). A name that this machine, or
+ * this version of the library, does not have is passed over.
  */
-static int rule_for(scmp_filter_ctx filter, uint32_t action, const char *name, scmp_datum_t mask, scmp_datum_t value)
+static int rule_where(scmp_filter_ctx filter, uint32_t action, const char *name, unsigned argument, scmp_datum_t mask,
+                      scmp_datum_t value)
 {
+    const struct scmp_arg_cmp is = SCMP_CMP(argument, SCMP_CMP_MASKED_EQ, mask, value);
     int number = seccomp_syscall_resolve_name(name);
-    int done = number == __NR_SCMP_ERROR ? 0
-               : mask == 0               ? seccomp_rule_add(filter, action, number, 0)
-                           : seccomp_rule_add(filter, action, number, 1, SCMP_A0(SCMP_CMP_MASKED_EQ, mask, value));
+    int done = number == __NR_SCMP_ERROR ? 0 : seccomp_rule_add_array(filter, action, number, mask == 0 ? 0 : 1, &is);
 
     return done == -EACCES ? 0 : done; /* what the filter does anyway */
+}
+
+static int rule_for(scmp_filter_ctx filter, uint32_t action, const char *name, scmp_datum_t mask, scmp_datum_t value)
+{
+    return rule_where(filter, action, name, 0, mask, value);
 }
 
 static int rule(scmp_filter_ctx filter, uint32_t action, const char *name)
@@ -273,9 +290,47 @@ static int rule_clone(scmp_filter_ctx filter, bool any)
     return done != 0 ? done : rule_for(filter, SCMP_ACT_ERRNO(EPERM), "clone", CLONE_THREAD, 0);
 }
 
+/* The kernel takes 32 bits of the order: the others must not hide it. */
+static int rule_orders(scmp_filter_ctx filter, uint32_t action, const char *name, const unsigned *orders, size_t count)
+{
+    int done = 0;
+
+    for (size_t i = 0; i < count && done == 0; i++)
+        done = rule_where(filter, action, name, 1, UINT32_MAX, orders[i]);
+    return done;
+}
+
+/* What reaches beyond the process, so far as the role needs it: itself alone, else. */
+static int rule_beyond(scmp_filter_ctx filter, const struct jail_rules *rules)
+{
+    scmp_datum_t self = (scmp_datum_t)getpid();
+    int done = 0;
+
+    if (rules->any_program || JAIL_SANITIZED) {
+        for (size_t i = 0; i < COUNT(of_programs) && done == 0; i++)
+            done = rule(filter, SCMP_ACT_ALLOW, of_programs[i]);
+        return done;
+    }
+    for (size_t i = 0; i < COUNT(of_spawners) && done == 0 && rules->any_signal; i++)
+        done = rule(filter, SCMP_ACT_ALLOW, of_spawners[i]);
+    if (done == 0 && !rules->any_signal)
+        done = rule_for(filter, SCMP_ACT_ALLOW, "kill", UINT32_MAX, self);
+    if (done == 0)
+        done = rule_for(filter, SCMP_ACT_ALLOW, "tgkill", UINT32_MAX, self);
+    if (done == 0)
+        done = rule_for(filter, SCMP_ACT_ALLOW, "prlimit64", UINT32_MAX, 0);
+    if (done == 0)
+        done = rule_for(filter, SCMP_ACT_ALLOW, "prlimit64", UINT32_MAX, self);
+    if (done == 0)
+        done = rule_orders(filter, SCMP_ACT_ALLOW, "fcntl", descriptor_orders, COUNT(descriptor_orders));
+    if (done == 0)
+        done = rule_orders(filter, SCMP_ACT_ALLOW, "ioctl", device_orders, COUNT(device_orders));
+    return done != 0 ? done : rule_orders(filter, SCMP_ACT_KILL_PROCESS, "ioctl", deadly_orders, COUNT(deadly_orders));
+}
+
 /*
  * The internet, and the kernel's own table of addresses that a look-up of names reads; never a local service's socket.
- * The pair is for the proof of HTTP/2's guard.
+ * The pair is for the proof of HTTP/2's guard; one of datagrams could be sent elsewhere.
  */
 static int rule_sockets(scmp_filter_ctx filter, enum jail_role role)
 {
@@ -290,7 +345,7 @@ static int rule_sockets(scmp_filter_ctx filter, enum jail_role role)
         done = rule_for(filter, SCMP_ACT_ALLOW, "socket", UINT32_MAX, (scmp_datum_t)families[i]);
     if (done == 0)
         done = rule_for(filter, SCMP_ACT_ERRNO(EACCES), "socket", UINT32_MAX, AF_UNIX);
-    return done != 0 ? done : rule(filter, SCMP_ACT_ALLOW, "socketpair");
+    return done != 0 ? done : rule_where(filter, SCMP_ACT_ALLOW, "socketpair", 1, SOCKET_KIND, SOCK_STREAM);
 }
 
 static int rules_of(scmp_filter_ctx filter, const struct jail_rules *rules)
@@ -309,6 +364,8 @@ static int rules_of(scmp_filter_ctx filter, const struct jail_rules *rules)
         done = rule(filter, SCMP_ACT_ALLOW, "ptrace");
     if (done == 0)
         done = rule_clone(filter, rules->any_program || JAIL_SANITIZED);
+    if (done == 0)
+        done = rule_beyond(filter, rules);
     return done == 0 ? rule_sockets(filter, rules->role) : done;
 }
 
@@ -317,6 +374,8 @@ int jail_calls(const struct jail_rules *rules, struct error *err)
     scmp_filter_ctx filter = seccomp_init(JAIL_SANITIZED ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(ENOSYS));
     int done = filter == NULL ? -ENOMEM : seccomp_attr_set(filter, SCMP_FLTATR_CTL_NNP, 0);
 
+    if (done == 0) /* the calls of another kind of machine (32 bits), too: else the one thread that made it ends */
+        done = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     if (done == 0)
         done = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree: the cost of a call is its depth */
     if (done == 0)

@@ -70,8 +70,8 @@ int jail_files(const struct jail_rules *rules, bool *on_out, struct error *err)
     *on_out = false;
     if (rules->any_file || version < 1) /* not built in, or switched off */
         return 0;
-    if (version >= 4 && rules->role != JAIL_WORKER)
-        what.net = NET_BIND_TCP | NET_CONNECT_TCP;
+    if (version >= 4)
+        what.net = rules->role == JAIL_WORKER ? NET_BIND_TCP : NET_BIND_TCP | NET_CONNECT_TCP;
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &what, version >= 4 ? sizeof(what) : sizeof(what.files), 0);
     if (ruleset < 0)
         return error_errno(err, "cannot make rules for files");

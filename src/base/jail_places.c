@@ -169,8 +169,12 @@ int jail_places_enter(const struct config *c, enum jail_role role, struct error 
         find_keeper(c, &p);
     else if (!unbound)
         find_others(c, role == JAIL_WORKER, &p);
-    const struct jail_rules rules = {
-        .role = role, .paths = p.at, .path_count = p.count, .any_file = unbound, .any_program = unbound};
+    const struct jail_rules rules = {.role = role,
+                                     .paths = p.at,
+                                     .path_count = p.count,
+                                     .any_file = unbound,
+                                     .any_program = unbound,
+                                     .any_signal = role == JAIL_WORKER && (c->exec_any || c->exec_count > 0)};
     int done = jail_enter(&rules, &ruled, err);
 
     if (done == 0 && !ruled && role == JAIL_KEEPER) /* one line for all */

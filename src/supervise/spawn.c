@@ -124,6 +124,24 @@ static void place_descriptors(struct plan *p)
         give_up("close_range");
 }
 
+/*
+ * Whoever takes a child over shall neither read nor type at the terminal that the server was started at: the child has
+ * a session of its own, which what scripts start by `exec` is in, too, and the log's terminal can only be written to.
+ */
+static void leave_terminal(void)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || (isatty(STDOUT_FILENO) == 1 && dup2(null, STDOUT_FILENO) < 0))
+        give_up("/dev/null");
+    if (null == STDIN_FILENO) /* it was closed before */
+        fcntl(null, F_SETFD, 0);
+    setsid(); /* fails where it leads a group, which no child does */
+    int log = isatty(STDERR_FILENO) == 1 ? open("/proc/self/fd/2", O_WRONLY | O_NOCTTY | O_CLOEXEC) : -1;
+    if (log >= 0) /* of another user's terminal it stays as it was */
+        dup2(log, STDERR_FILENO);
+}
+
 static _Noreturn void become(struct plan *p)
 {
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
@@ -134,6 +152,7 @@ static _Noreturn void become(struct plan *p)
     if (p->kind != HERITAGE_KEEPER)
         raise_stack();
     place_descriptors(p);
+    leave_terminal();
     execveat(p->exec, "", p->argv, environ, AT_EMPTY_PATH);
     give_up("exec");
 }

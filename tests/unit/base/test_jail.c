@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -129,11 +130,29 @@ static int loads_a_module(void)
     return errno_of(syscall(SYS_finit_module, -1, "", 0));
 }
 
+static int types_into_a_terminal(void)
+{
+    return errno_of(syscall(SYS_ioctl, 0, UINT64_C(0x100000000) | TIOCSTI, "x"));
+}
+
+static int asks_as_another_machine(void)
+{
+#ifdef __x86_64__
+    long result;
+    __asm__ volatile("int $0x80" : "=a"(result) : "a"(20L) : "memory");
+    return 0;
+#else
+    return errno_of(ptrace(PTRACE_ATTACH, getppid(), NULL, NULL));
+#endif
+}
+
 static void what_no_honest_process_does_ends_it(void **unused)
 {
     static int (*const acts[])(void) = {starts_a_program,
                                         starts_a_program_by_descriptor,
                                         traces,
+                                        types_into_a_terminal,
+                                        asks_as_another_machine,
                                         reads_anothers_memory,
                                         mounts,
                                         unshares,
@@ -144,7 +163,7 @@ static void what_no_honest_process_does_ends_it(void **unused)
 
     for (size_t i = 0; i < sizeof(acts) / sizeof(acts[0]); i++)
         for (enum jail_role role = JAIL_KEEPER; role <= JAIL_TRIAL; role++)
-            if (!JAIL_SANITIZED || i > 2)
+            if (!JAIL_SANITIZED || i > 4)
                 assert_int_equal(in_jail(role, acts[i]), STOPPED);
 }
 
@@ -195,12 +214,30 @@ static int connects(void)
     return errno_of(connect(0, (const struct sockaddr *)&nobody, sizeof(nobody)));
 }
 
+static int changes_a_mode(void)
+{
+    return errno_of(chmod(inside, 0777));
+}
+
+static int signals_another(void)
+{
+    return errno_of(kill(getppid(), 0));
+}
+
+static int listens(void)
+{
+    return errno_of(listen(0, 1));
+}
+
 static void what_is_not_its_part_is_refused(void **unused)
 {
     for (enum jail_role role = JAIL_KEEPER; role <= JAIL_TRIAL; role++) {
         if (!JAIL_SANITIZED) {
             assert_int_equal(in_jail(role, forks), EPERM);
             assert_int_equal(in_jail(role, makes_an_unknown_call), ENOSYS);
+            assert_int_equal(in_jail(role, changes_a_mode), ENOSYS);
+            assert_int_equal(in_jail(role, signals_another), ENOSYS);
+            assert_int_equal(in_jail(role, listens), ENOSYS);
         }
         assert_int_equal(in_jail(role, opens_a_local_socket), EACCES);
         if (!has_landlock())
