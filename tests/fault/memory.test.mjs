@@ -43,6 +43,7 @@ for (const [name, from] of [['large pieces', '/hoard'], ['crumbs', '/crumbs']]) 
 
 test('requests that burst meet the ceiling one by one; nothing stays of them', async (t) => {
     const server = await start(t, { hooks, workers: 2, config: 'return { drain = "2s", limits = { lua_memory = "16MiB" } }' });
+    await whole(server, { workers: 2, target: '/v', text: 'one' });
     const pids = childrenOf(server.pid).sort();
     for (let round = 0; round < 10; round++) {
         const replies = await Promise.all(Array.from({ length: 8 }, () => server.get('/burst')));
