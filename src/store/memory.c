@@ -30,7 +30,7 @@ struct store_memory {
     struct table table, before;
     struct store_db db;
     _Atomic int fails;
-    _Atomic bool lost, done, hold;
+    _Atomic bool lost, done, hold, shut;
     _Atomic unsigned commits, opened;
 };
 
@@ -140,8 +140,10 @@ static struct store_db *open_memory(const struct store_place *place, struct erro
 {
     struct store_memory *m = place->cookie;
     m->db = (struct store_db){.m = m, .sound = true};
-    if (fails(&m->db, STORE_MEMORY_OPEN, err) != 0)
+    if (atomic_load(&m->shut)) {
+        error_set(err, "memory: told not to open");
         return NULL;
+    }
     atomic_fetch_add(&m->opened, 1);
     return &m->db;
 }
@@ -359,6 +361,11 @@ void store_memory_fail(struct store_memory *m, enum store_memory_call which, boo
     atomic_store(&m->lost, lost);
     atomic_store(&m->done, done);
     atomic_store(&m->fails, which);
+}
+
+void store_memory_shut(struct store_memory *m, bool shut)
+{
+    atomic_store(&m->shut, shut);
 }
 
 void store_memory_hold(struct store_memory *m, bool hold)

@@ -11,7 +11,6 @@
 
 enum store_memory_call { /* each as in struct store_driver */
                          STORE_MEMORY_NONE,
-                         STORE_MEMORY_OPEN,
                          STORE_MEMORY_BEGIN,
                          STORE_MEMORY_COMMIT,
                          STORE_MEMORY_GET,
@@ -32,6 +31,8 @@ struct store_place store_memory_place(struct store_memory *m);
 /* From any thread. This call fails from now on; lost: and the store must be opened again. A commit that fails by losing
  * the store has been done, or not, as `done` says. */
 void store_memory_fail(struct store_memory *m, enum store_memory_call which, bool lost, bool done);
+/* From any thread: it cannot be opened as long as it is shut. */
+void store_memory_shut(struct store_memory *m, bool shut);
 /* From any thread: commits stand still as long as it holds. */
 void store_memory_hold(struct store_memory *m, bool hold);
 /* From any thread: transactions that changed something, and how often it was opened. */

@@ -156,9 +156,10 @@ static void a_failing_call_fails_its_batch_and_the_store_comes_back(void **state
 
 static void while_it_is_away_all_are_refused_at_once_and_it_is_said_once(void **state)
 {
+    store_memory_shut(memory, true);
     store_memory_fail(memory, STORE_MEMORY_PUT, true, false);
     assert_int_equal(set("a", "x", 0), KV_NOT_DONE);
-    store_memory_fail(memory, STORE_MEMORY_OPEN, false, false);
+    store_memory_fail(memory, STORE_MEMORY_NONE, false, false);
     for (int i = 0; i < 50; i++) {
         assert_int_equal(set("a", "x", 0), KV_NOT_DONE);
         assert_string_equal(get("a"), "(end 3)");
@@ -168,7 +169,7 @@ static void while_it_is_away_all_are_refused_at_once_and_it_is_said_once(void **
     unsigned opened = store_memory_opened(memory);
     usleep(1200000); /* a round: it is tried again, and fails */
     assert_string_equal(get("a"), "(end 3)");
-    store_memory_fail(memory, STORE_MEMORY_NONE, false, false);
+    store_memory_shut(memory, false);
     UNTIL(turns.up == 2);
     assert_int_equal(store_memory_opened(memory), opened + 1);
     assert_int_equal(set("a", "x", 0), KV_DONE);
