@@ -101,13 +101,27 @@ void upgrade_ask(struct supervisor *s)
 }
 
 /* Its binary must be one that the supervisor, too, can become: before anything changes. */
+/* That a file was lost, or a line of it, must not give scripts what they never had. */
+static int judge_user(const struct supervisor *s, const struct edition *next, struct error *err)
+{
+    const char *user = s->now->config.user.name;
+
+    if (user == NULL || next->config.user.name != NULL)
+        return 0;
+    return error_set(err,
+                     "'user' is not set any more (it is \"%s\"): processes would go on with all rights of root; that "
+                     "takes a new start",
+                     user);
+}
+
 static void after_candidate(struct supervisor *s, int status)
 {
     struct upgrade *u = &s->upgrade;
     struct error err;
 
     u->next = candidate_judge(&u->candidate, status, &err);
-    if (u->next == NULL || (!binary_runs(u->next->binary) && rehearse(s, u->next, mono_now(), &err) != 0))
+    if (u->next == NULL || judge_user(s, u->next, &err) != 0 ||
+        (!binary_runs(u->next->binary) && rehearse(s, u->next, mono_now(), &err) != 0))
         refuse(s, err.text);
     else if (u->rehearsal == 0)
         u->state = UPGRADE_ROOM;

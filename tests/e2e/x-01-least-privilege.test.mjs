@@ -114,6 +114,13 @@ test('the setting user: ports below 1024, keys that only root reads, HUP', needs
     assert.equal(capabilities & ~0b1_0000_0000_0000_0000_0100_1110_1111n, 0n, `the supervisor keeps ${capabilities.toString(2)}`);
     assert.equal((await server.upgrade()).message, 'upgrade: done', server.tail());
     await check();
+    const file = path.join(dir, 'crescent.lua'), given = fs.readFileSync(file, 'utf8');
+    write(dir, { 'crescent.lua': given.replace('user = "nobody"', '') }); // without it, all would be root's
+    assert.match((await server.upgrade()).message, /^upgrade: refused: 'user' is not set any more \(it is "nobody"\)/);
+    await check();
+    write(dir, { 'crescent.lua': given });
+    assert.equal((await server.upgrade()).message, 'upgrade: done', server.tail());
+    await check();
     for (const kind of ['supervisor', 'keeper', 'worker'])
         await until(async () => await server.metric('crescent_open_descriptors', `process="${kind}"`) > 0, `what ${kind} has open`);
 });
