@@ -141,6 +141,14 @@ static void find_keeper(const struct config *c, struct places *p)
         add_folder_of(p, c->log_file);
 }
 
+/* Whether what is kept away lies beneath the folder, whose whole content a rule would give. */
+static bool gives_away(const struct kept *k, const char *folder)
+{
+    char real[PATH_MAX];
+
+    return realpath(folder, real) != NULL && has_kept_beneath(k, real);
+}
+
 static void find_others(const struct config *c, bool writes, struct places *p)
 {
     static const char *const devices[] = {"/dev/zero", "/dev/random", "/dev/urandom"};
@@ -150,10 +158,15 @@ static void find_others(const struct config *c, bool writes, struct places *p)
     add_around(p, &k, "/");
     for (size_t i = 0; i < COUNT(devices); i++)
         add(p, devices[i], false);
-    add(p, c->hooks, false); /* also where it lies beside what is kept away, and is a link */
+    if (!gives_away(&k, c->hooks)) /* else what it holds was added with all the rest, but what is kept away */
+        add(p, c->hooks, false);   /* also where it lies beside that, and is a link */
     if (writes)
         mkdir(c->files, 0777); /* a rule cannot be made for what is not there; where it fails, saving will say why */
-    add(p, c->files, writes);
+    if (!gives_away(&k, c->files))
+        add(p, c->files, writes);
+    else if (writes)
+        log_at(LOG_WARN, "nothing can be saved: the folder of 'files' holds what scripts must not reach",
+               LOG_STR("files", c->files));
     for (size_t i = 0; i < k.count; i++)
         free(k.at[i]);
     free(k.at);

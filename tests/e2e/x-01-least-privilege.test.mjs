@@ -125,6 +125,18 @@ test('the setting user: ports below 1024, keys that only root reads, HUP', needs
         await until(async () => await server.metric('crescent_open_descriptors', `process="${kind}"`) > 0, `what ${kind} has open`);
 });
 
+test('hooks and files may be the folder of the secrets: scripts do not get them with it', { skip: sanitized ? 'sanitizers are in a wider jail' : false }, async (t) => {
+    const dir = folder(t);
+    write(dir, { 'read.lua': 'return function(req) local file, err = io.open(req.body) return file and "read: " .. file:read("*a") or err end',
+        'saves.lua': 'return function(req) assert(req:save("read.lua", { overwrite = true })) return 201 end' });
+    const server = await start(t, { dir, hooks: dir, dotenv: 'SECRET_TOKEN=s\n', config: 'return { files = "." }' });
+    assert.match((await server.post('/read', path.join(dir, 'saves.lua'))).text, /^read: return function/);
+    for (const name of ['.env', 'crescent.lua', 'crescent.db'])
+        assert.match((await server.post('/read', path.join(dir, name))).text, /Permission denied/, name);
+    assert.equal((await server.post('/saves', 'return 1')).status, 500); // a new script would be the next thing to be saved
+    assert.ok(server.records("nothing can be saved: the folder of 'files' holds what scripts must not reach").length > 0);
+});
+
 test('a user that cannot be, or cannot work, is told at the start', needsRoot, async (t) => {
     const dir = openFolder(t);
     write(dir, { 'hooks/hello.lua': 'return function() return "hello" end' });
