@@ -63,7 +63,7 @@ function burst(text) {
     const unsent = total - succeeded, withdrawn = started - succeeded;
     assert.deepEqual({ done, failed, errored, timeouts }, { done: started, failed: unsent, errored: unsent, timeouts: 0 }, text);
     assert.ok(withdrawn <= AT_ONCE, text);
-    if (!text.includes('Process Request Failure')) assert.equal(unsent, 0, text);
+    if (!text.includes('Process Request Failure')) assert.equal(started, total, text); // its last ones may be withdrawn
     assert.match(text, new RegExp(`status codes: ${succeeded} 2xx, 0 3xx, 0 4xx, 0 5xx`), text);
     return { succeeded, unsent };
 }
