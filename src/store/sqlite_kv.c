@@ -173,14 +173,20 @@ static int keep(struct store_db *db, uint64_t life, int64_t now, struct slice an
 
 /* --- what is stale ------------------------------------------------------------------------------------------------ */
 
-/* 1: there is something to sweep. */
+/* 1: it finds something; 0: it does not; -1. */
+static int finds(struct store_db *db, sqlite3_stmt *s, struct error *err)
+{
+    int code = sqlite_db_step(db, s, err);
+    sqlite3_reset(s);
+    return code == SQLITE_ROW ? 1 : code == SQLITE_DONE ? 0 : -1;
+}
+
+/* As finds: there is something to sweep. */
 static int any_expired(struct store_db *db, int64_t now, struct error *err)
 {
     sqlite3_stmt *s = sqlite_db_statement(db, SQLITE_DB_STALE_KV);
     sqlite3_bind_int64(s, 1, now);
-    int code = sqlite_db_step(db, s, err);
-    sqlite3_reset(s);
-    return code == SQLITE_ROW ? 1 : code == SQLITE_DONE ? 0 : -1;
+    return finds(db, s, err);
 }
 
 /* Each batch sweeps, most find nothing: to ask costs an eighth of what the statement does. */
@@ -214,9 +220,7 @@ static int stale(struct store_db *db, int64_t now, struct error *err)
     sqlite3_stmt *s = sqlite_db_statement(db, SQLITE_DB_STALE_CALLS);
     sqlite3_bind_int64(s, 1, now);
     sqlite3_bind_int64(s, 2, STORE_KEPT_MS);
-    int code = sqlite_db_step(db, s, err);
-    sqlite3_reset(s);
-    return code == SQLITE_ROW ? 1 : code == SQLITE_DONE ? 0 : -1;
+    return finds(db, s, err);
 }
 
 const struct store_driver sqlite_kv_driver = {

@@ -100,7 +100,6 @@ void upgrade_ask(struct supervisor *s)
         try_candidate(s, mono_now());
 }
 
-/* Its binary must be one that the supervisor, too, can become: before anything changes. */
 /* That a file was lost, or a line of it, must not give scripts what they never had. */
 static int judge_user(const struct supervisor *s, const struct edition *next, struct error *err)
 {
@@ -114,6 +113,7 @@ static int judge_user(const struct supervisor *s, const struct edition *next, st
                      user);
 }
 
+/* Its binary must be one that the supervisor, too, can become: before anything changes. */
 static void after_candidate(struct supervisor *s, int status)
 {
     struct upgrade *u = &s->upgrade;
