@@ -245,6 +245,16 @@ static void assert_picks(struct json_reader *r, const char *pointer, const char 
     buf_free(&out);
 }
 
+/* A reader of "{members" and what ends them; it reads from text_out. */
+static struct json_reader *parsed(const char *members, const char *more, struct buf *text_out)
+{
+    struct json_reader *r = json_reader_new();
+    struct json_fault fault;
+    buf_addf(text_out, "{%s%s", members, more);
+    assert_int_equal(json_parse(r, buf_slice(text_out), &fault), 0);
+    return r;
+}
+
 /* The document and the expected values of RFC 6901 5, and the last of duplicate names. Run on both parsers. */
 static void pointers_find_what_they_name(void **state)
 {
@@ -254,10 +264,7 @@ static void pointers_find_what_they_name(void **state)
     static const char *const more[] = {"}", ",\"big\":18446744073709551616}"};
     for (int i = 0; i < 2; i++) {
         struct buf text = {0};
-        struct json_reader *r = json_reader_new();
-        struct json_fault fault;
-        buf_addf(&text, "{%s%s", members, more[i]);
-        assert_int_equal(json_parse(r, buf_slice(&text), &fault), 0);
+        struct json_reader *r = parsed(members, more[i], &text);
         assert_picks(r, "", buf_text(&text));
         assert_picks(r, "/foo", "[\"bar\",\"baz\"]");
         assert_picks(r, "/foo/0", "\"bar\"");
@@ -297,10 +304,7 @@ static void pointers_find_texts(void **state)
     static const char *const more[] = {"}", ",\"big\":18446744073709551616,\"behind\":\"y\"}"};
     for (int i = 0; i < 2; i++) {
         struct buf text = {0};
-        struct json_reader *r = json_reader_new();
-        struct json_fault fault;
-        buf_addf(&text, "{%s%s", members, more[i]);
-        assert_int_equal(json_parse(r, buf_slice(&text), &fault), 0);
+        struct json_reader *r = parsed(members, more[i], &text);
         assert_picks(r, "/", "\"\"");
         assert_picks(r, "/ref", "\"a\"");
         assert_picks(r, "/rei", "\"\"");
