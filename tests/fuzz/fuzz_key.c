@@ -14,7 +14,7 @@ static void check_query(const struct key *key, struct slice query, struct slice 
 {
     struct form_pairs pairs = {0};
     struct form_fault fault;
-    if (form_parse(query, &pairs, &fault) != 0)
+    if (form_parse(query, FORM_PAIRS_MAX, &pairs, &fault) != 0)
         return;
     struct slice wanted = form_first(&pairs, slice_of(key->name));
     CHECK(wanted.len == 0 ? found.at == NULL : slice_equal(found, wanted));

@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     struct slice body = fuzz_copy((const uint8_t *)rest.at, rest.len);
     struct multipart parts;
-    struct multipart_fault fault = {NULL, 0, 0};
+    struct multipart_fault fault = {0};
     if (multipart_parse(body, boundary, MULTIPART_PARTS, &parts, &fault) == 0)
         check_parts(body, boundary, &parts);
     else
