@@ -62,12 +62,12 @@ struct config {
     uint32_t log_access; /* millionths of the ordinary requests; CONFIG_ACCESS_SAMPLED: the first of each second */
     char *log_file;      /* absolute; NULL: stderr */
     struct config_limits {
-        size_t body, headers, fields, uri, lua_memory, body_memory;                   /* bytes, but fields: a count */
-        size_t connections, connections_per_ip, connection_requests, connection_rate; /* counts; requests a second */
-        size_t answers;                                                               /* bytes, of HTTP/2 */
-        size_t body_rate, write_rate;                                                 /* bytes a second; 0: none */
-        size_t streams, resets, pings, settings, empty_frames, frames, continuations; /* counts, of HTTP/2 */
-        size_t inflated, json_depth, form_fields, parts, requests;                    /* bytes; counts */
+        size_t body, headers, fields, uri, lua_memory, body_memory, body_memory_per_ip; /* bytes, but fields: a count */
+        size_t connections, connections_per_ip, connection_requests, connection_rate;   /* counts; requests a second */
+        size_t answers;                                                                 /* bytes, of HTTP/2 */
+        size_t body_rate, write_rate;                                                   /* bytes a second; 0: none */
+        size_t streams, resets, pings, settings, empty_frames, frames, continuations;   /* counts, of HTTP/2 */
+        size_t inflated, json_depth, form_fields, parts, requests;                      /* bytes; counts */
         dur_t first_byte_time, header_time, body_time, write_time, stall_time, idle_time, max_run, lag;
     } limits;
 };

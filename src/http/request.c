@@ -149,6 +149,27 @@ static int normalize(h2o_mem_pool_t *pool, struct http_request *view, const char
     return 0;
 }
 
+/* Of the target as sent, in raw_path, and the authority: the query, and both without it. */
+static void split_target(h2o_mem_pool_t *pool, struct http_request *view)
+{
+    size_t query = slice_find(view->raw_path, '?');
+    if (query != SIZE_MAX) {
+        view->query = slice_from(view->raw_path, query + 1);
+        if (view->query.len == 0)
+            view->query = SLICE("");
+        view->raw_path.len = query;
+    }
+    if (view->version < 0x200)
+        cut_absolute_form(view);
+    view->host = host_of(pool, view->authority);
+}
+
+int http_request_target(h2o_mem_pool_t *pool, struct http_request *view, const char **why_out)
+{
+    split_target(pool, view);
+    return normalize(pool, view, why_out);
+}
+
 /* The peer of the connection: PROXY protocol has changed it there. */
 static struct ip peer_of(h2o_conn_t *conn)
 {
@@ -207,19 +228,11 @@ int http_request_view(h2o_req_t *req, wall_t now, struct http_request *view, con
         .id = uuid_new(now),
     };
     view->ip = ip_text(&view->client, h2o_mem_alloc_pool(&req->pool, IP_TEXT));
-    if (req->input.query_at != SIZE_MAX) {
-        view->query = slice_from(view->raw_path, req->input.query_at + 1);
-        if (view->query.len == 0)
-            view->query = SLICE("");
-        view->raw_path.len = req->input.query_at;
-    }
     /* Where the client names no host, libh2o puts its own default there: the same pointer, so it can be told. */
     bool nameless = view->authority.at == NULL || view->authority.at == req->hostconf->authority.hostport.base;
     if (nameless)
         view->authority = SLICE_NONE;
-    if (view->version < 0x200)
-        cut_absolute_form(view);
-    view->host = host_of(&req->pool, view->authority);
+    split_target(&req->pool, view);
     if (nameless && view->version == 0x101) {
         *why_out = "there is no Host header"; /* RFC 9112 3.2 */
         return -1;

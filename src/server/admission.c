@@ -14,7 +14,7 @@
 void admission_open(struct server *s)
 {
     s->connections.open = &s->host.area->worker[s->host.slot].open;
-    peers_open(&s->connections.peers, s->host.area, s->host.slot);
+    peers_open(&s->connections.peers, s->host.area, s->host.slot, PEERS_CONNECTIONS);
 }
 
 static uint64_t connections_of_all(const struct server *s)

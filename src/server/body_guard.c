@@ -15,6 +15,7 @@
 #define STEP ((size_t)1 << 20)    /* capacities double up to here, then grow by it: what is not touched costs nothing */
 #define AT_ONCE ((size_t)1 << 20) /* read from one socket in one pass, a step more or less */
 #define AT_FIRST ((size_t)128 << 10) /* the same before anything of it was looked at, and of frames */
+#define FRAME_ROOM ((size_t)1 << 10) /* for a frame of DATA, at least */
 #define READER_ASKS 4096             /* what libh2o's reader asks for, and nobody else */
 /* malloc's own bounds would rise with the largest buffer freed: it would then keep such memory, and copy to grow it. */
 #define MAPPED_FROM (256 << 10)
@@ -31,6 +32,7 @@ static struct {
     free_fn *free;
     struct server *server; /* NULL: nobody counts (the keeper; tests) */
     unsigned frame;        /* the last one's type, until a buffer has asked for room since */
+    uint64_t peer;         /* whose it was, as shm/peers has it */
     uint64_t reserved, freed;
 } guard = {.frame = FRAME_NONE};
 
@@ -41,9 +43,10 @@ static struct {
             guard.member = (__typeof__(guard.member))dlsym(RTLD_NEXT, (symbol)); \
     } while (0)
 
-void body_guard_frame(unsigned type)
+void body_guard_frame(unsigned type, uint64_t peer)
 {
     guard.frame = type;
+    guard.peer = peer;
 }
 
 /* Whether it is a buffer for what peers send; those for what is sent to them have another prototype. */
@@ -59,11 +62,55 @@ static h2o_iovec_t room_of(h2o_buffer_t *b)
     return h2o_iovec_init(at, (size_t)(b->_buf + b->capacity - at));
 }
 
-static h2o_iovec_t refuse(void)
+static h2o_iovec_t refuse(enum reason why)
 {
-    body_refusal_count(guard.server);
+    body_refusal_count(guard.server, why);
     return h2o_iovec_init(NULL, 0);
 }
+
+/* --- whose it is ------------------------------------------------------------------------------------------------ */
+
+/* Buffers of libh2o's first size are its own, from its pool. All others are made here: behind them it stands whose. */
+static bool is_charged(const h2o_buffer_t *b)
+{
+    return b->bytes != NULL && b->capacity != b->_prototype->_initial_buf.capacity;
+}
+
+static size_t size_of(size_t capacity)
+{
+    return offsetof(h2o_buffer_t, _buf) + capacity + sizeof(struct body_charge);
+}
+
+static struct body_charge charge_of(const h2o_buffer_t *b)
+{
+    struct body_charge charge = {0};
+    if (is_charged(b))
+        memcpy(&charge, b->_buf + b->capacity, sizeof(charge));
+    return charge;
+}
+
+static void set_charge(h2o_buffer_t *b, const struct body_charge *charge)
+{
+    memcpy(b->_buf + b->capacity, charge, sizeof(*charge));
+}
+
+/* A buffer grows from `had` bytes to `capacity`: REASON_none, or the limit that says no. `must`: none does. */
+static enum reason claim(struct body_charge *charge, size_t had, size_t capacity, bool must)
+{
+    struct body_memory *memory = &guard.server->body_memory;
+    uint64_t before = (uint64_t)charge->kib << 10;
+    if (!body_memory_charge(memory, charge, capacity, must))
+        return REASON_body_memory_per_ip;
+    if (must) {
+        body_memory_add(memory, capacity - had);
+    } else if (!body_memory_take(memory, capacity - had, capacity)) {
+        body_memory_discharge(memory, charge, before);
+        return REASON_body_memory;
+    }
+    return REASON_none;
+}
+
+/* --- growing ---------------------------------------------------------------------------------------------------- */
 
 /*
  * The connection whose own input this is, or NULL. UNSAFE BYTES: libh2o keeps the address of a buffer in a field of its
@@ -79,13 +126,22 @@ static struct connection *connection_of(h2o_buffer_t **field)
 
 static h2o_iovec_t first_room(h2o_buffer_t **field, size_t least, unsigned frame)
 {
-    struct body_memory *memory = &guard.server->body_memory;
-    size_t initial = h2o_socket_buffer_prototype._initial_buf.capacity, capacity = least < initial ? initial : least;
-    if (frame != FRAME_DATA)
-        body_memory_add(memory, capacity);
-    else if (!body_memory_take(memory, capacity, capacity))
-        return refuse();
-    return guard.reserve(field, least);
+    h2o_buffer_t *initial = &h2o_socket_buffer_prototype._initial_buf;
+    if (frame != FRAME_DATA && least <= initial->capacity) {
+        body_memory_add(&guard.server->body_memory, initial->capacity);
+        return guard.reserve(field, least);
+    }
+    size_t capacity = least < FRAME_ROOM ? FRAME_ROOM : least;
+    capacity += capacity == initial->capacity; /* that size means libh2o's own */
+    struct body_charge charge = {.peer = frame == FRAME_DATA ? guard.peer : 0};
+    enum reason why = claim(&charge, 0, capacity, frame != FRAME_DATA);
+    if (why != REASON_none)
+        return refuse(why);
+    h2o_buffer_t *b = h2o_mem_alloc(size_of(capacity));
+    *b = (h2o_buffer_t){.capacity = capacity, .bytes = b->_buf, ._prototype = &h2o_socket_buffer_prototype, ._fd = -1};
+    set_charge(b, &charge);
+    *field = b;
+    return room_of(b);
 }
 
 /*
@@ -114,11 +170,11 @@ static bool had_turn_encrypted(size_t size, size_t least, unsigned frame)
 }
 
 /* The buffer's bytes in memory of `capacity`, at its begin. */
-static h2o_buffer_t *enlarged(h2o_buffer_t *b, size_t capacity)
+static h2o_buffer_t *enlarged(h2o_buffer_t *b, size_t capacity, const struct body_charge *charge)
 {
-    size_t size = offsetof(h2o_buffer_t, _buf) + capacity;
+    size_t size = size_of(capacity);
     h2o_buffer_t *next;
-    if (b->capacity == b->_prototype->_initial_buf.capacity) { /* libh2o keeps these for the next */
+    if (!is_charged(b)) { /* libh2o keeps these for the next */
         next = h2o_mem_alloc(size);
         memcpy(next, b, offsetof(h2o_buffer_t, _buf));
         memcpy(next->_buf, b->bytes, b->size);
@@ -130,16 +186,30 @@ static h2o_buffer_t *enlarged(h2o_buffer_t *b, size_t capacity)
     }
     next->bytes = next->_buf;
     next->capacity = capacity;
+    set_charge(next, charge);
     return next;
+}
+
+static bool is_block(unsigned frame)
+{
+    return frame == FRAME_HEADERS || frame == FRAME_CONTINUATION;
+}
+
+/*
+ * Whether so much has come that its endpoint will not take it, though nobody has said how long it would be. What was
+ * read in this pass may be framing for the most part, or the requests behind it.
+ */
+static bool is_too_much(const struct connection *c, size_t size)
+{
+    return c != NULL && !c->http2 && c->sock->_cb.read != NULL && c->body_most > 0 && size > c->body_most + 2 * AT_ONCE;
 }
 
 static h2o_iovec_t more_room(h2o_buffer_t **field, size_t least, unsigned frame)
 {
     h2o_buffer_t *b = *field;
-    struct body_memory *memory = &guard.server->body_memory;
     struct connection *c = connection_of(field);
     size_t capacity = b->capacity;
-    if (c != NULL && c->refusal.on)
+    if (c != NULL && c->refusal.why != REASON_none)
         return body_refusal_room(c, b);
     /* With no room its reader in clear, which has read some, takes it that there is no more for now. */
     if (c != NULL && c->sock->ssl == NULL && least == READER_ASKS && had_turn(c, b->size))
@@ -149,13 +219,15 @@ static h2o_iovec_t more_room(h2o_buffer_t **field, size_t least, unsigned frame)
     do {
         capacity += capacity < STEP ? capacity : STEP;
     } while (capacity - b->size < least);
-    size_t more = capacity - b->capacity;
-    if (c == NULL && (frame == FRAME_HEADERS || frame == FRAME_CONTINUATION))
-        body_memory_add(memory, more);
-    else if (!body_memory_take(memory, more, capacity))
+    struct body_charge charge = charge_of(b);
+    if (!is_charged(b))
+        charge.peer = c != NULL ? c->peer : frame == FRAME_DATA ? guard.peer : 0;
+    enum reason why = is_too_much(c, b->size) ? REASON_body_too_large
+                                              : claim(&charge, b->capacity, capacity, c == NULL && is_block(frame));
+    if (why != REASON_none)
         /* Nobody reads at the end of a TLS handshake: what is decoded then may stop early. */
-        return c == NULL || c->http2 || c->sock->_cb.read == NULL ? refuse() : body_refusal_begin(c);
-    *field = enlarged(b, capacity);
+        return c == NULL || c->http2 || c->sock->_cb.read == NULL ? refuse(why) : body_refusal_begin(c, why);
+    *field = enlarged(b, capacity, &charge);
     return room_of(*field);
 }
 
@@ -180,8 +252,11 @@ void h2o_buffer__do_free(h2o_buffer_t *b)
 {
     FIND(free, "h2o_buffer__do_free");
     guard.freed++;
-    if (is_counted(b))
+    if (is_counted(b)) {
+        struct body_charge charge = charge_of(b);
+        body_memory_discharge(&guard.server->body_memory, &charge, 0);
         body_memory_give(&guard.server->body_memory, b->capacity);
+    }
     guard.free(b);
 }
 

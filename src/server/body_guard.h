@@ -1,17 +1,20 @@
 /*
  * body_guard.h: limits.body_memory where the memory is taken: libh2o buffers a body before anyone of ours hears of the
  * request. Definitions of two of its functions take the place of the library's, as in http2_guard.h: the one that makes
- * room in a buffer, and the one that frees it. All buffers that hold what peers send are counted by their capacity;
- * what would grow past the limit is refused. Large buffers grow by moving pages, not by copying bytes.
- * Owns: the addresses of the originals. Runs in: the worker's thread. Fails: body_guard_proved says whether the linker
- * did its part.
+ * room in a buffer, and the one that frees it. All buffers that hold what peers send are counted by their capacity, and
+ * large ones for whose they are; what would grow past a limit is refused. Large buffers grow by moving pages, not by
+ * copying bytes. Owns: the addresses of the originals. Runs in: the worker's thread. Fails: body_guard_proved says
+ * whether the linker did its part.
  */
 #ifndef CRESCENT_SERVER_BODY_GUARD_H
 #define CRESCENT_SERVER_BODY_GUARD_H
 
 #include "base/error.h"
+#include <stdint.h>
 
 struct server;
+
+#define BODY_GUARD_MARGIN ((size_t)2 << 20) /* so much larger than what they hold are large buffers, at most */
 
 /* From now on, buffers are counted by s->body_memory. Once, before the process's first buffer; s lives as long as it.
  */
@@ -21,7 +24,10 @@ void body_guard_open(struct server *s);
  * all that it took is given back; -1 with words.
  */
 int body_guard_proved(const struct server *s, struct error *err);
-/* http2_guard tells the type of each frame before libh2o handles it: room for header blocks may not be refused. */
-void body_guard_frame(unsigned type);
+/*
+ * http2_guard tells the type of each frame before libh2o handles it, and whose it is (as shm/peers has it; 0:
+ * nobody's): room for header blocks may not be refused.
+ */
+void body_guard_frame(unsigned type, uint64_t peer);
 
 #endif

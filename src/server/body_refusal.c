@@ -24,10 +24,15 @@ static void look_soon(struct server *s)
         timeout_set(s->host.loop, &s->refusing, mono_add(loop_now(s->host.loop), LOOK), look);
 }
 
-void body_refusal_count(struct server *s)
+void body_refusal_count(struct server *s, enum reason why)
 {
-    counters_add(s->counters, COUNTER_cut_body_memory, 1);
-    s->refused_bodies++;
+    if (why == REASON_body_memory) {
+        counters_add(s->counters, COUNTER_cut_body_memory, 1);
+        s->refused_bodies.by_memory++;
+    } else if (why == REASON_body_memory_per_ip) {
+        counters_add(s->counters, COUNTER_cut_body_memory_per_ip, 1);
+        s->refused_bodies.by_share++;
+    }
     look_soon(s);
 }
 
@@ -36,7 +41,7 @@ void body_refusal_count(struct server *s)
 static void thrown_away(h2o_socket_t *sock, const char *err)
 {
     struct connection *c = connections_of(sock);
-    CHECK(c != NULL && c->refusal.on);
+    CHECK(c != NULL && c->refusal.why != REASON_none);
     if (err != NULL && err != h2o_socket_error_out_of_memory) { /* the latter is our own NULL: let others have a turn */
         if (c->refusal.answered)
             h2o_socket_read_stop(sock); /* libh2o closes it when the answer is written, or cannot be */
@@ -62,14 +67,14 @@ static void drop_begin(struct refusal *r)
         h2o_buffer_dispose(&r->begin);
 }
 
-h2o_iovec_t body_refusal_begin(struct connection *c)
+h2o_iovec_t body_refusal_begin(struct connection *c, enum reason why)
 {
     struct server *s = CONTAINER_OF(c->owner, struct server, connections);
-    c->refusal.on = true;
+    c->refusal.why = why;
     c->refusal.library = c->sock->_cb.read;
     c->sock->_cb.read = thrown_away;
     list_add(&s->refusals, &c->refusal.link);
-    body_refusal_count(s);
+    body_refusal_count(s, why);
     keep_begin(&c->refusal, c->sock->input);
     h2o_buffer_dispose(&c->sock->input);
     h2o_buffer_init(&c->sock->input, &h2o_socket_buffer_prototype);
@@ -101,7 +106,7 @@ struct batch {
 /* The requests of refused HTTP/1 connections, out of all that libh2o shows. */
 static bool is_refused(const struct batch *b, const struct connection *c)
 {
-    return c != NULL && c->refusal.on && !c->refusal.answered && b->count < BATCH;
+    return c != NULL && c->refusal.why != REASON_none && !c->refusal.answered && b->count < BATCH;
 }
 
 /* Those of whose header libh2o has seen nothing: more had come at once than there was room for. */
@@ -179,19 +184,33 @@ static void answer_all(struct server *s)
     }
 }
 
+static bool is_unsaid(const struct server *s)
+{
+    return s->refused_bodies.by_memory > 0 || s->refused_bodies.by_share > 0;
+}
+
+static void say(struct server *s)
+{
+    if (s->refused_bodies.by_memory > 0)
+        log_at(LOG_WARN, "bodies refused: limits.body_memory is used up", LOG_INT("count", s->refused_bodies.by_memory),
+               LOG_INT("bytes", body_memory_sum(&s->body_memory)));
+    if (s->refused_bodies.by_share > 0)
+        log_at(LOG_WARN, "bodies refused: an address has used up limits.body_memory_per_ip",
+               LOG_INT("count", s->refused_bodies.by_share));
+    s->refused_bodies.by_memory = s->refused_bodies.by_share = 0;
+}
+
 static void look(struct timeout *t)
 {
     struct server *s = CONTAINER_OF(t, struct server, refusing);
     mono_t now = loop_now(s->host.loop);
     if (!list_empty(&s->refusals))
         answer_all(s);
-    if (s->refused_bodies > 0 && mono_since(now, s->refused_said).ns >= DUR_S(1).ns) {
-        log_at(LOG_WARN, "bodies refused: limits.body_memory is used up", LOG_INT("count", s->refused_bodies),
-               LOG_INT("bytes", body_memory_sum(&s->body_memory)));
-        s->refused_bodies = 0;
-        s->refused_said = now;
+    if (is_unsaid(s) && mono_since(now, s->refused_bodies.said).ns >= DUR_S(1).ns) {
+        say(s);
+        s->refused_bodies.said = now;
     }
-    if (!list_empty(&s->refusals) || s->refused_bodies > 0)
+    if (!list_empty(&s->refusals) || is_unsaid(s))
         look_soon(s);
     else
         malloc_trim(0); /* a flood is over: what it took in small pieces goes back to the system */

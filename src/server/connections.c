@@ -54,7 +54,7 @@ static void forget_if_over(struct connection *c)
 static void count_as(struct connection *c, uint64_t peer)
 {
     if (c->peer != 0)
-        peers_remove(&c->owner->peers, c->peer);
+        peers_remove(&c->owner->peers, c->peer, 1);
     c->peer = peer;
 }
 
@@ -76,7 +76,7 @@ static void on_close(void *data)
     c->ssl = NULL;                  /* it went just before */
     identity_release(&c->identity); /* its requests have holds of their own */
     count_as(c, 0);
-    if (c->refusal.on)
+    if (c->refusal.why != REASON_none)
         body_refusal_closed(c);
     linger_closed(c);
     forget_if_over(c);
@@ -125,7 +125,7 @@ uint64_t connections_count_as(struct connection *c, const struct ip *address)
 {
     uint64_t peer = c->owner->peers.area != NULL ? peers_key(address) : 0;
     count_as(c, peer);
-    return peers_add(&c->owner->peers, peer);
+    return peers_add(&c->owner->peers, peer, 1);
 }
 
 void connections_begin(struct connection *c, bool http2)

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "codec/ip.h"
 #include "io/timeout.h"
+#include "policy/policy.h"
 #include "server/flood.h"
 #include "shm/counters.h"
 #include "shm/peers.h"
@@ -29,12 +30,13 @@ struct connections {
     dur_t lingering_quiet; /* so long after a client's last byte each ends */
 };
 
-struct refusal {           /* of a body that there is no memory for: see body_refusal.h */
+struct refusal {           /* of a body while it comes: see body_refusal.h */
     struct list link;      /* in server.refusals, while not answered */
     h2o_socket_cb library; /* libh2o's reader, which hears no more of it but its end */
     h2o_buffer_t *begin;   /* of what was read when it began, or NULL */
     unsigned laps;         /* how often its room was filled and emptied */
-    bool on, answered;
+    enum reason why;       /* REASON_none: it is not refused */
+    bool answered;
 };
 
 struct connection {
@@ -57,11 +59,13 @@ struct connection {
     size_t turn_most;                /* bytes that it may have by the end of that pass */
     mono_t goodbye;                  /* HTTP/2: when it was told the first of two GOAWAYs; 0: not yet */
     struct refusal refusal;
+    size_t body_most;    /* HTTP/1: bytes that its request's endpoint takes of a chunked body; 0: not known */
     const char *framing; /* HTTP/1: why its last request is refused, and it ends; NULL: nothing. See http1_guard.h */
     size_t held;         /* HTTP/2: bytes of answers that wait for its client */
     struct list behind;  /* exchanges that are begun when there are fewer */
     int linger_fd;       /* its socket once more, or -1: see linger.h */
     bool http2;
+    bool unread;    /* HTTP/1: the body of its last request is not read, and it ends: see body_wanted.h */
     bool announced; /* HTTP/2: it was told of our own settings */
     bool retiring;  /* HTTP/2: it has had limits.connection_requests; goodbye follows */
     bool shut;      /* its client has been told by shutdown(2) that it ends */

@@ -1,8 +1,10 @@
 /*
  * http1_guard.c: see http1_guard.h. The parser's function has no header that is installed: its prototype, and that
- * libh2o passes the address of a request's own method to it, are those of exactly the version the build asks for.
+ * libh2o passes the address of a request's own method to it, are those of exactly the version the build asks for; so is
+ * that it waits for a body only where it finds one of the two fields that announce it.
  */
 #include "server/http1_guard.h"
+#include "server/body_wanted.h"
 #include "server/connections.h"
 #include <dlfcn.h>
 #include <h2o.h>
@@ -32,9 +34,21 @@ static struct {
     uint64_t calls;
 } guard;
 
+struct seen { /* fields that say where a request ends, and for whom it is; NULL: not there */
+    const struct phr_header *length, *coding, *host;
+};
+
 static bool named(const struct phr_header *h, const char *name, size_t len)
 {
     return h->name_len == len && h2o_lcstris(h->name, len, name, len);
+}
+
+static bool note(const struct phr_header *h, const char *name, size_t len, const struct phr_header **field_out)
+{
+    if (!named(h, name, len))
+        return false;
+    *field_out = h;
+    return true;
 }
 
 /* Whether the line ends with CR LF. A reader that asks for both takes a lone LF for a part of the value. */
@@ -48,7 +62,7 @@ static bool ends_well(const struct phr_header *h)
 
 /* What is wrong with a whole header section, or NULL. It reads no byte twice that is not a field's name or end. */
 static const char *fault_of(const char *section, size_t len, int minor_version, const struct phr_header *h,
-                            size_t count)
+                            size_t count, struct seen *seen_out)
 {
     unsigned lengths = 0, codings = 0, hosts = 0;
     if (section[len - 2] != '\r' || (count > 0 && h[0].name != NULL && h[0].name[-2] != '\r'))
@@ -58,9 +72,9 @@ static const char *fault_of(const char *section, size_t len, int minor_version, 
             return "a header line is folded (obs-fold)"; /* RFC 9112 5.2 */
         if (!ends_well(&h[i]))
             return "a line does not end with CR LF";
-        lengths += named(&h[i], H2O_STRLIT("content-length"));
-        codings += named(&h[i], H2O_STRLIT("transfer-encoding"));
-        hosts += named(&h[i], H2O_STRLIT("host"));
+        lengths += note(&h[i], H2O_STRLIT("content-length"), &seen_out->length);
+        codings += note(&h[i], H2O_STRLIT("transfer-encoding"), &seen_out->coding);
+        hosts += note(&h[i], H2O_STRLIT("host"), &seen_out->host);
     }
     if (hosts > 1)
         return "there is more than one Host header"; /* RFC 9112 3.2 */
@@ -75,6 +89,33 @@ static const char *fault_of(const char *section, size_t len, int minor_version, 
     return NULL;
 }
 
+static void drop(struct phr_header *h, size_t *count, const char *name, size_t len)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < *count; i++)
+        if (!named(&h[i], name, len))
+            h[kept++] = h[i];
+    *count = kept;
+}
+
+/* Without the fields that announce its body it is a request like any other, but that its connection ends with it. */
+static void leave_unread(struct connection *c, struct phr_header *h, size_t *count)
+{
+    c->unread = true;
+    drop(h, count, H2O_STRLIT("content-length"));
+    drop(h, count, H2O_STRLIT("transfer-encoding"));
+    drop(h, count, H2O_STRLIT("upgrade")); /* to HTTP/2: what follows is none */
+}
+
+/* The length that is announced; BODY_UNKNOWN where only its end will tell, 0 where libh2o refuses it. */
+static size_t announced(const struct seen *seen)
+{
+    if (seen->coding != NULL)
+        return BODY_UNKNOWN;
+    size_t length = h2o_strtosize(seen->length->value, seen->length->value_len);
+    return length != SIZE_MAX ? length : 0;
+}
+
 int phr_parse_request(const char *buf, size_t len, const char **method, size_t *method_len, const char **path,
                       size_t *path_len, int *minor_version, struct phr_header *headers, size_t *num_headers,
                       size_t last_len)
@@ -85,15 +126,27 @@ int phr_parse_request(const char *buf, size_t len, const char **method, size_t *
     int n = guard.parse(buf, len, method, method_len, path, path_len, minor_version, headers, num_headers, last_len);
     if (n <= 0)
         return n;
-    const char *fault = fault_of(buf, (size_t)n, *minor_version, headers, *num_headers);
-    if (fault == NULL)
-        return n;
+    struct seen seen = {NULL, NULL, NULL};
+    const char *fault = fault_of(buf, (size_t)n, *minor_version, headers, *num_headers, &seen);
+    if (fault == NULL && seen.length == NULL && seen.coding == NULL)
+        return n; /* most requests without a body */
     h2o_req_t *req = H2O_STRUCT_FROM_MEMBER(h2o_req_t, input.method.base, (char **)method);
     struct connection *c = connections_of_request(req);
     if (c == NULL)
-        return -1;
-    c->framing = fault;
-    *num_headers = 0; /* so that there is no body to wait for, and nothing that the answer could go by */
+        return fault == NULL ? n : -1;
+    if (fault != NULL) {
+        c->framing = fault;
+        *num_headers = 0; /* so that there is no body to wait for, and nothing that the answer could go by */
+        return n;
+    }
+    const struct body_head head = {
+        .method = {*method, *method_len},
+        .target = {*path, *path_len},
+        .host = seen.host != NULL ? (struct slice){seen.host->value, seen.host->value_len} : SLICE_NONE,
+        .length = announced(&seen),
+    };
+    if (!body_wanted(c, &req->pool, &head))
+        leave_unread(c, headers, num_headers);
     return n;
 }
 

@@ -209,7 +209,7 @@ ssize_t h2o_http2_decode_frame(h2o_http2_frame_t *frame, const uint8_t *src, siz
     struct connection *c = guard.reading;
     if (result < 0)
         return result;
-    body_guard_frame(frame->type);
+    body_guard_frame(frame->type, c != NULL ? c->peer : 0);
     if (c == NULL)
         return result;
     if (!c->announced)

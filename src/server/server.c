@@ -54,9 +54,9 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
     struct connection *c = connections_of_request(req);
     if (c != NULL && c->cut)
         return refuse_cut(req);
-    if (c != NULL && c->refusal.on)
+    if (c != NULL && c->refusal.why != REASON_none)
         req->http1_is_persistent = 0; /* bytes behind this request are gone */
-    if (c != NULL && c->framing != NULL) {
+    if (c != NULL && (c->framing != NULL || c->unread)) {
         req->http1_is_persistent = 0; /* nobody knows where the next request begins */
         linger_keep(c);
     }
@@ -109,6 +109,13 @@ static int open_tls(struct server *s, struct error *err)
     return 0;
 }
 
+/* One body of limits.body has room in any case, and what its buffer is larger than that. */
+static uint64_t share_of(const struct config_limits *limits)
+{
+    uint64_t least = limits->body + limits->headers + BODY_GUARD_MARGIN;
+    return limits->body_memory_per_ip > least ? limits->body_memory_per_ip : least;
+}
+
 struct server *server_new(const struct server_host *host, struct error *err)
 {
     struct server *s = need_zero(1, sizeof(*s));
@@ -124,6 +131,7 @@ struct server *server_new(const struct server_host *host, struct error *err)
     connections_init(&s->connections, host->loop, s->counters, &host->config->limits);
     admission_open(s);
     body_memory_open(&s->body_memory, host->area, host->slot, host->config->limits.body_memory);
+    body_memory_share(&s->body_memory, share_of(&host->config->limits));
     s->key_seed = host->area->limits.seed;
     signal(SIGPIPE, SIG_IGN); /* libh2o writes with writev */
 

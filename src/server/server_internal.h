@@ -58,8 +58,10 @@ struct server {
     struct body_memory body_memory;
     struct list refusals;    /* connections whose body is refused for want of it: see body_refusal.h */
     struct timeout refusing; /* set: looks at them */
-    uint64_t refused_bodies; /* not said in the log yet */
-    mono_t refused_said;
+    struct {
+        uint64_t by_memory, by_share; /* not said in the log yet */
+        mono_t said;
+    } refused_bodies;
     struct overload {                 /* see overload.h */
         mono_t pass;                  /* in which others was counted */
         uint64_t others;              /* requests in progress in other workers */

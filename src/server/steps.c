@@ -175,19 +175,27 @@ enum step_result steps_method(struct exchange *ex)
     return STEP_DONE;
 }
 
+size_t steps_body_bound(const struct server *s, const struct endpoint *e)
+{
+    size_t most = s->host.config->limits.body;
+    return e->max_body < most ? e->max_body : most;
+}
+
 enum step_result steps_size(struct exchange *ex)
 {
-    if (ex->connection != NULL && ex->connection->refusal.on) {
+    const struct connection *c = ex->connection;
+    enum reason cut = c != NULL ? c->refusal.why : REASON_none;
+    if (cut == REASON_body_memory || cut == REASON_body_memory_per_ip) {
         CHECK(http_response_add(exchange_response(ex), SLICE("retry-after"), SLICE("1"), NULL) == 0);
-        exchange_refuse(ex, REASON_body_memory, "there is no memory for the body now");
+        exchange_refuse(ex, cut,
+                        cut == REASON_body_memory ? "there is no memory for the body now"
+                                                  : "this address has too many bodies on their way");
         return STEP_DONE;
     }
-    const struct config_limits *limits = &ex->server->host.config->limits;
-    size_t bound = exchange_endpoint(ex)->max_body;
-    if (limits->body < bound)
-        bound = limits->body;
-    ex->bind.max_body = bound < limits->inflated ? bound : limits->inflated;
-    if (ex->view.body.len <= bound)
+    size_t bound = steps_body_bound(ex->server, exchange_endpoint(ex));
+    size_t inflated = ex->server->host.config->limits.inflated;
+    ex->bind.max_body = bound < inflated ? bound : inflated;
+    if (ex->view.body.len <= bound && cut == REASON_none && (c == NULL || !c->unread))
         return STEP_NEXT;
     char words[64];
     snprintf(words, sizeof(words), "the body has more than %zu bytes", bound);

@@ -21,8 +21,9 @@ enum step_result steps_site(struct exchange *ex);
 enum step_result steps_route(struct exchange *ex);
 /* The handler of the method: 405, and the answer to OPTIONS. */
 enum step_result steps_method(struct exchange *ex);
-/* The endpoint's max_body: 413; and whether there was memory for the body: 503. */
+/* The endpoint's max_body: 413; and whether there was memory for the body: 503. The former, within limits.body. */
 enum step_result steps_size(struct exchange *ex);
+size_t steps_body_bound(const struct server *s, const struct endpoint *e);
 /* The endpoint's verifier, in C where it has no Lua function: 401. */
 enum step_result steps_verify(struct exchange *ex);
 /* Event types that the endpoint does not list are acknowledged and forgotten. */

@@ -63,7 +63,7 @@ static bool begun(struct timeval t)
 static bool too_slow(const struct look *look, const struct connection *c, const h2o_req_t *req, dur_t since)
 {
     const struct config_limits *l = look->limits;
-    if (since.ns <= RATE_GRACE.ns || l->body_rate == 0 || c->refusal.on)
+    if (since.ns <= RATE_GRACE.ns || l->body_rate == 0 || c->refusal.why != REASON_none)
         return false;
     size_t have = c->http2 ? http2_guard_received(req) : c->sock->input->size;
     return (double)have < (double)l->body_rate * (double)since.ns / 1e9;

@@ -59,7 +59,7 @@ struct area {
         store; /* a number made of the path of the store that was open last: that one must be there; keeper */
     uint64_t peers_secret[PEERS_ROWS]; /* written by the first supervisor */
     struct area_worker worker[AREA_SLOTS];
-    struct peers_slot peers[AREA_SLOTS]; /* connections by address (shm/peers); worker */
+    struct peers_slot peers[PEERS_KINDS][AREA_SLOTS]; /* what addresses have (shm/peers); worker */
 };
 
 /* Supervisor: a new area; the descriptor (cloexec) is for its children. Slots that nobody uses take no memory. */

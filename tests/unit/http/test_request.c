@@ -115,6 +115,29 @@ static void paths_are_decoded_once_and_resolved(void **state)
     }
 }
 
+static void a_target_alone_is_read_as_in_a_view(void **state)
+{
+    static const char *const sent[] = {
+        "/", "/a%20b/../c?x=1?y", "http://Other:81/p?q=1", "https://other?x=/", "/a.b./?", "/%zz", "*"};
+    h2o_mem_pool_t pool;
+    h2o_mem_init_pool(&pool);
+    for (size_t i = 0; i < sizeof(sent) / sizeof(sent[0]); i++) {
+        char bytes[200];
+        snprintf(bytes, sizeof(bytes), "GET %s HTTP/1.1\r\nHost: Name.:8080\r\n\r\n", sent[i]);
+        ask(bytes);
+        struct http_request alone = {.raw_path = slice_of(sent[i]), .authority = SLICE("Name.:8080"), .version = 0x101};
+        const char *why = NULL;
+        assert_int_equal(http_request_target(&pool, &alone, &why) == 0, refused == NULL);
+        if (why != NULL) {
+            assert_string_equal(why, refused);
+            continue;
+        }
+        assert_true(slice_equal(alone.host, seen.host) && slice_equal(alone.path, seen.path));
+        assert_true(slice_equal(alone.query, seen.query) && (alone.query.at == NULL) == (seen.query.at == NULL));
+    }
+    h2o_mem_clear_pool(&pool);
+}
+
 static void what_cannot_be_a_path_is_refused(void **state)
 {
     static const char *const sent[] = {"/%", "/%4", "/%zz", "/a%00b", "*", "a/b", "?x", "ftp://x/y"};
@@ -177,6 +200,7 @@ int main(void)
         cmocka_unit_test(all_parts_arrive),
         cmocka_unit_test(no_query_and_an_empty_one_differ),
         cmocka_unit_test(paths_are_decoded_once_and_resolved),
+        cmocka_unit_test(a_target_alone_is_read_as_in_a_view),
         cmocka_unit_test(what_cannot_be_a_path_is_refused),
         cmocka_unit_test(absolute_form_names_the_host),
         cmocka_unit_test(hosts_lose_their_port),

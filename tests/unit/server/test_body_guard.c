@@ -108,10 +108,10 @@ static void a_fast_sender_over_tls_lets_others_have_a_turn(void **state)
     }
     assert_non_null(room.base); /* none for now is not out of memory */
     assert_true(h.field->size > (128 << 10) - 4096);
-    body_guard_frame(0); /* a frame of DATA of that size has its room */
+    body_guard_frame(0, 0); /* a frame of DATA of that size has its room */
     assert_true(h2o_buffer_reserve(&h.field, 4096).len >= 4096);
     h2o_buffer_consume(&h.field, h.field->size / 2);
-    body_guard_frame(1);
+    body_guard_frame(1, 0);
     assert_true(h2o_buffer_reserve(&h.field, 4096).len >= 4096);
     h2o_buffer_dispose(&h.field);
 }
@@ -133,21 +133,66 @@ static void past_the_limit_large_ones_are_refused_small_ones_a_quarter_later(voi
     assert_true(timeout_is_set(&s->refusing));
     for (count = 2; count < 400; count++) { /* DATA frames of 16 KiB on new streams */
         h2o_buffer_init(&h[count].field, &h2o_socket_buffer_prototype);
-        body_guard_frame(0);
+        body_guard_frame(0, 0);
         if (h2o_buffer_reserve(&h[count].field, 16384).base == NULL)
             break;
         h[count].field->size += 16384;
     }
     assert_true(s->body_memory.own > LIMIT && s->body_memory.own <= LIMIT + LIMIT / 4);
-    body_guard_frame(1); /* a header block must have its room, once */
+    body_guard_frame(1, 0); /* a header block must have its room, once */
     assert_non_null(h2o_buffer_reserve(&h[2].field, 16384).base);
     assert_null(h2o_buffer_reserve(&h[2].field, 64 << 10).base);
-    body_guard_frame(9);
+    body_guard_frame(9, 0);
     assert_non_null(h2o_buffer_reserve(&h[2].field, 64 << 10).base);
     assert_non_null(h2o_buffer_reserve(&h[count].field, 4096).base); /* a first room that no frame is behind */
     for (size_t i = 0; i <= count; i++)
         h2o_buffer_dispose(&h[i].field);
     assert_int_equal(s->body_memory.own, 0);
+}
+
+static uint32_t charged(uint64_t peer)
+{
+    uint64_t has = peers_add(&s->body_memory.peers, peer, 1);
+    peers_remove(&s->body_memory.peers, peer, 1);
+    return (uint32_t)has - 1;
+}
+
+/* Frames of DATA are an address's; the room that its buffers have is counted, whatever their size, and given back. */
+static void an_address_has_its_share_and_gets_it_back(void **state)
+{
+    struct holder h[300] = {{{NULL}, NULL, {NULL}}};
+    uint64_t cut = counters_get(s->counters, COUNTER_cut_body_memory_per_ip), room = 0;
+    size_t count = 0;
+    body_memory_share(&s->body_memory, LIMIT / 4);
+    for (; count < 300; count++) {
+        size_t len = (size_t[]){0, 1, 1024, 8192, 9000, 16384}[count % 6]; /* 8192 is libh2o's own first size */
+        h2o_buffer_init(&h[count].field, &h2o_socket_buffer_prototype);
+        body_guard_frame(0, 7);
+        if (h2o_buffer_reserve(&h[count].field, len).base == NULL)
+            break;
+        memset(h[count].field->bytes, 'x', len);
+        h[count].field->size += len;
+        room += h[count].field->capacity;
+    }
+    assert_true(count < 300 && room > LIMIT / 4 && room <= LIMIT / 4 + LIMIT / 16);
+    assert_int_equal(s->body_memory.own, room);
+    assert_true(charged(7) >= room >> 10 && charged(7) <= (room >> 10) + count);
+    assert_int_equal(counters_get(s->counters, COUNTER_cut_body_memory_per_ip), cut + 1);
+    assert_int_equal(charged(8), 0);
+    body_guard_frame(0, 8);
+    h2o_buffer_init(&h[count].field, &h2o_socket_buffer_prototype);
+    assert_non_null(h2o_buffer_reserve(&h[count].field, 16384).base); /* another's goes on, */
+    for (int i = 0; i < 40; i++) {
+        body_guard_frame(0, 8);
+        add(&h[count].field, 16384, 'y'); /* and grows, and is his to the end */
+    }
+    assert_true(charged(8) == h[count].field->capacity >> 10);
+    for (size_t i = 0; i <= count; i++)
+        h2o_buffer_dispose(&h[i].field);
+    assert_int_equal(charged(7), 0);
+    assert_int_equal(charged(8), 0);
+    assert_int_equal(s->body_memory.own, 0);
+    body_memory_share(&s->body_memory, LIMIT);
 }
 
 static void buffers_of_others_are_not_counted(void **state)
@@ -175,6 +220,7 @@ int main(void)
         cmocka_unit_test(a_buffer_keeps_its_bytes_and_is_counted),
         cmocka_unit_test(a_fast_sender_over_tls_lets_others_have_a_turn),
         cmocka_unit_test(past_the_limit_large_ones_are_refused_small_ones_a_quarter_later),
+        cmocka_unit_test(an_address_has_its_share_and_gets_it_back),
         cmocka_unit_test(buffers_of_others_are_not_counted),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,6 +1,6 @@
 /*
  * test_body_memory.c: workers that take memory for bodies at the same time: together they never hold more than the
- * limit, a refusal leaves nothing behind, and small bodies have a quarter more.
+ * limit, a refusal leaves nothing behind, small bodies have a quarter more, and an address its share.
  */
 #include "shm/body_memory.h"
 #include <pthread.h>
@@ -69,6 +69,53 @@ static void a_word_that_lies_counts_as_the_limit(void **state)
     assert_int_equal(body_memory_sum(&a), LIMIT);
     assert_false(body_memory_take(&a, 1, LARGE));
     assert_int_equal(atomic_load(&f->area->body_memory[0]), 0);
+}
+
+static void an_address_has_its_share_at_all_workers_together(void **state)
+{
+    struct fixture *f = *state;
+    struct body_memory a, b;
+    struct body_charge one = {.peer = 7}, two = {.peer = 7}, other = {.peer = 8}, nobody = {.peer = 0};
+    body_memory_open(&a, f->area, 0, LIMIT);
+    body_memory_open(&b, f->area, 1, LIMIT);
+    body_memory_share(&a, LIMIT / 2);
+    body_memory_share(&b, LIMIT / 2);
+    assert_true(body_memory_charge(&a, &one, LIMIT / 4, false));
+    assert_true(body_memory_charge(&b, &two, LARGE, false));
+    assert_true(body_memory_charge(&b, &two, LIMIT / 4, false)); /* grows: only the difference counts */
+    assert_false(body_memory_charge(&a, &one, LIMIT / 4 + 1, false));
+    assert_int_equal(one.kib, LIMIT / 4 >> 10);
+    assert_true(body_memory_charge(&a, &other, LIMIT / 2, false));
+    assert_true(body_memory_charge(&a, &nobody, LIMIT, false)); /* no address, no share */
+
+    struct body_charge small = {.peer = 7}, more = {.peer = 7};
+    assert_true(body_memory_charge(&a, &small, BODY_MEMORY_SMALL, false)); /* a quarter more for these */
+    assert_true(body_memory_charge(&a, &more, BODY_MEMORY_SMALL, false));
+    struct body_charge last = {.peer = 7}, forced = {.peer = 7};
+    assert_false(body_memory_charge(&b, &last, 1, false));
+    assert_true(body_memory_charge(&b, &forced, 1, true));
+    body_memory_discharge(&b, &forced, 0);
+    body_memory_discharge(&a, &more, 0);
+    body_memory_discharge(&a, &small, 0);
+    body_memory_discharge(&b, &two, 1);
+    assert_int_equal(two.kib, 1);
+    assert_true(body_memory_charge(&a, &one, LIMIT / 2 - 1024, false));
+    body_memory_discharge(&a, &one, 0);
+    body_memory_discharge(&b, &two, 0);
+    assert_true(body_memory_charge(&b, &two, LIMIT / 2, false)); /* all of it is there again */
+    area_reset_worker(f->area, 1);                               /* also by its worker's death */
+    assert_true(body_memory_charge(&a, &one, LIMIT / 2, false));
+}
+
+static void a_share_as_large_as_the_limit_refuses_nobody(void **state)
+{
+    struct fixture *f = *state;
+    struct body_memory m;
+    struct body_charge c = {.peer = 7};
+    body_memory_open(&m, f->area, 0, LIMIT);
+    assert_true(body_memory_charge(&m, &c, 2 * LIMIT, false));
+    body_memory_share(&m, LIMIT);
+    assert_true(body_memory_charge(&m, &c, 3 * LIMIT, false));
 }
 
 /* --- at the same time --------------------------------------------------------------------------------------------- */
@@ -165,6 +212,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_limit_is_reached_and_not_passed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_word_that_lies_counts_as_the_limit, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_address_has_its_share_at_all_workers_together, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_share_as_large_as_the_limit_refuses_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(threads_that_take_at_the_same_time_never_hold_more_than_the_limit, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(processes_neither, setup, teardown),

@@ -1,0 +1,46 @@
+/*
+ * body_wanted.c: see body_wanted.h. It asks what the steps ask (steps.c, client.c), of the same generation.
+ */
+#include "server/body_wanted.h"
+#include "base/panic.h"
+#include "policy/ips.h"
+#include "route/generation.h"
+#include "server/client.h"
+#include "server/server_internal.h"
+#include "server/steps.h"
+
+#define SMALL BODY_MEMORY_SMALL
+
+/* Whom its endpoint would let in; NULL: nobody would be served there. */
+static const struct endpoint *find(struct server *s, struct st_h2o_mem_pool_t *pool, const struct body_head *head)
+{
+    struct generation *g = s->host.generation(s->host.cookie);
+    struct http_request view = {.raw_path = head->target, .authority = head->host, .version = 0x101};
+    struct router_match match = {.endpoint = NULL};
+    const char *why = NULL;
+    if (g == NULL || http_request_target(pool, &view, &why) != 0)
+        return NULL;
+    router_find(g->router, view.host, view.path, &match);
+    return match.endpoint != NULL && match.endpoint->broken == NULL ? match.endpoint : NULL;
+}
+
+bool body_wanted(struct connection *c, struct st_h2o_mem_pool_t *pool, const struct body_head *head)
+{
+    struct server *s = CONTAINER_OF(c->owner, struct server, connections);
+    struct ip peer;
+    c->body_most = 0;
+    c->unread = false;
+    if (head->length <= SMALL)
+        return true;
+    connections_peer(c, &peer);
+    if (client_trusted(s, &peer))
+        return true;
+    const struct endpoint *e = find(s, pool, head);
+    if (e == NULL || (e->allow_ips != NULL && !ips_have(e->allow_ips, &peer)) ||
+        endpoint_handler_for(e, head->method.at, head->method.len) == NULL)
+        return false;
+    size_t bound = steps_body_bound(s, e);
+    if (head->length == BODY_UNKNOWN)
+        c->body_most = bound;
+    return head->length == BODY_UNKNOWN || head->length <= bound;
+}

@@ -1,0 +1,156 @@
+// What one address may take of the memory for bodies, and which bodies nobody waits for: refused by their header alone.
+import assert from 'node:assert/strict';
+import http2 from 'node:http2';
+import net from 'node:net';
+import { test } from 'node:test';
+import { assertProblem, certificate, folder, ms, raw as rawly, request, sleep, start, until } from './helper.mjs';
+
+const MiB = 1 << 20;
+const raw = async (...args) => (await rawly(...args)).text;
+const up = 'return { max_body = "4MiB", handle = function(req) return 200, tostring(#req.body) end }';
+const held = (server) => server.metric('crescent_body_memory_bytes');
+const refused = (server, reason) => server.metric('crescent_refused_total', `reason="${reason}"`);
+const cut = (server) => server.metric('crescent_connections_cut_total', 'reason="body_memory_per_ip"');
+const config = 'return { limits = { body_memory = "48MiB", body_memory_per_ip = "8MiB", body = "4MiB" } }';
+const share = 8 * MiB;
+
+/** A connection from `from` that sends a body but for its last byte, which end() sends; answer: all that it hears. */
+function upload(t, server, { from = '127.0.0.1', head = '', size = 4 * MiB, sent = size - 1 } = {}) {
+    const socket = net.connect({ port: server.port, host: '127.0.0.1', localAddress: from });
+    t.after(() => socket.destroy());
+    const answer = new Promise((done) => {
+        let text = '';
+        socket.on('data', (d) => { text += d; }).on('error', () => {}).on('close', () => done(text));
+    });
+    socket.write(`POST /up HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: ${size}\r\n${head}\r\n`);
+    socket.write(Buffer.alloc(sent));
+    return { answer, end: () => socket.write('x') };
+}
+
+test('an address has its share of the memory for bodies, at all workers together; others do not feel it', async (t) => {
+    const server = await start(t, { hooks: { 'up.lua': up }, config, workers: 2 });
+    const ours = Array.from({ length: 12 }, () => upload(t, server));
+    await until(async () => await cut(server) >= 10, 'those past the share are refused', 15000);
+    assert.ok(await held(server) <= share + 2 * MiB, `${await held(server)} bytes held`);
+    await server.said('bodies refused: an address has used up limits.body_memory_per_ip');
+    const theirs = ['127.0.0.2', '127.0.0.3'].map((from) => upload(t, server, { from }));
+    for (const u of theirs) u.end();
+    for (const u of theirs) assert.match(await u.answer, /^HTTP\/1.1 200 [^]*4194304$/);
+    assert.equal((await request(`${server.url}/up`, { method: 'POST', body: Buffer.alloc(30000) })).text, '30000'); // small ones, too
+    for (const u of ours) u.end();
+    const answers = await Promise.all(ours.map((u) => u.answer));
+    const taken = answers.filter((a) => a.startsWith('HTTP/1.1 200 ')).length;
+    assert.ok(taken >= 1 && taken <= 2, answers.map((a) => a.slice(0, 12)).join());
+    const said = answers.filter((a) => /^HTTP\/1.1 503 [^]*retry-after: 1\r\n[^]*this address has too many bodies/i.test(a)).length;
+    assert.equal(taken + said, 12);
+    assert.equal(await refused(server, 'body_memory_per_ip'), said);
+    await until(async () => await held(server) === 0, 'all is given back');
+    assert.equal((await request(`${server.url}/up`, { method: 'POST', body: Buffer.alloc(4 * MiB) })).text, String(4 * MiB));
+});
+
+test('the share holds for HTTP/2 bodies, also for many small ones; for TLS; a dead worker gives its part back', async (t) => {
+    const dir = folder(t), { args } = await certificate(dir);
+    const server = await start(t, { hooks: { 'up.lua': up }, config, dir, args, workers: 2, listen: ['http://127.0.0.1:0', 'https://127.0.0.1:0'] });
+    const open = (url) => new Promise((done) => {
+        const client = http2.connect(url, { rejectUnauthorized: false });
+        t.after(() => client.destroy());
+        client.on('error', () => {}).once('connect', () => done(client));
+    });
+    const send = (client, size) => new Promise((done) => {
+        const stream = client.request({ ':method': 'POST', ':path': '/up' });
+        let code;
+        stream.on('response', (h) => { code = h[':status']; }).on('error', () => {}).on('close', () => done(code ?? 'reset')).resume();
+        stream.write(Buffer.alloc(size)); // and never ends
+    });
+    const plain = server.urls.find((u) => u.startsWith('http:')), secure = server.urls.find((u) => u.startsWith('https:'));
+    for (const url of [secure, plain]) {
+        const before = await cut(server), clients = await Promise.all(Array.from({ length: 8 }, () => open(url)));
+        for (const client of clients) for (let i = 0; i < 10; i++) send(client, MiB);
+        await until(async () => await cut(server) > before, 'streams are reset', 15000);
+        await sleep(ms(300)); // what a window lets through comes on
+        assert.ok(await held(server) <= share * 1.25 + 4 * MiB, `${await held(server)} bytes held`);
+        for (const client of clients) client.destroy();
+        await until(async () => await held(server) === 0, 'all is given back');
+    }
+    const before = await cut(server), clients = await Promise.all(Array.from({ length: 20 }, () => open(plain)));
+    for (const client of clients) for (let i = 0; i < 90; i++) send(client, 9000);
+    await until(async () => await cut(server) > before, 'small ones are refused as well', 15000);
+    assert.ok(await held(server) <= share * 1.25 + 2 * MiB, `${await held(server)} bytes held`);
+    for (const pid of server.children('worker')) process.kill(pid, 'SIGKILL');
+    await until(() => request(`${plain}/up`, { method: 'POST', body: Buffer.alloc(4 * MiB) }).then((r) => r.status === 200, () => false), 'all of it is there again');
+});
+
+test('a trusted proxy has no share, and one body of limits.body has room whatever the share is', async (t) => {
+    const trusting = await start(t, { hooks: { 'up.lua': up }, config: config.replace('{ limits', '{ trusted_proxies = { "127.0.0.1" }, limits') });
+    const all = Array.from({ length: 8 }, () => upload(t, trusting));
+    await until(async () => await held(trusting) >= 8 * 4 * MiB, 'all are received', 15000);
+    for (const u of all) u.end();
+    for (const u of all) assert.match(await u.answer, /^HTTP\/1.1 200 /);
+    const narrow = await start(t, { hooks: { 'up.lua': up }, config: 'return { limits = { body_memory_per_ip = "1MiB", body = "4MiB" } }' });
+    const one = upload(t, narrow);
+    one.end();
+    assert.match(await one.answer, /^HTTP\/1.1 200 [^]*4194304$/);
+});
+
+const hooks = {
+    'up.lua': up,
+    'small.lua': 'return function(req) return 200, tostring(#req.body) end', // max_body: 1 MiB
+    'get.lua': 'return { methods = { "GET" }, handle = function() return 200 end }',
+    'inside.lua': 'return { allow_ips = { "192.0.2.0/24" }, max_body = "4MiB", handle = function() return 200 end }',
+};
+const refusals = [
+    ['/nothing', 404, 'no_route'], ['/inside', 403, 'address_not_allowed'], ['/get', 405, 'method_not_allowed'], ['/small', 413, 'body_too_large'],
+];
+const after = 'GET /small HTTP/1.1\r\nHost: x\r\n\r\n';
+
+for (const [target, status, reason] of refusals)
+    test(`${status} for a large body of which nothing was read yet`, async (t) => {
+        const server = await start(t, { hooks, workers: 1 });
+        const framings = [`Content-Length: ${20 * MiB}\r\n`, `Content-Length: ${20 * MiB}\r\nExpect: 100-continue\r\n`,
+            `Content-Length: ${20 * MiB}\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n`];
+        if (status !== 413) framings.push('Transfer-Encoding: chunked\r\n');
+        for (const [i, framing] of framings.entries()) {
+            const text = await raw(server.port, `POST ${target} HTTP/1.1\r\nHost: x\r\n${framing}\r\n${after}`, { enough: (s) => s.endsWith('}') });
+            assert.match(text, new RegExp(`^HTTP/1.1 ${status} [^]*\r\n\r\n\\{[^{}]*\\}$`)); // once, and what follows is no request
+            assert.match(text, /\r\nconnection: close\r\n/i);
+            assert.equal(await refused(server, reason), i + 1);
+        }
+        assertProblem(await request(`${server.url}${target}`, { method: 'POST', body: Buffer.alloc(20 * MiB) }), status); // all of it is sent
+        assert.ok(await held(server) < MiB);
+        const port = server.port, small = `POST ${target} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n${'y'.repeat(1000)}${after}`;
+        if (status !== 413) // the connection of a small one goes on
+            assert.match(await raw(port, small, { enough: (s) => s.endsWith('0') }), new RegExp(`^HTTP/1.1 ${status} [^]*HTTP/1.1 200 OK[^]*0$`));
+    });
+
+test('a chunked body is refused as soon as it is too long, and taken up to that', async (t) => {
+    const server = await start(t, { hooks, workers: 1 });
+    const chunk = `100000\r\n${'z'.repeat(MiB)}\r\n`, head = 'POST /small HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n';
+    const socket = net.connect(server.port, '127.0.0.1');
+    t.after(() => socket.destroy());
+    let text = '', sent = 0;
+    socket.on('data', (d) => { text += d; }).on('error', () => {});
+    socket.write(head);
+    while (!text && sent < 30) {
+        socket.write(chunk);
+        sent++;
+        await sleep(ms(50));
+    }
+    assert.match(text, /^HTTP\/1.1 413 [^]*the body has more than 1048576 bytes/);
+    assert.ok(sent < 20, `${sent} MiB sent`);
+    const whole = await raw(server.port, `${head}${chunk}0\r\n\r\n${after}`, { enough: (s) => (s.match(/HTTP/g) ?? []).length === 2 });
+    assert.match(whole, /^HTTP\/1.1 200 [^]*1048576HTTP\/1.1 200 /);
+    const onebyte = `${head}${'1\r\nz\r\n'.repeat(MiB)}0\r\n\r\n`; // six bytes for each
+    assert.match(await raw(server.port, onebyte, { enough: (s) => s.endsWith('1048576'), limit: 10000 }), /^HTTP\/1.1 200 [^]*1048576$/);
+});
+
+test('pipelined requests behind a large body are served; a trusted proxy may name another host later', async (t) => {
+    const server = await start(t, { hooks: { ...hooks, 'named.lua': 'return { routes = { "example.com/up" }, max_body = "4MiB", handle = function(req) return 200, tostring(#req.body) end }' },
+        config: 'return { trusted_proxies = { "127.0.0.2" } }', workers: 1 });
+    const body = 'q'.repeat(4 * MiB), many = 20000;
+    const text = await raw(server.port, `POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: ${4 * MiB}\r\n\r\n${body}${'GET /small HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(many)}`,
+        { enough: (s) => s.length > 100 * many && (s.match(/HTTP\/1.1 200/g) ?? []).length === many + 1, limit: 20000 });
+    assert.equal((text.match(/HTTP\/1.1 200/g) ?? []).length, many + 1);
+    const proxied = upload(t, server, { from: '127.0.0.2', head: 'X-Forwarded-Host: example.com\r\n' });
+    proxied.end();
+    assert.match(await proxied.answer, /^HTTP\/1.1 200 /);
+});
