@@ -35,7 +35,8 @@ export async function until(check, what, limit = 5000) {
 /** A new folder; gone with the test. */
 export function folder(t) {
     const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'crescent-e2e-'));
-    t.after(() => fs.rmSync(dir, { recursive: true, force: true }));
+    // Hooks run in the order they were set: the server may still be there, and make a file in between.
+    t.after(() => fs.rmSync(dir, { recursive: true, force: true, maxRetries: 10 }));
     return dir;
 }
 
