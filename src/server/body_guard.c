@@ -15,6 +15,7 @@
 #define STEP ((size_t)1 << 20)    /* capacities double up to here, then grow by it: what is not touched costs nothing */
 #define AT_ONCE ((size_t)1 << 20) /* read from one socket in one pass, a step more or less */
 #define AT_FIRST ((size_t)128 << 10) /* the same before anything of it was looked at, and of frames */
+#define AT_SEALED ((size_t)32 << 10) /* of TLS, before it is decoded: two records, and nobody's share has it */
 #define FRAME_ROOM ((size_t)1 << 10) /* for a frame of DATA, at least */
 #define READER_ASKS 4096             /* what libh2o's reader asks for, and nobody else */
 /* malloc's own bounds would rise with the largest buffer freed: it would then keep such memory, and copy to grow it. */
@@ -49,6 +50,11 @@ void body_guard_frame(unsigned type, uint64_t peer)
     guard.peer = peer;
 }
 
+void body_guard_frames_over(void)
+{
+    body_guard_frame(FRAME_NONE, 0);
+}
+
 /* Whether it is a buffer for what peers send; those for what is sent to them have another prototype. */
 static bool is_counted(const h2o_buffer_t *b)
 {
@@ -71,9 +77,14 @@ static h2o_iovec_t refuse(enum reason why)
 /* --- whose it is ------------------------------------------------------------------------------------------------ */
 
 /* Buffers of libh2o's first size are its own, from its pool. All others are made here: behind them it stands whose. */
+static bool is_initial(size_t capacity)
+{
+    return capacity == h2o_socket_buffer_prototype._initial_buf.capacity;
+}
+
 static bool is_charged(const h2o_buffer_t *b)
 {
-    return b->bytes != NULL && b->capacity != b->_prototype->_initial_buf.capacity;
+    return b->bytes != NULL && !is_initial(b->capacity);
 }
 
 static size_t size_of(size_t capacity)
@@ -132,7 +143,7 @@ static h2o_iovec_t first_room(h2o_buffer_t **field, size_t least, unsigned frame
         return guard.reserve(field, least);
     }
     size_t capacity = least < FRAME_ROOM ? FRAME_ROOM : least;
-    capacity += capacity == initial->capacity; /* that size means libh2o's own */
+    capacity += is_initial(capacity);
     struct body_charge charge = {.peer = frame == FRAME_DATA ? guard.peer : 0};
     enum reason why = claim(&charge, 0, capacity, frame != FRAME_DATA);
     if (why != REASON_none)
@@ -161,12 +172,12 @@ static bool had_turn(struct connection *c, size_t size)
 
 /*
  * The same for a TLS connection, whose reader fills an input of its own that is decoded, and so emptied, in each pass:
- * it never has more than AT_FIRST. Nobody else asks for so
- * much room in what is no socket's own input, but for a frame of DATA of that size.
+ * it never has more than AT_SEALED. Nobody else asks for so much room in what is no socket's own input, but for a frame
+ * of that size, whose caller writes all of it.
  */
 static bool had_turn_encrypted(size_t size, size_t least, unsigned frame)
 {
-    return least == READER_ASKS && frame != FRAME_DATA && size + READER_ASKS > AT_FIRST;
+    return least == READER_ASKS && frame == FRAME_NONE && size + READER_ASKS > AT_SEALED;
 }
 
 /* The buffer's bytes in memory of `capacity`, at its begin. */
@@ -219,6 +230,7 @@ static h2o_iovec_t more_room(h2o_buffer_t **field, size_t least, unsigned frame)
     do {
         capacity += capacity < STEP ? capacity : STEP;
     } while (capacity - b->size < least);
+    capacity += is_initial(capacity);
     struct body_charge charge = charge_of(b);
     if (!is_charged(b))
         charge.peer = c != NULL ? c->peer : frame == FRAME_DATA ? guard.peer : 0;

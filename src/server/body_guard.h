@@ -29,5 +29,7 @@ int body_guard_proved(const struct server *s, struct error *err);
  * nobody's): room for header blocks may not be refused.
  */
 void body_guard_frame(unsigned type, uint64_t peer);
+/* What asks for room next is no frame of that connection. */
+void body_guard_frames_over(void);
 
 #endif

@@ -234,6 +234,7 @@ static void on_read(h2o_socket_t *sock, const char *err)
     guard.reading = c;
     guard.on_read(sock, err);
     guard.reading = outer;
+    body_guard_frames_over();
     if (c != NULL && c->sock == sock && c->abused)
         connections_shut(c);
 }
