@@ -40,6 +40,7 @@ static const struct {
     {"hooks", offsetof(struct config, hooks), true},
     {"files", offsetof(struct config, files), true},
     {"env_file", offsetof(struct config, env_file), true},
+    {"file", offsetof(struct config, file), true},
     {"admin_token", offsetof(struct config, admin_token), false},
     {"log.file", offsetof(struct config, log_file), false},
     {"store", offsetof(struct config, store), true},

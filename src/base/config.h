@@ -34,6 +34,7 @@ struct config {
     char *hooks;    /* absolute */
     char *files;    /* absolute; where scripts save and read, there or not */
     char *env_file; /* absolute path of .env, there or not */
+    char *file;     /* absolute path of this configuration (crescent.lua, or what --config names), there or not */
     struct config_listen *listen;
     size_t listen_count;
     struct config_listen admin;  /* text == NULL: off */

@@ -67,6 +67,7 @@ static void keep_away_all(struct kept *k, const struct config *c)
     keep_away(k, store_path(c));
     keep_away(k, c->env_file);
     keep_away(k, settings);
+    keep_away(k, c->file); /* `--config` may give it another name */
     for (size_t i = 0; i < c->tls_count; i++)
         if (c->tls[i].key.path != NULL)
             keep_away(k, c->tls[i].key.path);

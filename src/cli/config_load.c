@@ -315,7 +315,7 @@ static int read_file(struct config_draft *d, const struct options *o, const char
         d->config->root = slash == path ? need_strdup("/") : slice_dup((struct slice){path, (size_t)(slash - path)});
         done = config_file_read(path, named != NULL ? named : "crescent.lua", d, err);
     }
-    free(path);
+    d->config->file = path;
     return done;
 }
 

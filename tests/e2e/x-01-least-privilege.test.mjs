@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { authority, config as tlsConfig, entry } from './authority.mjs';
 import { exec, runner, spawnerOf } from './exec.mjs';
 import { folder, repository, request, run, start, tool, until, write } from './helper.mjs';
-import { startUpgradable } from './upgrade.mjs';
+import { replaceBinary, startUpgradable, version } from './upgrade.mjs';
 
 const root = process.getuid() === 0;
 const sanitized = Boolean(process.env.CRESCENT_SANITIZE);
@@ -110,10 +110,17 @@ test('the setting user: ports below 1024, keys that only root reads, HUP', needs
         assert.match((await exec(server, ['id', '-u'])).stdout, /^65534\n$/);
     };
     await check();
-    const capabilities = BigInt(`0x${field(server.pid, 'CapEff')}`);
-    assert.equal(capabilities & ~0b1_0000_0000_0000_0000_0100_1110_1111n, 0n, `the supervisor keeps ${capabilities.toString(2)}`);
+    const checkSupervisor = () => {
+        const capabilities = BigInt(`0x${field(server.pid, 'CapPrm')}`);
+        assert.equal(capabilities & ~0b1_0000_0000_0000_0000_0100_1110_1111n, 0n, `the supervisor keeps ${capabilities.toString(2)}`);
+    };
+    checkSupervisor();
     assert.equal((await server.upgrade()).message, 'upgrade: done', server.tail());
     await check();
+    replaceBinary(server.program, version('0.1.1')); // an exec in place gives root everything again
+    assert.equal((await server.upgrade()).version, '0.1.1', server.tail());
+    await check();
+    checkSupervisor();
     const file = path.join(dir, 'crescent.lua'), given = fs.readFileSync(file, 'utf8');
     write(dir, { 'crescent.lua': given.replace('user = "nobody"', '') }); // without it, all would be root's
     assert.match((await server.upgrade()).message, /^upgrade: refused: 'user' is not set any more \(it is "nobody"\)/);
@@ -125,13 +132,29 @@ test('the setting user: ports below 1024, keys that only root reads, HUP', needs
         await until(async () => await server.metric('crescent_open_descriptors', `process="${kind}"`) > 0, `what ${kind} has open`);
 });
 
+test('whoever has scripts run as root is told with each configuration; the first with a user takes it from all', needsRoot, async (t) => {
+    const dir = openFolder(t, nobody), words = 'scripts run as root: the setting `user` names another user';
+    const server = await startUpgradable(t, { dir, hooks: { 'hello.lua': 'return function() return "hello" end' }, config: 'return {}' });
+    assert.equal(server.records(words).length, 1);
+    assert.equal((await server.upgrade()).message, 'upgrade: done', server.tail());
+    assert.equal(server.records(words).length, 2);
+    const before = field(server.pid, 'CapPrm');
+    for (const name of fs.readdirSync(dir).filter((name) => name.startsWith('crescent.db'))) fs.chownSync(path.join(dir, name), nobody, nobody);
+    write(dir, { 'crescent.lua': 'return { user = "nobody" }' });
+    assert.equal((await server.upgrade()).message, 'upgrade: done', server.tail());
+    assert.equal(server.records(words).length, 2);
+    assert.deepEqual(server.children('worker').map(uids)[0], [nobody, nobody, nobody, nobody]);
+    assert.equal((await server.get('/hello')).text, 'hello');
+    assert.notEqual(field(server.pid, 'CapPrm'), before, 'the supervisor gives up what it does not need');
+});
+
 test('hooks and files may be the folder of the secrets: scripts do not get them with it', { skip: sanitized ? 'sanitizers are in a wider jail' : false }, async (t) => {
     const dir = folder(t);
-    write(dir, { 'read.lua': 'return function(req) local file, err = io.open(req.body) return file and "read: " .. file:read("*a") or err end',
+    write(dir, { 'site.lua': 'return { files = "." }', 'read.lua': 'return function(req) local file, err = io.open(req.body) return file and "read: " .. file:read("*a") or err end',
         'saves.lua': 'return function(req) assert(req:save("read.lua", { overwrite = true })) return 201 end' });
-    const server = await start(t, { dir, hooks: dir, dotenv: 'SECRET_TOKEN=s\n', config: 'return { files = "." }' });
+    const server = await start(t, { dir, hooks: dir, dotenv: 'SECRET_TOKEN=s\n', config: 'return {}', args: ['--config', 'site.lua'] });
     assert.match((await server.post('/read', path.join(dir, 'saves.lua'))).text, /^read: return function/);
-    for (const name of ['.env', 'crescent.lua', 'crescent.db'])
+    for (const name of ['.env', 'crescent.lua', 'site.lua', 'crescent.db'])
         assert.match((await server.post('/read', path.join(dir, name))).text, /Permission denied/, name);
     assert.equal((await server.post('/saves', 'return 1')).status, 500); // a new script would be the next thing to be saved
     assert.ok(server.records("nothing can be saved: the folder of 'files' holds what scripts must not reach").length > 0);

@@ -18,6 +18,7 @@ static void fill(struct config *c)
     c->hooks = need_strdup("/srv/hooks");
     c->files = need_strdup("/srv/files");
     c->env_file = need_strdup("/srv/.env");
+    c->file = need_strdup("/srv/site.lua");
     c->store = need_strdup("sqlite:/srv/crescent.db");
     c->store_given = true;
     c->admin_token = need_strdup("t\xc3\xb6ken\nwith line");
@@ -61,6 +62,7 @@ static void test_text_form(void **state)
     assert_string_equal(back.listen[1].host, "::1");
     assert_string_equal(back.admin.text, "127.0.0.1:8081");
     assert_string_equal(back.files, "/srv/files");
+    assert_string_equal(back.file, "/srv/site.lua");
     assert_string_equal(back.store, "sqlite:/srv/crescent.db");
     assert_true(back.store_given);
     assert_int_equal(back.tls_count, 2);

@@ -96,6 +96,8 @@ static void test_defaults(void **state)
     assert_string_equal(config.hooks, path);
     snprintf(path, sizeof path, "%s/.env", folder);
     assert_string_equal(config.env_file, path);
+    snprintf(path, sizeof path, "%s/crescent.lua", folder);
+    assert_string_equal(config.file, path);
     snprintf(path, sizeof path, "%s/files", folder);
     assert_string_equal(config.files, path); /* there or not: the first save makes it */
     assert_string_equal(config.listen[0].text, "127.0.0.1:8080");
@@ -208,6 +210,8 @@ static void test_paths(void **state)
     assert_string_equal(config.hooks, path);
     snprintf(path, sizeof path, "%s/other/.env", folder);
     assert_string_equal(config.env_file, path);
+    snprintf(path, sizeof path, "%s/other/crescent.lua", folder);
+    assert_string_equal(config.file, path);
     config_free(&config);
     write_file("other/crescent.lua", "return { hooks = './hooks/', files = 'kept/' }");
     accept("--config other/crescent.lua");
