@@ -160,7 +160,7 @@ static int make_state(struct worker *w, struct error *err)
 
 static int make_http(struct worker *w, struct error *err)
 {
-    if (address_rules_read(slice_of(w->heritage.admin), &w->addresses, err) != 0)
+    if (address_rules_read(slice_of(w->heritage.bound), &w->addresses, err) != 0)
         return -1;
     const struct httpc_host host = {
         .loop = w->loop, .rules = &w->addresses, .root = w->config.root, .memory = w->config.limits.lua_memory};

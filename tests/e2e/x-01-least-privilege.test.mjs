@@ -58,23 +58,34 @@ test('every process gives up what it can; programs of exec have nothing of it', 
     assert.equal(spawnerOf(server.children('worker')[0]) > 0, true);
 });
 
-test('what a worker that was taken over tries is stopped', { skip: sanitized ? 'sanitizers trace and start programs themselves' : false }, async (t) => {
-    const dir = openFolder(t), hook = path.join(dir, 'taken_over.so');
+/** Scripts whose requests make a worker do what one that was taken over would: /ask?name=execve; preload is for its environment. */
+const takenOver = {
+    'hello.lua': 'return function() return "hello" end',
+    'kept.lua': 'return function() kv.set("a", 1) return "kept" end',
+    'ask.lua': `return { methods = { "GET" }, handle = function(req)
+        local reply, err = http.get("http://" .. req.query.name .. ".taken-over:1/", { timeout = "5s" })
+        return reply and "answered" or err.code
+    end }`,
+};
+async function preload(dir) {
+    const hook = path.join(dir, 'taken_over.so');
     await tool('cc', ['-O1', '-shared', '-fPIC', '-o', hook, path.join(repository, 'tests/e2e/attack/taken_over.c'), '-ldl']);
-    const server = await start(t, { dir, env: { LD_PRELOAD: hook }, hooks: {
-        'hello.lua': 'return function() return "hello" end',
-        'kept.lua': 'return function() kv.set("a", 1) return "kept" end',
-        'ask.lua': `return { methods = { "GET" }, handle = function(req)
-            local reply, err = http.get("http://" .. req.query.name .. ":1/", { timeout = "5s" })
-            return reply and "answered" or err.code
-        end }`,
-    } });
-    const ask = async (name) => (await server.get(`/ask?name=${name}.taken-over`)).text;
+    return hook;
+}
+const traced = { skip: sanitized ? 'sanitizers trace and start programs themselves' : false };
+
+test('what a worker that was taken over tries is stopped', traced, async (t) => {
+    const dir = openFolder(t);
+    const server = await start(t, { dir, env: { LD_PRELOAD: await preload(dir) }, hooks: takenOver, config: 'return { exec = false }' });
+    const ask = async (name) => (await server.get(`/ask?name=${name}`)).text;
     assert.equal((await server.get('/kept')).status, 200);
     assert.ok(fs.existsSync(path.join(dir, 'crescent.db')));
     assert.equal(await ask('nothing'), 'refused', 'the hook is there: the name leads to a closed port');
-    for (const name of ['shadow', 'store', 'hooks', 'local']) assert.equal(await ask(name), 'dns', `${name} was refused`);
-    for (const name of ['execve', 'ptrace', 'fork']) {
+    for (const name of ['shadow', 'store', 'configuration', 'hooks', 'local', 'sockets', 'bind', 'listen', 'chmod', 'supervisor', 'others'])
+        assert.equal(await ask(name), 'dns', `${name} was refused`);
+    assert.equal(server.records((r) => / died$/.test(r.message)).length, 0);
+    assert.equal(fs.statSync(dir).mode & 0o777, 0o755);
+    for (const name of ['execve', 'ptrace', 'fork', 'tiocsti']) {
         const before = server.records((r) => / died$/.test(r.message)).length;
         await assert.rejects(ask(name), `${name} ends its worker`);
         const record = await until(() => server.records((r) => / died$/.test(r.message))[before], `a death by ${name}`);
@@ -82,6 +93,71 @@ test('what a worker that was taken over tries is stopped', { skip: sanitized ? '
         assert.equal(record.status, 'stopped by its jail: a forbidden system call');
         await until(() => server.children('worker').length === 2, 'the next worker');
         assert.equal((await server.get('/hello')).text, 'hello');
+    }
+});
+
+/** A port that nobody has; for a server whose processes must know it before it starts. */
+const freePort = () => new Promise((done) => {
+    const server = net.createServer().listen(0, '127.0.0.1', () => { const { port } = server.address(); server.close(() => done(port)); });
+});
+const as = (user, url) => tool('setpriv', ['--reuid', user, '--regid', 'nogroup', '--clear-groups', 'curl', '-s', '-o', '/dev/null', '-w', '%{http_code}', url]);
+
+test('the user that scripts run as may not ask the admin listener', { skip: needsRoot.skip || traced.skip }, async (t) => {
+    const dir = openFolder(t, nobody), port = await freePort();
+    const server = await start(t, { dir, admin: `127.0.0.1:${port}`, workers: 1, env: { LD_PRELOAD: await preload(dir), TAKEN_OVER_ADMIN: String(port) },
+        hooks: { ...takenOver, 'run.lua': runner }, config: 'return { user = "nobody" }' });
+    assert.equal(server.records('does not tell whose').length, 0);
+    const metrics = `${server.admin}/metrics`;
+    assert.equal(await as('root', metrics), '200');
+    assert.equal(await as('daemon', metrics), '200');
+    assert.equal(await as('nobody', metrics), '403');
+    assert.equal(await as('nobody', `${server.admin}/healthz`), '200', 'what the health listener tells anybody');
+    assert.equal((await exec(server, ['curl', '-s', metrics])).stdout.includes('the user that scripts run as may not ask this'), true);
+    assert.equal((await server.get('/ask?name=admin')).text, 'dns', 'a worker that was taken over');
+    assert.equal((await server.get('/ask?name=listener')).text, 'dns', 'by a socket that is not its own'); // nobody knocks there any more
+    assert.equal(server.records('the admin listener was asked by the user that scripts run as').length, 1, 'one line each ten seconds');
+    assert.equal(await server.metric('crescent_admin_refused_total'), 4);
+});
+
+/** Whether a process has the text somewhere in its memory. */
+function remembers(pid, text) {
+    const memory = fs.openSync(`/proc/${pid}/mem`, 'r'), wanted = Buffer.from(text);
+    try {
+        return fs.readFileSync(`/proc/${pid}/maps`, 'latin1').split('\n').some((line) => {
+            const [, from, to] = /^([0-9a-f]+)-([0-9a-f]+) r/.exec(line) ?? [];
+            if (!from || /\[v(var|syscall)/.test(line)) return false;
+            const room = Buffer.alloc(parseInt(to, 16) - parseInt(from, 16));
+            try {
+                fs.readSync(memory, room, 0, room.length, BigInt(`0x${from}`));
+            } catch (error) {
+                if (error.code !== 'EIO' && error.code !== 'EFAULT') throw error;
+            }
+            return room.includes(wanted);
+        });
+    } finally {
+        fs.closeSync(memory);
+    }
+}
+
+test('the admin token is no worker\'s', { skip: needsRoot.skip || traced.skip }, async (t) => {
+    const dir = openFolder(t, nobody), token = 'fjord-lantern-9174', hooks = { 'run.lua': runner, 'hello.lua': 'return function() return env.WORD end',
+        'environ.lua': 'return function() return io.open("/proc/self/environ"):read("*a") end' };
+    const ask = async (server, given) => (await request(`${server.admin}/metrics`, { headers: { authorization: `Bearer ${given}` } })).status;
+    for (const given of [{ env: { CRESCENT_ADMIN_TOKEN: token } }, { config: `return { admin_token = "${token}" }` }]) {
+        const server = await start(t, { dir, hooks, dotenv: 'WORD=a-word-in-dot-env\n', ...given });
+        assert.equal(await ask(server, token), 200);
+        assert.equal(await ask(server, `${token}s`), 401);
+        assert.equal((await server.get('/hello')).text, 'a-word-in-dot-env');
+        assert.equal((await exec(server, ['env'])).stdout.includes(token), false);
+        assert.equal((await server.get('/environ')).text.includes(token), false);
+        assert.equal(remembers(server.children('keeper')[0], token), true, 'it is found where it is');
+        for (const pid of server.children('worker')) {
+            assert.equal(remembers(pid, 'a-word-in-dot-env'), true, 'and what a worker has');
+            assert.equal(remembers(pid, token), false);
+            assert.equal(remembers(spawnerOf(pid) ?? pid, token), false);
+        }
+        await server.stop();
+        fs.rmSync(path.join(dir, 'crescent.lua'), { force: true });
     }
 });
 
