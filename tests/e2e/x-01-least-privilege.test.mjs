@@ -161,6 +161,52 @@ test('the admin token is no worker\'s', { skip: needsRoot.skip || traced.skip },
     }
 });
 
+/** Becomes the command, at a terminal of its own, which somebody else reads until it is closed. */
+const atTerminal = ['python3', '-c', `
+import fcntl, os, sys, termios
+master, slave = os.openpty()
+if os.fork() == 0:
+    if os.fork() != 0: os._exit(0)
+    os.close(slave)
+    os.setsid()
+    try:
+        while os.read(master, 65536): pass
+    except OSError: pass
+    os._exit(0)
+os.wait()
+os.close(master)
+os.setsid()
+fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+for fd in range(3): os.dup2(slave, fd)
+os.close(slave)
+os.execvp(sys.argv[1], sys.argv[1:])`];
+
+test('started at a terminal, the processes have nothing of it but the log', async (t) => {
+    const server = await start(t, { prefix: atTerminal, logFile: 'crescent.log', config: 'return { log = { file = "crescent.log" } }',
+        hooks: { 'run.lua': runner } });
+    const file = (pid, fd) => fs.readlinkSync(`/proc/${pid}/fd/${fd}`);
+    const stat = (pid) => fs.readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1].split(' ').map(Number);
+    const session = (pid) => stat(pid)[3], terminal = (pid) => stat(pid)[4];
+    const access = (pid, fd) => parseInt(/^flags:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1'))[1], 8) & 3;
+    assert.match(file(server.pid, 0), /^\/dev\/pts\/\d+$/);
+    assert.notEqual(terminal(server.pid), 0, 'it is the terminal that a key of it reaches');
+    const children = [...server.children('worker'), ...server.children('keeper')];
+    for (const pid of [...children, ...server.children('worker').map(spawnerOf)]) {
+        assert.equal(file(pid, 0), '/dev/null');
+        assert.equal(file(pid, 1), '/dev/null');
+        assert.equal(terminal(pid), 0, `process ${pid} has no terminal`);
+        assert.notEqual(session(pid), session(server.pid));
+        assert.equal(access(pid, 2), fs.constants.O_WRONLY, 'where words go cannot be read');
+    }
+    for (const pid of children) assert.equal(session(pid), pid, 'a session of its own');
+    assert.match((await exec(server, ['sh', '-c', 'exec 2>&1; cat < /dev/tty || echo "no terminal"'])).stdout, /no terminal\n$/);
+    // A key at it (Ctrl-C) is for the supervisor alone, which then ends the others in their turn.
+    process.kill(-session(server.pid), 'SIGINT');
+    await until(() => server.ended, 'its end');
+    assert.deepEqual(server.ended, { code: 0, signal: null }, server.tail());
+    assert.equal(server.records((r) => / died$/.test(r.message)).length, 0);
+});
+
 test('the setting user: ports below 1024, keys that only root reads, HUP', needsRoot, async (t) => {
     const dir = openFolder(t, nobody), port = await lowPort(), https = await lowPort();
     const ca = await authority(dir);
