@@ -185,7 +185,6 @@ static const struct call allowed[] = {
     {"sendmsg", ALL},
     {"sendmmsg", LASTING},
     /* outgoing requests, and names looked up for them */
-    {"connect", WORKER},
     {"bind", WORKER},
     {"wait4", WORKER},
     {"waitid", WORKER}};
@@ -361,20 +360,33 @@ static int rule_honest_sockets(scmp_filter_ctx filter, bool any)
 
 /*
  * TCP and UDP, and the kernel's own table of addresses that a look-up of names reads; never a local service's socket.
- * The pair is for the proof of HTTP/2's guard; one of datagrams could be sent elsewhere.
+ * Which address it connects to the filter cannot see.
  */
+static int rule_outgoing(scmp_filter_ctx filter, bool any)
+{
+    int done = rule(filter, SCMP_ACT_ALLOW, "connect");
+
+    if (done == 0)
+        done = rule_honest_sockets(filter, any);
+    return done != 0 ? done : rule_for(filter, SCMP_ACT_ERRNO(EACCES), "socket", UINT32_MAX, AF_UNIX);
+}
+
+static int rule_none_outgoing(scmp_filter_ctx filter)
+{
+    int done = rule(filter, SCMP_ACT_ERRNO(EACCES), "socket");
+
+    return done != 0 ? done : rule(filter, SCMP_ACT_ERRNO(EACCES), "connect");
+}
+
+/* The pair is for the proof of HTTP/2's guard; one of datagrams could be sent elsewhere. */
 static int rule_sockets(scmp_filter_ctx filter, const struct jail_rules *rules)
 {
-    int done = 0;
+    bool none = rules->role != JAIL_WORKER || (rules->only_ports && rules->port_count == 0);
+    int done = none ? rule_none_outgoing(filter) : rule_outgoing(filter, rules->any_program);
 
-    if (rules->role != JAIL_WORKER) {
-        done = rule(filter, SCMP_ACT_ERRNO(EACCES), "socket");
-        return done != 0 ? done : rule(filter, SCMP_ACT_ERRNO(EACCES), "connect");
-    }
-    done = rule_honest_sockets(filter, rules->any_program);
-    if (done == 0)
-        done = rule_for(filter, SCMP_ACT_ERRNO(EACCES), "socket", UINT32_MAX, AF_UNIX);
-    return done != 0 ? done : rule_where(filter, SCMP_ACT_ALLOW, "socketpair", 1, SOCKET_KIND, SOCK_STREAM);
+    if (done != 0 || rules->role != JAIL_WORKER)
+        return done;
+    return rule_where(filter, SCMP_ACT_ALLOW, "socketpair", 1, SOCKET_KIND, SOCK_STREAM);
 }
 
 static int rules_of(scmp_filter_ctx filter, const struct jail_rules *rules)

@@ -119,6 +119,37 @@ test('the user that scripts run as may not ask the admin listener', { skip: need
     assert.equal(await server.metric('crescent_admin_refused_total'), 4);
 });
 
+test('connections go to the ports of http_ports alone', async (t) => {
+    const dir = openFolder(t), port = await freePort(), away = await freePort(), preloaded = sanitized ? {} : { LD_PRELOAD: await preload(dir) };
+    const other = net.createServer((socket) => socket.end('HTTP/1.0 302 Found\r\nLocation: http://127.0.0.1:' + away + '/\r\nContent-Length: 0\r\n\r\n'));
+    await new Promise((done) => other.listen(0, '127.0.0.1', done));
+    t.after(() => other.close());
+    const hooks = { ...takenOver, 'get.lua': `return function(req)
+        local reply, err = http.get(req.body, { timeout = "5s", redirects = 3 })
+        return reply and tostring(reply.status) or err.code .. ": " .. tostring(err)
+    end` };
+    const get = async (server, url) => (await server.post('/get', url)).text;
+    const env = { ...preloaded, TAKEN_OVER_ADMIN: String(port) };
+    const url = `http://127.0.0.1:${other.address().port}/`, words = /^address_refused: .*the setting http_ports does not allow its port/;
+    await t.test('a list', async (t) => {
+        const server = await start(t, { dir, admin: `127.0.0.1:${port}`, env, hooks, config: `return { http_ports = { ${other.address().port}, 1 } }` });
+        assert.equal(server.records('no rules for ports').length, 0);
+        assert.match(await get(server, url), words, 'where a redirect leads is judged, too');
+        assert.match(await get(server, url.replace(/:\d+/, `:${away}`)), words);
+        assert.match(await get(server, 'http://no-such-host.invalid/'), words, 'the usual port; before any look-up');
+        assert.match(await get(server, 'http://127.0.0.1:1/'), /^refused: /);
+        if (!sanitized) assert.equal((await server.get('/ask?name=reach')).text, 'dns', 'a worker that was taken over');
+        assert.equal((await server.get('/hello')).text, 'hello');
+    });
+    await t.test('false', async (t) => {
+        const server = await start(t, { dir, admin: `127.0.0.1:${port}`, env: { ...env, CRESCENT_HTTP_PORTS: 'false' }, hooks });
+        assert.match(await get(server, url), words);
+        assert.match(await get(server, 'https://no-such-host.invalid/'), words);
+        assert.equal((await server.get('/hello')).text, 'hello');
+        assert.equal((await server.get('/kept')).text, 'kept');
+    });
+});
+
 /** Whether a process has the text somewhere in its memory. */
 function remembers(pid, text) {
     const memory = fs.openSync(`/proc/${pid}/mem`, 'r'), wanted = Buffer.from(text);

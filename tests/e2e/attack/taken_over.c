@@ -129,6 +129,17 @@ static long asks_by(int fd)
     return strcmp(answer + 9, "403") == 0 ? -1 : 0;
 }
 
+/* Whether a connection to the admin listener's port can be made at all. */
+static long reaches_the_admin(void)
+{
+    const char *port = getenv("TAKEN_OVER_ADMIN");
+    const struct sockaddr_in admin = {.sin_family = AF_INET,
+                                      .sin_port = htons((unsigned short)atoi(port != NULL ? port : "0")),
+                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    return fd < 0 ? 0 : connect(fd, (const struct sockaddr *)&admin, sizeof(admin)); /* 0: a socket it must get */
+}
+
 static long asks_the_admin(void)
 {
     return asks_by(socket(AF_INET, SOCK_STREAM, 0));
@@ -165,6 +176,7 @@ static const struct {
     {"chmod", opens_a_folder_to_all},
     {"supervisor", ends_the_supervisor},
     {"others", ends_the_others},
+    {"reach", reaches_the_admin},
     {"admin", asks_the_admin},
     {"listener", asks_the_admin_by_a_listener},
 };

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/landlock.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -129,7 +128,7 @@ static void descriptors_send_no_signals(void **unused)
 
 /* --- prlimit64 --- */
 
-static struct rlimit64 few = {16, 16};
+static struct rlimit64 few_files = {16, 16};
 
 static int itself(void)
 {
@@ -139,8 +138,10 @@ static int itself(void)
 static void limits_are_its_own(void **unused)
 {
     for (enum jail_role role = JAIL_KEEPER; role <= JAIL_TRIAL; role++) {
-        expect("prlimit64", 0, as(role, NULL, (struct call){SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&few}), GOES_ON);
-        expect("prlimit64", 1, as(role, itself, (struct call){SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&few}), GOES_ON);
+        expect("prlimit64", 0, as(role, NULL, (struct call){SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&few_files}),
+               GOES_ON);
+        expect("prlimit64", 1, as(role, itself, (struct call){SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&few_files}),
+               GOES_ON);
     }
 }
 
@@ -148,8 +149,8 @@ static void nobody_elses(void **unused)
 {
     not_sanitized();
     for (enum jail_role role = JAIL_KEEPER; role <= JAIL_TRIAL; role++) {
-        const struct call call = {SYS_prlimit64, getpid(), RLIMIT_NOFILE, (long)&few};
-        const struct call hidden = {SYS_prlimit64, getpid() | HIDDEN, RLIMIT_NOFILE, (long)&few};
+        const struct call call = {SYS_prlimit64, getpid(), RLIMIT_NOFILE, (long)&few_files};
+        const struct call hidden = {SYS_prlimit64, getpid() | HIDDEN, RLIMIT_NOFILE, (long)&few_files};
         expect("prlimit64", getpid(), as(role, NULL, call), ENOSYS);
         expect("prlimit64", hidden.a, as(role, NULL, hidden), ENOSYS);
     }
@@ -242,14 +243,65 @@ static void programs_of_scripts_make_others(void **unused)
     expect("socket", AF_UNIX, meets(&rules, NULL, &local), EACCES);
 }
 
-/* --- bind, listen --- */
-
-static struct sockaddr_in any_port = {.sin_family = AF_INET}, a_port = {.sin_family = AF_INET};
+/* --- connect --- */
 
 static int tcp(void)
 {
     return socket(AF_INET, SOCK_STREAM, 0);
 }
+
+/* What a connection meets to a port of this machine where nobody listens. */
+static int knocks(const struct jail_rules *rules, uint16_t port)
+{
+    const struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct call call = {SYS_connect, 0, (long)&to, sizeof(to)};
+
+    return meets(rules, tcp, &call);
+}
+
+static void only_the_ports_that_are_allowed(void **unused)
+{
+    static const uint16_t ports[] = {1, 18433};
+    const struct jail_rules few = {.role = JAIL_WORKER, .only_ports = true, .ports = ports, .port_count = 2};
+    const struct jail_rules without_files = {.role = JAIL_WORKER,
+                                             .only_ports = true,
+                                             .ports = ports,
+                                             .port_count = 2,
+                                             .any_file = true,
+                                             .any_program = true};
+    const struct jail_rules any = {.role = JAIL_WORKER};
+
+    expect("port", 1, knocks(&few, 1), ECONNREFUSED);
+    expect("port", 18433, knocks(&few, 18433), ECONNREFUSED);
+    expect("port of names", 53, knocks(&few, 53), ECONNREFUSED);
+    expect("port", 2, knocks(&any, 2), ECONNREFUSED);
+    expect("port", 1, knocks(&without_files, 1), ECONNREFUSED);
+    if (!jail_knows_ports())
+        skip();
+    expect("port", 2, knocks(&few, 2), EACCES);
+    expect("port", 18434, knocks(&few, 18434), EACCES);
+    expect("port", 2, knocks(&without_files, 2), EACCES);
+}
+
+static void none_at_all(void **unused)
+{
+    const struct jail_rules none = {.role = JAIL_WORKER, .only_ports = true};
+    const struct call makes[] = {{SYS_socket, AF_INET, SOCK_STREAM, 0},
+                                 {SYS_socket, AF_INET6, SOCK_DGRAM, 0},
+                                 {SYS_socket, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE},
+                                 {SYS_socket, AF_UNIX, SOCK_STREAM, 0}};
+    const struct call stream = pair(SOCK_STREAM);
+
+    for (size_t i = 0; i < COUNT(makes); i++)
+        expect("socket", (long)i, meets(&none, NULL, &makes[i]), EACCES);
+    expect("port", 1, knocks(&none, 1), EACCES);
+    expect("socketpair", 0, meets(&none, NULL, &stream), EFAULT);
+}
+
+/* --- bind, listen --- */
+
+static struct sockaddr_in any_port = {.sin_family = AF_INET}, a_port = {.sin_family = AF_INET};
 
 static int udp(void)
 {
@@ -263,7 +315,7 @@ static struct call binding(const struct sockaddr_in *to)
 
 static void nobody_takes_a_port_of_tcp(void **unused)
 {
-    bool knows_ports = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) >= 4;
+    bool knows_ports = jail_knows_ports();
 
     a_port.sin_port = htons(18432);
     expect("bind of UDP", 0, as(JAIL_WORKER, udp, binding(&any_port)), GOES_ON); /* who looks names up may */
@@ -292,6 +344,8 @@ int main(void)
         cmocka_unit_test(a_worker_makes_sockets_of_tcp_and_udp),
         cmocka_unit_test(and_no_other),
         cmocka_unit_test(programs_of_scripts_make_others),
+        cmocka_unit_test(only_the_ports_that_are_allowed),
+        cmocka_unit_test(none_at_all),
         cmocka_unit_test(nobody_takes_a_port_of_tcp),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
