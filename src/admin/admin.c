@@ -1,5 +1,5 @@
 /*
- * admin.c: see admin.h. Order: Host → route → method → token → answer.
+ * admin.c: see admin.h. Order: Host → route → method → token → who asks → answer.
  */
 #include "admin/admin.h"
 #include "admin/api.h"
@@ -22,6 +22,7 @@
     DUR_MS(500)       /* for requests that have just been sent; idle connections are not waited for any longer */
 #define TIME_MS 10000 /* for a whole request, and between two */
 #define PAUSE DUR_MS(100)
+#define SAY_EACH DUR_S(10)
 
 struct face { /* one of the two listeners */
     struct admin *admin;
@@ -45,6 +46,8 @@ struct admin {
     h2o_context_t context;
     struct face operators, health;
     bool draining, leaving;
+    mono_t said;      /* when the log last told of who may not ask; */
+    unsigned refused; /* those since then */
     struct timeout leave;
     mono_t leave_by;
     void (*gone)(void *cookie);
@@ -246,6 +249,29 @@ static bool token_good(const struct admin *a, h2o_req_t *req)
     return equal_secret(slice_trim(slice_from(value, scheme.len)), slice_of(a->host.config->admin_token));
 }
 
+static void say_refused(struct admin *a)
+{
+    mono_t now = loop_now(a->host.loop);
+    counters_add(&a->host.area->keeper, COUNTER_admin_refused, 1);
+    a->refused++;
+    if (a->said.ns != 0 && mono_before(now, mono_add(a->said, SAY_EACH)))
+        return;
+    log_at(LOG_WARN, "the admin listener was asked by the user that scripts run as", LOG_INT("refused", a->refused));
+    a->said = now;
+    a->refused = 0;
+}
+
+/* Where there is a token, that decides. Else nobody may ask who could be a script, or a worker that was taken over. */
+static bool asker_good(struct admin *a, h2o_req_t *req)
+{
+    h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);
+    if (a->host.asker == NULL || a->host.config->admin_token != NULL ||
+        asker_may(a->host.asker, h2o_socket_get_fd(socket)))
+        return true;
+    say_refused(a);
+    return false;
+}
+
 static void text_answer(struct http_response *r, int status, struct slice body)
 {
     r->status = status;
@@ -373,6 +399,8 @@ static void answer(const struct face *f, h2o_req_t *req, struct http_response *r
     } else if (route->token && !token_good(a, req)) {
         refuse(r, 401, "this needs the admin token", body);
         http_response_add(r, SLICE("www-authenticate"), SLICE("Bearer realm=\"crescent\""), NULL);
+    } else if (route->token && !asker_good(a, req)) {
+        refuse(r, 403, "the user that scripts run as may not ask this: admin_token would let in who has it", body);
     } else {
         route->answer(a, name, r, body);
     }

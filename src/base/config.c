@@ -40,6 +40,7 @@ static const struct {
     {"hooks", offsetof(struct config, hooks), true},
     {"files", offsetof(struct config, files), true},
     {"env_file", offsetof(struct config, env_file), true},
+    {"file", offsetof(struct config, file), true},
     {"admin_token", offsetof(struct config, admin_token), false},
     {"log.file", offsetof(struct config, log_file), false},
     {"store", offsetof(struct config, store), true},
@@ -273,6 +274,7 @@ void config_free(struct config *c)
         config_tls_free(&c->tls[i]);
     free(c->tls);
     config_forget_exec(c);
+    config_forget_http_ports(c);
     free(c->user.name);
     config_forget_trusted(c);
     config_forget_rate_limit(c);
@@ -320,6 +322,13 @@ void config_write(const struct config *c, struct buf *out)
         write_pair(out, "user", buf_text(&value));
         buf_free(&value);
     }
+    if (c->http_ports_only)
+        write_pair(out, "http_ports.only", "");
+    for (size_t i = 0; i < c->http_port_count; i++) {
+        char number[8];
+        snprintf(number, sizeof number, "%u", c->http_ports[i]);
+        write_pair(out, "http_ports", number);
+    }
     if (c->exec_any)
         write_pair(out, "exec.any", "");
     for (size_t i = 0; i < c->exec_count; i++)
@@ -348,6 +357,15 @@ static int read_exec(struct config *c, struct slice value, struct error *err)
     if (value.len == 0 || slice_find(value, '\0') != SIZE_MAX || c->exec_count >= PROGRAMS_MAX)
         return error_set(err, "exec: too many, or one that is empty or holds a NUL");
     config_add_exec(c, value);
+    return 0;
+}
+
+static int read_http_port(struct config *c, struct slice value, struct error *err)
+{
+    unsigned long long port;
+    if (!slice_to_u64(value, UINT16_MAX, &port) || port == 0 || c->http_port_count >= CONFIG_PORTS_MAX)
+        return error_set(err, "http_ports: too many, or one that is no port");
+    config_add_http_port(c, (uint16_t)port);
     return 0;
 }
 
@@ -391,6 +409,12 @@ static int read_pair(struct config *c, bool *seen, struct slice name, struct sli
     }
     if (slice_equal(name, SLICE("exec")))
         return read_exec(c, value, err);
+    if (slice_equal(name, SLICE("http_ports.only")) && value.len == 0 && !c->http_ports_only) {
+        c->http_ports_only = true;
+        return 0;
+    }
+    if (slice_equal(name, SLICE("http_ports")) && c->http_ports_only)
+        return read_http_port(c, value, err);
     if (slice_equal(name, SLICE("user")) && c->user.name == NULL)
         return config_user_read(value, &c->user, err);
     if (slice_equal(name, SLICE("trusted_proxies")))

@@ -34,6 +34,7 @@ struct config {
     char *hooks;    /* absolute */
     char *files;    /* absolute; where scripts save and read, there or not */
     char *env_file; /* absolute path of .env, there or not */
+    char *file;     /* absolute path of this configuration (crescent.lua, or what --config names), there or not */
     struct config_listen *listen;
     size_t listen_count;
     struct config_listen admin;  /* text == NULL: off */
@@ -46,8 +47,11 @@ struct config {
     size_t trusted_count;
     char *
         public_url; /* "https://hooks.example.com/base": lower case but for its path, no slash at its end; NULL: none */
-    bool exec_any;  /* scripts may start any program; else those of */
-    char **exec;    /* this list, as written */
+    bool http_ports_only; /* scripts connect to no TCP ports but those of */
+    uint16_t *http_ports; /* this list; none: no requests go out at all */
+    size_t http_port_count;
+    bool exec_any; /* scripts may start any program; else those of */
+    char **exec;   /* this list, as written */
     size_t exec_count;
     struct jail_user user; /* who keeper, workers and trials run as; name NULL: who started the server */
     char **rate_limit;     /* limits of endpoints that give none: texts of policy/ratelimit */
@@ -84,6 +88,7 @@ enum config_kind {
 };
 enum config_log_format { CONFIG_FORMAT_AUTO, CONFIG_FORMAT_JSON, CONFIG_FORMAT_TEXT };
 #define CONFIG_MAX_RUN_MOST INT64_C(10000000000) /* ns: of limits.max_run, and of a script's own */
+#define CONFIG_PORTS_MAX 1024
 #define CONFIG_ACCESS_ALL 1000000u
 #define CONFIG_ACCESS_SAMPLED (CONFIG_ACCESS_ALL + 1)
 
@@ -133,6 +138,9 @@ int config_listen_read(struct slice text, struct config_listen *listen_out, stru
 /* One more program that scripts may start. */
 void config_add_exec(struct config *c, struct slice name);
 void config_forget_exec(struct config *c);
+/* One more port that scripts may connect to; and any, as by default. */
+void config_add_http_port(struct config *c, uint16_t port);
+void config_forget_http_ports(struct config *c);
 /* The user in the text form, "33 33 4,33 www-data", and back. */
 void config_user_write(const struct jail_user *u, struct buf *out);
 int config_user_read(struct slice text, struct jail_user *user_out, struct error *err);

@@ -1,6 +1,6 @@
 /*
- * config_lists.c: the settings that are lists of texts: exec, trusted_proxies, rate_limit. See config.h.
- * Owns: the texts, which config_free gives back. Runs in: any process. Never fails.
+ * config_lists.c: the settings that are lists: exec, trusted_proxies, rate_limit, http_ports. See config.h.
+ * Owns: the lists, which config_free gives back. Runs in: any process. Never fails.
  */
 #include "base/config.h"
 #include "base/panic.h"
@@ -50,4 +50,18 @@ void config_add_rate_limit(struct config *c, struct slice text)
 void config_forget_rate_limit(struct config *c)
 {
     forget(&c->rate_limit, &c->rate_limit_count);
+}
+
+void config_add_http_port(struct config *c, uint16_t port)
+{
+    c->http_ports = need_realloc(c->http_ports, (c->http_port_count + 1) * sizeof *c->http_ports);
+    c->http_ports[c->http_port_count++] = port;
+}
+
+void config_forget_http_ports(struct config *c)
+{
+    free(c->http_ports);
+    c->http_ports = NULL;
+    c->http_port_count = 0;
+    c->http_ports_only = false;
 }

@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -45,6 +46,9 @@ struct jail_rules {
     enum jail_role role;
     const struct jail_path *paths; /* what is not there is passed over */
     size_t path_count;
+    bool only_ports; /* a worker connects to no TCP ports but these; none of them: it makes no socket */
+    const uint16_t *ports;
+    size_t port_count;
     bool any_file;    /* no rules for files */
     bool any_program; /* the process may start programs: the setting `sandbox` is off */
     bool any_signal;  /* a worker that has a spawner to end */
@@ -69,11 +73,15 @@ void jail_close_supervisor(void);
  * calls. A call that no honest process of the role makes ends the process by SIGSYS (starting programs, tracing,
  * mounting, typing into a terminal, …); one that is merely not known is ENOSYS, as is what reaches beyond the process
  * (signals to others, modes of files, listening). Sockets for a keeper or trial, processes instead of threads: EACCES,
- * EPERM. Ports to bind: EACCES, where Landlock knows them.
+ * EPERM. Ports to bind: EACCES, where Landlock knows them; so are ports to
+ * connect to, where only some are allowed.
  */
 int jail_enter(const struct jail_rules *rules, bool *files_out, struct error *err);
 
-/* jail_files.c: Landlock. 0; *on_out false: this kernel has none. */
+/* Whether this kernel can hold a process to ports of TCP; to be asked outside the jail. */
+bool jail_knows_ports(void);
+
+/* jail_files.c: Landlock, for files and ports. 0; *on_out false: there are no rules for files. */
 int jail_files(const struct jail_rules *rules, bool *on_out, struct error *err);
 /* jail_calls.c: seccomp. */
 int jail_calls(const struct jail_rules *rules, struct error *err);

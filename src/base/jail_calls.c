@@ -7,7 +7,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdint.h>
@@ -183,7 +185,6 @@ static const struct call allowed[] = {
     {"sendmsg", ALL},
     {"sendmmsg", LASTING},
     /* outgoing requests, and names looked up for them */
-    {"connect", WORKER},
     {"bind", WORKER},
     {"wait4", WORKER},
     {"waitid", WORKER}};
@@ -328,24 +329,64 @@ static int rule_beyond(scmp_filter_ctx filter, const struct jail_rules *rules)
     return done != 0 ? done : rule_orders(filter, SCMP_ACT_KILL_PROCESS, "ioctl", deadly_orders, COUNT(deadly_orders));
 }
 
-/*
- * The internet, and the kernel's own table of addresses that a look-up of names reads; never a local service's socket.
- * The pair is for the proof of HTTP/2's guard; one of datagrams could be sent elsewhere.
- */
-static int rule_sockets(scmp_filter_ctx filter, enum jail_role role)
+/* Of 0 for a protocol the kind's usual one is made; of the seldom ones some connect to TCP, and under other rules. */
+static const struct {
+    int family, kind, protocol;
+} honest_sockets[] = {{AF_INET, SOCK_STREAM, 0},
+                      {AF_INET, SOCK_STREAM, IPPROTO_TCP},
+                      {AF_INET, SOCK_DGRAM, 0},
+                      {AF_INET, SOCK_DGRAM, IPPROTO_UDP},
+                      {AF_INET6, SOCK_STREAM, 0},
+                      {AF_INET6, SOCK_STREAM, IPPROTO_TCP},
+                      {AF_INET6, SOCK_DGRAM, 0},
+                      {AF_INET6, SOCK_DGRAM, IPPROTO_UDP},
+                      {AF_NETLINK, SOCK_RAW, NETLINK_ROUTE},
+                      {AF_NETLINK, SOCK_DGRAM, NETLINK_ROUTE}};
+
+/* any: whatever its kind; what programs use (ping, say) is not known. */
+static int rule_honest_sockets(scmp_filter_ctx filter, bool any)
 {
-    static const int families[] = {AF_INET, AF_INET6, AF_NETLINK};
     int done = 0;
 
-    if (role != JAIL_WORKER) {
-        done = rule(filter, SCMP_ACT_ERRNO(EACCES), "socket");
-        return done != 0 ? done : rule(filter, SCMP_ACT_ERRNO(EACCES), "connect");
+    for (size_t i = 0; i < COUNT(honest_sockets) && done == 0; i++) {
+        const struct scmp_arg_cmp is[] = {
+            SCMP_CMP(0, SCMP_CMP_MASKED_EQ, UINT32_MAX, (scmp_datum_t)honest_sockets[i].family),
+            SCMP_CMP(1, SCMP_CMP_MASKED_EQ, SOCKET_KIND, (scmp_datum_t)honest_sockets[i].kind),
+            SCMP_CMP(2, SCMP_CMP_MASKED_EQ, UINT32_MAX, (scmp_datum_t)honest_sockets[i].protocol)};
+        done = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), any ? 1 : COUNT(is), is);
     }
-    for (size_t i = 0; i < COUNT(families) && done == 0; i++)
-        done = rule_for(filter, SCMP_ACT_ALLOW, "socket", UINT32_MAX, (scmp_datum_t)families[i]);
+    return done == -EACCES ? 0 : done; /* what the filter does anyway */
+}
+
+/*
+ * TCP and UDP, and the kernel's own table of addresses that a look-up of names reads; never a local service's socket.
+ * Which address it connects to the filter cannot see.
+ */
+static int rule_outgoing(scmp_filter_ctx filter, bool any)
+{
+    int done = rule(filter, SCMP_ACT_ALLOW, "connect");
+
     if (done == 0)
-        done = rule_for(filter, SCMP_ACT_ERRNO(EACCES), "socket", UINT32_MAX, AF_UNIX);
-    return done != 0 ? done : rule_where(filter, SCMP_ACT_ALLOW, "socketpair", 1, SOCKET_KIND, SOCK_STREAM);
+        done = rule_honest_sockets(filter, any);
+    return done != 0 ? done : rule_for(filter, SCMP_ACT_ERRNO(EACCES), "socket", UINT32_MAX, AF_UNIX);
+}
+
+static int rule_none_outgoing(scmp_filter_ctx filter)
+{
+    int done = rule(filter, SCMP_ACT_ERRNO(EACCES), "socket");
+
+    return done != 0 ? done : rule(filter, SCMP_ACT_ERRNO(EACCES), "connect");
+}
+
+/* The pair is for the proof of HTTP/2's guard; one of datagrams could be sent elsewhere. */
+static int rule_sockets(scmp_filter_ctx filter, const struct jail_rules *rules)
+{
+    bool none = rules->role != JAIL_WORKER || (rules->only_ports && rules->port_count == 0);
+    int done = none ? rule_none_outgoing(filter) : rule_outgoing(filter, rules->any_program);
+
+    if (done != 0 || rules->role != JAIL_WORKER)
+        return done;
+    return rule_where(filter, SCMP_ACT_ALLOW, "socketpair", 1, SOCKET_KIND, SOCK_STREAM);
 }
 
 static int rules_of(scmp_filter_ctx filter, const struct jail_rules *rules)
@@ -366,7 +407,7 @@ static int rules_of(scmp_filter_ctx filter, const struct jail_rules *rules)
         done = rule_clone(filter, rules->any_program || JAIL_SANITIZED);
     if (done == 0)
         done = rule_beyond(filter, rules);
-    return done == 0 ? rule_sockets(filter, rules->role) : done;
+    return done == 0 ? rule_sockets(filter, rules) : done;
 }
 
 int jail_calls(const struct jail_rules *rules, struct error *err)

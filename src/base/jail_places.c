@@ -67,6 +67,7 @@ static void keep_away_all(struct kept *k, const struct config *c)
     keep_away(k, store_path(c));
     keep_away(k, c->env_file);
     keep_away(k, settings);
+    keep_away(k, c->file); /* `--config` may give it another name */
     for (size_t i = 0; i < c->tls_count; i++)
         if (c->tls[i].key.path != NULL)
             keep_away(k, c->tls[i].key.path);
@@ -177,6 +178,8 @@ int jail_places_enter(const struct config *c, enum jail_role role, struct error 
     struct places p = {0};
     bool unbound = role != JAIL_KEEPER && !c->sandbox, ruled;
 
+    if (role == JAIL_KEEPER && c->http_port_count > 0 && !jail_knows_ports()) /* one line for all */
+        log_at(LOG_WARN, "this kernel has no rules for ports: http_ports holds scripts, not who takes a worker over");
     add(&p, "/dev/null", true);
     if (role == JAIL_KEEPER)
         find_keeper(c, &p);
@@ -185,12 +188,15 @@ int jail_places_enter(const struct config *c, enum jail_role role, struct error 
     const struct jail_rules rules = {.role = role,
                                      .paths = p.at,
                                      .path_count = p.count,
+                                     .only_ports = c->http_ports_only,
+                                     .ports = c->http_ports,
+                                     .port_count = c->http_port_count,
                                      .any_file = unbound,
                                      .any_program = unbound,
                                      .any_signal = role == JAIL_WORKER && (c->exec_any || c->exec_count > 0)};
     int done = jail_enter(&rules, &ruled, err);
 
-    if (done == 0 && !ruled && role == JAIL_KEEPER) /* one line for all */
+    if (done == 0 && !ruled && role == JAIL_KEEPER)
         log_at(LOG_WARN, "this kernel has no Landlock: files are guarded by their permissions alone");
     for (size_t i = 0; i < p.count; i++)
         free((char *)p.at[i].path);

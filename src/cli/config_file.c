@@ -8,6 +8,7 @@
 #include "base/panic.h"
 #include "cli/config_exec.h"
 #include "cli/config_load.h"
+#include "cli/config_ports.h"
 #include "cli/config_proxies.h"
 #include "cli/config_rate.h"
 #include "load/limit.h"
@@ -27,9 +28,9 @@
 static const char *const later[] = {"smtp", "modules", "retention", "spool", "otlp", "admin_read_token"};
 enum { LATER = sizeof later / sizeof *later };
 static const char *const special[] = {
-    "hooks",  "files",    "listen",          "store",         "admin",          "admin_token", "tls",      "log",
-    "limits", "tls.cert", "tls.key",         "tls.client_ca", "tls.client",     "tls.ocsp",    "log.file", "health",
-    "exec",   "user",     "trusted_proxies", "public_url",    "proxy_protocol", "rate_limit"};
+    "hooks",  "files",    "listen",          "store",         "admin",          "admin_token", "tls",       "log",
+    "limits", "tls.cert", "tls.key",         "tls.client_ca", "tls.client",     "tls.ocsp",    "log.file",  "health",
+    "exec",   "user",     "trusted_proxies", "public_url",    "proxy_protocol", "rate_limit",  "http_ports"};
 enum { SPECIAL = sizeof special / sizeof *special };
 
 const char *config_file_later(size_t i)
@@ -313,6 +314,13 @@ static void read_exec(struct file *f)
         note(f, "exec", "exec: %s", err.text);
 }
 
+static void read_http_ports(struct file *f)
+{
+    struct error err;
+    if (config_ports_value(f->L, f->draft->config, &err) != 0)
+        note(f, "http_ports", "http_ports: %s", err.text);
+}
+
 static void read_trusted_proxies(struct file *f)
 {
     struct error err;
@@ -373,6 +381,8 @@ static void read_setting(struct file *f, const char *name)
         read_tls(f);
     else if (strcmp(name, "exec") == 0)
         read_exec(f);
+    else if (strcmp(name, "http_ports") == 0)
+        read_http_ports(f);
     else if (strcmp(name, "trusted_proxies") == 0)
         read_trusted_proxies(f);
     else if (strcmp(name, "public_url") == 0)

@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/config_address.h"
 #include "cli/config_exec.h"
+#include "cli/config_ports.h"
 #include "cli/config_proxies.h"
 #include "cli/config_rate.h"
 #include "cli/config_tls_files.h"
@@ -137,7 +138,7 @@ static int environment_unknown(const char *name, struct error *err)
                                         "CRESCENT_TLS_CERT",       "CRESCENT_TLS_KEY",         "CRESCENT_LISTEN",
                                         "CRESCENT_CONFIG",         "CRESCENT_HEALTH",          "CRESCENT_EXEC",
                                         "CRESCENT_USER",           "CRESCENT_TRUSTED_PROXIES", "CRESCENT_PUBLIC_URL",
-                                        "CRESCENT_PROXY_PROTOCOL", "CRESCENT_RATE_LIMIT"};
+                                        "CRESCENT_PROXY_PROTOCOL", "CRESCENT_RATE_LIMIT",      "CRESCENT_HTTP_PORTS"};
     enum { TEXTS = sizeof texts / sizeof *texts, MOST = 64 };
     char rooms[MOST][64];
     const char *known[TEXTS + MOST];
@@ -179,6 +180,8 @@ static bool environment_special(struct config_draft *d, const char *name, struct
 {
     if (strcmp(name, "CRESCENT_EXEC") == 0)
         *done_out = config_exec_text(value, d->config, err);
+    else if (strcmp(name, "CRESCENT_HTTP_PORTS") == 0)
+        *done_out = config_ports_text(value, d->config, err);
     else if (strcmp(name, "CRESCENT_TRUSTED_PROXIES") == 0)
         *done_out = config_proxies_trusted_text(value, d->config, err);
     else if (strcmp(name, "CRESCENT_PUBLIC_URL") == 0)
@@ -315,7 +318,7 @@ static int read_file(struct config_draft *d, const struct options *o, const char
         d->config->root = slash == path ? need_strdup("/") : slice_dup((struct slice){path, (size_t)(slash - path)});
         done = config_file_read(path, named != NULL ? named : "crescent.lua", d, err);
     }
-    free(path);
+    d->config->file = path;
     return done;
 }
 

@@ -159,6 +159,14 @@ static bool is_local(const struct in6_addr *a)
     return found;
 }
 
+bool address_port_allowed(const struct address_rules *rules, uint16_t port)
+{
+    for (size_t i = 0; i < rules->port_count; i++)
+        if (rules->ports[i] == port)
+            return true;
+    return !rules->only;
+}
+
 static bool is_admin(const struct address_rules *rules, const struct in6_addr *a, uint16_t port)
 {
     static const struct in6_addr any = IN6ADDR_ANY_INIT;

@@ -316,6 +316,20 @@ static void on_turn(struct outbound_wait *wait)
         run(call);
 }
 
+/* By the origin, which ends with it: so before anything is looked up. */
+static bool port_allowed(const struct httpc_call *call)
+{
+    const struct address_rules *rules = call->client->host.rules;
+    struct slice origin = buf_slice(&call->origin);
+    unsigned long long port;
+    size_t colon = origin.len;
+    if (!rules->only)
+        return true;
+    while (colon > 0 && origin.at[colon - 1] != ':')
+        colon--;
+    return slice_to_u64(slice_from(origin, colon), UINT16_MAX, &port) && address_port_allowed(rules, (uint16_t)port);
+}
+
 /* call.url and .origin are set. */
 static void begin_hop(struct httpc_call *call)
 {
@@ -331,6 +345,10 @@ static void begin_hop(struct httpc_call *call)
     call->reply.head = SLICE_NONE;
     buf_clear(&call->head);
     call->state = HTTPC_WAITING;
+    if (!port_allowed(call)) {
+        fail(call, HTTPC_ADDRESS_REFUSED, "the setting http_ports does not allow its port");
+        return;
+    }
     bound = bound == 0 ? OUTBOUND_CONCURRENCY : bound > OUTBOUND_CONCURRENCY_MAX ? OUTBOUND_CONCURRENCY_MAX : bound;
     switch (outbound_enter(call->client->outbound, buf_slice(&call->origin), bound, &call->turn, on_turn)) {
     case OUTBOUND_GO:

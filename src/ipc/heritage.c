@@ -15,7 +15,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#define HERITAGE_MAGIC 0x34746968u /* "hit4" */
+#define HERITAGE_MAGIC 0x35746968u /* "hit5" */
 #define SOCKETS_MAX 65536
 
 uint32_t heritage_version(void)
@@ -44,7 +44,7 @@ void heritage_write(const struct heritage *h, struct buf *out)
     add_fd(out, h->snapshot);
     add_fd(out, h->wake);
     add_fd(out, h->extra);
-    buf_add_string(out, slice_of(h->admin));
+    buf_add_string(out, slice_of(h->bound));
     buf_add_u32(out, (uint32_t)h->socket_count);
     for (size_t i = 0; i < h->socket_count; i++) {
         add_fd(out, h->sockets[i].fd);
@@ -105,8 +105,8 @@ static int parse(struct slice bytes, struct heritage *h)
     h->snapshot = take_fd(&bytes, true, &bad);
     h->wake = take_fd(&bytes, true, &bad);
     h->extra = take_fd(&bytes, true, &bad);
-    struct slice admin = buf_take_string(&bytes, &bad);
-    h->admin = admin.len > 0 ? slice_dup(admin) : NULL;
+    struct slice bound = buf_take_string(&bytes, &bad);
+    h->bound = bound.len > 0 ? slice_dup(bound) : NULL;
     take_sockets(&bytes, h, &bad);
     return bad || kind > HERITAGE_CONFIG || bytes.len != 0 ? -1 : 0;
 }
@@ -156,8 +156,8 @@ int heritage_read(struct heritage *h_out, struct error *err)
 void heritage_free(struct heritage *h)
 {
     free(h->sockets);
-    free(h->admin);
-    h->admin = NULL;
+    free(h->bound);
+    h->bound = NULL;
     h->sockets = NULL;
     h->socket_count = 0;
 }

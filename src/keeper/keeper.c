@@ -38,6 +38,7 @@ struct keeper {
     struct storage *storage;
     struct keeper_desk *desk;
     struct expiry *expiry;
+    struct asker asker;
     struct admin *admin;
     struct link *supervisor;
     bool draining;
@@ -304,9 +305,13 @@ static int start(struct keeper *k, struct error *err)
     if (take_heritage(k, err) != 0)
         return -1;
     log_open(STDERR_FILENO, k->config.log_level, "keeper", config_log_form(&k->config));
+    uid_t operator= geteuid();
     if (jail_become(&k->config.user, err) != 0)
         return -1;
     jail_close();
+    asker_init(&k->asker);
+    if (k->config.admin_token == NULL && geteuid() != operator)
+        asker_begin(&k->asker, geteuid(), &k->heritage);
     if (jail_places_enter(&k->config, JAIL_KEEPER, err) != 0)
         return -1;
     k->loop = loop_new();
@@ -320,6 +325,7 @@ static int start(struct keeper *k, struct error *err)
         .area = k->area,
         .reload = k->reload,
         .heritage = &k->heritage,
+        .asker = &k->asker,
         .tls_ends = expiry_first(k->expiry),
     };
     k->admin = admin_new(&admin);

@@ -50,15 +50,29 @@ static bool is_worker(const struct child *c)
 
 /* --- birth --- */
 
+/* The listeners that it must know of without accepting from them. Old workers of an upgrade hold the old ones. */
+static void find_bound(const struct supervisor *s, const struct child *c, struct buf *out)
+{
+    if (is_worker(c)) {
+        sockets_admin(&c->edition->sockets, out);
+        return;
+    }
+    sockets_workers(&c->edition->sockets, out);
+    if (s->now != c->edition)
+        sockets_workers(&s->now->sockets, out);
+}
+
 /* Forks; channel_end is the child's. */
 static int spawn(struct supervisor *s, struct child *c, int channel_end, struct error *err)
 {
     struct edition *e = c->edition;
     struct snapshot_held live = edition_snapshot(e, s->area, is_worker(c));
-    struct buf admin = {0};
+    int config = is_worker(c) ? edition_open_text(e, err) : HERITAGE_NO_FD;
+    struct buf bound = {0};
 
-    if (is_worker(c))
-        sockets_admin(&e->sockets, &admin);
+    if (is_worker(c) && config < 0)
+        return -1;
+    find_bound(s, c, &bound);
     struct heritage h = {.kind = c->kind,
                          .slot = c->slot,
                          .member = c->member,
@@ -67,11 +81,11 @@ static int spawn(struct supervisor *s, struct child *c, int channel_end, struct 
                          .generation = live.generation,
                          .supervisor = channel_end,
                          .area = s->area_fd,
-                         .config = e->config_text,
+                         .config = is_worker(c) ? config : e->config_text,
                          .snapshot = live.fd,
                          .wake = s->logbook.wake,
                          .extra = HERITAGE_NO_FD,
-                         .admin = admin.len > 0 ? (char *)buf_text(&admin) : NULL,
+                         .bound = bound.len > 0 ? (char *)buf_text(&bound) : NULL,
                          .sockets = is_worker(c) ? e->sockets.worker : e->sockets.keeper,
                          .socket_count = is_worker(c) ? e->sockets.worker_count : e->sockets.keeper_count};
     char label[12];
@@ -79,7 +93,8 @@ static int spawn(struct supervisor *s, struct child *c, int channel_end, struct 
 
     snprintf(label, sizeof(label), "%u", c->member);
     int done = spawn_child(&what, &c->pid, err);
-    buf_free(&admin);
+    buf_free(&bound);
+    fd_close(&config);
     return done;
 }
 

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct edition *edition_new(uint32_t number, const char *version, struct config *config, int config_text, int binary)
 {
@@ -37,6 +38,19 @@ void edition_free(struct edition **e, const struct sockets *keep)
     fd_close(&gone->config_text);
     config_free(&gone->config);
     free(gone);
+}
+
+int edition_open_text(const struct edition *e, struct error *err)
+{
+    struct config without = e->config; /* nothing of it is owned */
+    struct buf text = {0};
+
+    without.admin_token = NULL;
+    config_write(&without, &text);
+    int fd = fd_sealed("crescent-configuration", buf_slice(&text), err);
+    explicit_bzero(text.at, text.len); /* private keys are in it */
+    buf_free(&text);
+    return fd;
 }
 
 struct snapshot_held edition_snapshot(struct edition *e, struct area *a, bool worker)

@@ -444,20 +444,30 @@ void sockets_close(struct sockets *s, const struct sockets *keep)
     *s = (struct sockets){0};
 }
 
+static void add_bound(int fd, struct buf *out)
+{
+    struct sockaddr_storage at = {.ss_family = AF_UNSPEC};
+    socklen_t len = sizeof(at);
+
+    if (getsockname(fd, (struct sockaddr *)&at, &len) != 0 || (at.ss_family != AF_INET && at.ss_family != AF_INET6))
+        return;
+    if (out->len > 0)
+        buf_add_char(out, ' ');
+    sockets_address(&at, len, out);
+}
+
 void sockets_admin(const struct sockets *s, struct buf *out)
 {
-    for (size_t i = 0; i < s->keeper_count; i++) {
-        struct sockaddr_storage at = {.ss_family = AF_UNSPEC};
-        socklen_t len = sizeof(at);
+    for (size_t i = 0; i < s->keeper_count; i++)
+        if (s->keeper[i].listener == HERITAGE_ADMIN)
+            add_bound(s->keeper[i].fd, out);
+}
 
-        if (s->keeper[i].listener != HERITAGE_ADMIN ||
-            getsockname(s->keeper[i].fd, (struct sockaddr *)&at, &len) != 0 ||
-            (at.ss_family != AF_INET && at.ss_family != AF_INET6))
-            continue;
-        if (out->len > 0)
-            buf_add_char(out, ' ');
-        sockets_address(&at, len, out);
-    }
+void sockets_workers(const struct sockets *s, struct buf *out)
+{
+    for (size_t i = 0; i < s->worker_count; i++)
+        if (heritage_first(&s->worker[i]))
+            add_bound(s->worker[i].fd, out);
 }
 
 bool sockets_waiting(const struct sockets *s, uint32_t worker, uint32_t workers)

@@ -66,6 +66,8 @@ void sockets_gone(const struct sockets *s, const struct sockets *keep, struct bu
 void sockets_close(struct sockets *s, const struct sockets *keep);
 /* Appends where the admin listener is bound, "127.0.0.1:8081 [::1]:8081"; nothing where that is no address of TCP. */
 void sockets_admin(const struct sockets *s, struct buf *out);
+/* The same of what workers accept from. */
+void sockets_workers(const struct sockets *s, struct buf *out);
 /* Whether a connection waits in a group's member that this worker of so many owns (heritage_owns). */
 bool sockets_waiting(const struct sockets *s, uint32_t worker, uint32_t workers);
 

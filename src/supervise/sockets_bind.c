@@ -95,21 +95,35 @@ static int listening(struct sockets_target *t, int fd, int *fd_out)
     return 0;
 }
 
+/*
+ * Has the kernel choose a port, and holds it until the members have bound it by its number. A socket that was not given
+ * its port by number gets another one when it listens no more: who took a worker over could make a connection of such a
+ * listener, which admin/asker would not know by its port.
+ */
+static int chosen(struct sockets_target *t)
+{
+    int fd = bound(t, true);
+
+    if (fd >= 0 && getsockname(fd, (struct sockaddr *)&t->at, &t->len) != 0)
+        fd_close(&fd);
+    return fd;
+}
+
 int sockets_bind_group(struct sockets_target *t, uint32_t members, dur_t patience, int *fds, size_t *count)
 {
-    if (sockets_target_port(t) != 0) {
-        int probe = bound_soon(t, patience);
+    bool given = sockets_target_port(t) != 0;
+    int probe = given ? bound_soon(t, patience) : chosen(t), done = 0;
 
-        if (probe < 0)
-            return -1;
+    if (probe < 0)
+        return -1;
+    if (given)
         fd_close(&probe);
+    for (uint32_t i = 0; i < members && done == 0; i++) {
+        done = listening(t, bound(t, true), &fds[*count]);
+        *count += done == 0;
     }
-    for (uint32_t i = 0; i < members; i++) {
-        if (listening(t, bound(t, true), &fds[*count]) != 0)
-            return -1;
-        ++*count;
-    }
-    return 0;
+    fd_close(&probe);
+    return done;
 }
 
 int sockets_bind_one(struct sockets_target *t, dur_t patience, int *fd_out)

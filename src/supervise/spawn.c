@@ -46,7 +46,7 @@ static int plan_heritage(struct plan *p, const struct heritage *h, struct error 
     struct buf text = {0};
 
     child.parent = p->parent;
-    child.admin = h->admin != NULL ? need_strdup(h->admin) : NULL;
+    child.bound = h->bound != NULL ? need_strdup(h->bound) : NULL;
     p->from = need_zero(h->socket_count + 6, sizeof(*p->from));
     child.sockets = need_zero(h->socket_count + 1, sizeof(*child.sockets));
     for (size_t i = 0; i < h->socket_count; i++)
@@ -151,6 +151,8 @@ static _Noreturn void become(struct plan *p)
     reset_signals(p->kind);
     if (p->kind != HERITAGE_KEEPER)
         raise_stack();
+    if (p->kind != HERITAGE_CONFIG)
+        unsetenv("CRESCENT_ADMIN_TOKEN"); /* the keeper gets it with its configuration, others do without */
     place_descriptors(p);
     leave_terminal();
     execveat(p->exec, "", p->argv, environ, AT_EMPTY_PATH);

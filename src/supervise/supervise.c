@@ -12,6 +12,7 @@
 #include "supervise/child.h"
 #include "supervise/desk.h"
 #include "supervise/renewal.h"
+#include "supervise/rights.h"
 #include "supervise/signals.h"
 #include "supervise/takeover.h"
 #include "supervise/trials.h"
@@ -356,16 +357,6 @@ static int serve(struct supervisor *s)
     return exit_code;
 }
 
-/* Without a user to become there is no telling what its children need. */
-static int give_up_rights(const struct supervisor *s, struct error *err)
-{
-    if (s->now->config.user.name != NULL)
-        return geteuid() == 0 ? jail_keep_few(err) : 0;
-    if (geteuid() == 0)
-        log_at(LOG_WARN, "scripts run as root: the setting `user` names another user");
-    return 0;
-}
-
 int supervise_run(struct supervise_start *start)
 {
     struct supervisor *s = need_zero(1, sizeof(*s));
@@ -377,7 +368,8 @@ int supervise_run(struct supervise_start *start)
     s->notify = start->notify;
     s->signals = s->area_fd = -1;
     orphans_begin(s);
-    if (open_all(s, &start->sockets, &err) == 0 && give_up_rights(s, &err) == 0) {
+    if (open_all(s, &start->sockets, &err) == 0 && rights_give_up(&s->now->config, &err) == 0) {
+        rights_warn(&s->now->config);
         sockets_close(&start->sockets, &s->now->sockets);
         return serve(s);
     }
@@ -418,6 +410,8 @@ int supervise_take_over(int state, bool rehearsal)
     }
     if (rehearsal)
         _exit(0);
+    if (rights_give_up(&s->now->config, &err) != 0)
+        log_at(LOG_ERROR, "the supervisor keeps all rights", LOG_STR("error", err.text));
     s->state = SUPERVISOR_RUNNING;
     orphans_begin(s);
     upgrade_done(s);

@@ -30,20 +30,21 @@ static int start(struct supervisor *s, struct supervisor_trial *t, int candidate
                          .supervisor = HERITAGE_NO_FD,
                          .area = HERITAGE_NO_FD,
                          .wake = HERITAGE_NO_FD,
-                         .config = s->keeper.edition->config_text,
                          .snapshot = candidate};
     struct spawn what = {.heritage = &h, .binary = s->keeper.edition->binary, .words = -1};
 
     if (channel_pair(ends) != 0)
         return error_errno(err, "cannot start a trial: socketpair");
     h.extra = ends[0];
-    if (spawn_child(&what, &t->pid, err) != 0) {
+    h.config = edition_open_text(s->keeper.edition, err);
+    bool started = h.config >= 0 && spawn_child(&what, &t->pid, err) == 0;
+    fd_close(&h.config);
+    fd_close(&ends[0]);
+    if (!started) {
         t->pid = 0;
-        fd_close(&ends[0]);
         fd_close(&ends[1]);
         return -1;
     }
-    fd_close(&ends[0]);
     child_send(&s->keeper, &(struct message){.type = MESSAGE_trial, .trial = {.id = t->id, .socket = ends[1]}});
     return 0;
 }

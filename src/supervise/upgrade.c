@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "supervise/binary.h"
 #include "supervise/child.h"
+#include "supervise/rights.h"
 #include "supervise/succession.h"
 #include "supervise/takeover.h"
 
@@ -298,6 +299,7 @@ static void finish(struct supervisor *s)
 {
     struct upgrade *u = &s->upgrade;
     struct edition *old = s->now;
+    struct error err;
 
     succession_over(s);
     s->now = u->next;
@@ -307,6 +309,9 @@ static void finish(struct supervisor *s)
     log_open(STDERR_FILENO, s->now->config.log_level, "supervisor", config_log_form(&s->now->config));
     logbook_reopen(&s->logbook, &s->now->config);
     edition_free(&old, &s->now->sockets);
+    rights_warn(&s->now->config);
+    if (rights_give_up(&s->now->config, &err) != 0)
+        log_at(LOG_ERROR, "the supervisor keeps all rights", LOG_STR("error", err.text));
     u->state = UPGRADE_EXEC;
     u->deadline = mono_add(mono_now(), QUIET_WITHIN);
     if (binary_runs(s->now->binary))

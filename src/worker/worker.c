@@ -160,8 +160,11 @@ static int make_state(struct worker *w, struct error *err)
 
 static int make_http(struct worker *w, struct error *err)
 {
-    if (address_rules_read(slice_of(w->heritage.admin), &w->addresses, err) != 0)
+    if (address_rules_read(slice_of(w->heritage.bound), &w->addresses, err) != 0)
         return -1;
+    w->addresses.only = w->config.http_ports_only;
+    w->addresses.ports = w->config.http_ports;
+    w->addresses.port_count = w->config.http_port_count;
     const struct httpc_host host = {
         .loop = w->loop, .rules = &w->addresses, .root = w->config.root, .memory = w->config.limits.lua_memory};
     w->http = httpc_new(&host);

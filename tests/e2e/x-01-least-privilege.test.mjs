@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { authority, config as tlsConfig, entry } from './authority.mjs';
 import { exec, runner, spawnerOf } from './exec.mjs';
 import { folder, repository, request, run, start, tool, until, write } from './helper.mjs';
-import { startUpgradable } from './upgrade.mjs';
+import { replaceBinary, startUpgradable, version } from './upgrade.mjs';
 
 const root = process.getuid() === 0;
 const sanitized = Boolean(process.env.CRESCENT_SANITIZE);
@@ -58,23 +58,34 @@ test('every process gives up what it can; programs of exec have nothing of it', 
     assert.equal(spawnerOf(server.children('worker')[0]) > 0, true);
 });
 
-test('what a worker that was taken over tries is stopped', { skip: sanitized ? 'sanitizers trace and start programs themselves' : false }, async (t) => {
-    const dir = openFolder(t), hook = path.join(dir, 'taken_over.so');
+/** Scripts whose requests make a worker do what one that was taken over would: /ask?name=execve; preload is for its environment. */
+const takenOver = {
+    'hello.lua': 'return function() return "hello" end',
+    'kept.lua': 'return function() kv.set("a", 1) return "kept" end',
+    'ask.lua': `return { methods = { "GET" }, handle = function(req)
+        local reply, err = http.get("http://" .. req.query.name .. ".taken-over:1/", { timeout = "5s" })
+        return reply and "answered" or err.code
+    end }`,
+};
+async function preload(dir) {
+    const hook = path.join(dir, 'taken_over.so');
     await tool('cc', ['-O1', '-shared', '-fPIC', '-o', hook, path.join(repository, 'tests/e2e/attack/taken_over.c'), '-ldl']);
-    const server = await start(t, { dir, env: { LD_PRELOAD: hook }, hooks: {
-        'hello.lua': 'return function() return "hello" end',
-        'kept.lua': 'return function() kv.set("a", 1) return "kept" end',
-        'ask.lua': `return { methods = { "GET" }, handle = function(req)
-            local reply, err = http.get("http://" .. req.query.name .. ":1/", { timeout = "5s" })
-            return reply and "answered" or err.code
-        end }`,
-    } });
-    const ask = async (name) => (await server.get(`/ask?name=${name}.taken-over`)).text;
+    return hook;
+}
+const traced = { skip: sanitized ? 'sanitizers trace and start programs themselves' : false };
+
+test('what a worker that was taken over tries is stopped', traced, async (t) => {
+    const dir = openFolder(t);
+    const server = await start(t, { dir, env: { LD_PRELOAD: await preload(dir) }, hooks: takenOver, config: 'return { exec = false }' });
+    const ask = async (name) => (await server.get(`/ask?name=${name}`)).text;
     assert.equal((await server.get('/kept')).status, 200);
     assert.ok(fs.existsSync(path.join(dir, 'crescent.db')));
     assert.equal(await ask('nothing'), 'refused', 'the hook is there: the name leads to a closed port');
-    for (const name of ['shadow', 'store', 'hooks', 'local']) assert.equal(await ask(name), 'dns', `${name} was refused`);
-    for (const name of ['execve', 'ptrace', 'fork']) {
+    for (const name of ['shadow', 'store', 'configuration', 'hooks', 'local', 'sockets', 'bind', 'listen', 'chmod', 'supervisor', 'others'])
+        assert.equal(await ask(name), 'dns', `${name} was refused`);
+    assert.equal(server.records((r) => / died$/.test(r.message)).length, 0);
+    assert.equal(fs.statSync(dir).mode & 0o777, 0o755);
+    for (const name of ['execve', 'ptrace', 'fork', 'tiocsti']) {
         const before = server.records((r) => / died$/.test(r.message)).length;
         await assert.rejects(ask(name), `${name} ends its worker`);
         const record = await until(() => server.records((r) => / died$/.test(r.message))[before], `a death by ${name}`);
@@ -83,6 +94,148 @@ test('what a worker that was taken over tries is stopped', { skip: sanitized ? '
         await until(() => server.children('worker').length === 2, 'the next worker');
         assert.equal((await server.get('/hello')).text, 'hello');
     }
+});
+
+/** A port that nobody has; for a server whose processes must know it before it starts. */
+const freePort = () => new Promise((done) => {
+    const server = net.createServer().listen(0, '127.0.0.1', () => { const { port } = server.address(); server.close(() => done(port)); });
+});
+const as = (user, url) => tool('setpriv', ['--reuid', user, '--regid', 'nogroup', '--clear-groups', 'curl', '-s', '-o', '/dev/null', '-w', '%{http_code}', url]);
+
+test('the user that scripts run as may not ask the admin listener', { skip: needsRoot.skip || traced.skip }, async (t) => {
+    const dir = openFolder(t, nobody), port = await freePort();
+    const server = await start(t, { dir, admin: `127.0.0.1:${port}`, workers: 1, env: { LD_PRELOAD: await preload(dir), TAKEN_OVER_ADMIN: String(port) },
+        hooks: { ...takenOver, 'run.lua': runner }, config: 'return { user = "nobody" }' });
+    assert.equal(server.records('does not tell whose').length, 0);
+    const metrics = `${server.admin}/metrics`;
+    assert.equal(await as('root', metrics), '200');
+    assert.equal(await as('daemon', metrics), '200');
+    assert.equal(await as('nobody', metrics), '403');
+    assert.equal(await as('nobody', `${server.admin}/healthz`), '200', 'what the health listener tells anybody');
+    assert.equal((await exec(server, ['curl', '-s', metrics])).stdout.includes('the user that scripts run as may not ask this'), true);
+    assert.equal((await server.get('/ask?name=admin')).text, 'dns', 'a worker that was taken over');
+    assert.equal((await server.get('/ask?name=listener')).text, 'dns', 'by a socket that is not its own'); // nobody knocks there any more
+    assert.equal(server.records('the admin listener was asked by the user that scripts run as').length, 1, 'one line each ten seconds');
+    assert.equal(await server.metric('crescent_admin_refused_total'), 4);
+});
+
+test('connections go to the ports of http_ports alone', async (t) => {
+    const dir = openFolder(t), port = await freePort(), away = await freePort(), preloaded = sanitized ? {} : { LD_PRELOAD: await preload(dir) };
+    const other = net.createServer((socket) => socket.end('HTTP/1.0 302 Found\r\nLocation: http://127.0.0.1:' + away + '/\r\nContent-Length: 0\r\n\r\n'));
+    await new Promise((done) => other.listen(0, '127.0.0.1', done));
+    t.after(() => other.close());
+    const hooks = { ...takenOver, 'get.lua': `return function(req)
+        local reply, err = http.get(req.body, { timeout = "5s", redirects = 3 })
+        return reply and tostring(reply.status) or err.code .. ": " .. tostring(err)
+    end` };
+    const get = async (server, url) => (await server.post('/get', url)).text;
+    const env = { ...preloaded, TAKEN_OVER_ADMIN: String(port) };
+    const url = `http://127.0.0.1:${other.address().port}/`, words = /^address_refused: .*the setting http_ports does not allow its port/;
+    await t.test('a list', async (t) => {
+        const server = await start(t, { dir, admin: `127.0.0.1:${port}`, env, hooks, config: `return { http_ports = { ${other.address().port}, 1 } }` });
+        assert.equal(server.records('no rules for ports').length, 0);
+        assert.match(await get(server, url), words, 'where a redirect leads is judged, too');
+        assert.match(await get(server, url.replace(/:\d+/, `:${away}`)), words);
+        assert.match(await get(server, 'http://no-such-host.invalid/'), words, 'the usual port; before any look-up');
+        assert.match(await get(server, 'http://127.0.0.1:1/'), /^refused: /);
+        if (!sanitized) assert.equal((await server.get('/ask?name=reach')).text, 'dns', 'a worker that was taken over');
+        assert.equal((await server.get('/hello')).text, 'hello');
+    });
+    await t.test('false', async (t) => {
+        const server = await start(t, { dir, admin: `127.0.0.1:${port}`, env: { ...env, CRESCENT_HTTP_PORTS: 'false' }, hooks });
+        assert.match(await get(server, url), words);
+        assert.match(await get(server, 'https://no-such-host.invalid/'), words);
+        assert.equal((await server.get('/hello')).text, 'hello');
+        assert.equal((await server.get('/kept')).text, 'kept');
+    });
+});
+
+/** Whether a process has the text somewhere in its memory. */
+function remembers(pid, text) {
+    const memory = fs.openSync(`/proc/${pid}/mem`, 'r'), wanted = Buffer.from(text);
+    try {
+        return fs.readFileSync(`/proc/${pid}/maps`, 'latin1').split('\n').some((line) => {
+            const [, from, to] = /^([0-9a-f]+)-([0-9a-f]+) r/.exec(line) ?? [];
+            if (!from || /\[v(var|syscall)/.test(line)) return false;
+            const room = Buffer.alloc(parseInt(to, 16) - parseInt(from, 16));
+            try {
+                fs.readSync(memory, room, 0, room.length, BigInt(`0x${from}`));
+            } catch (error) {
+                if (error.code !== 'EIO' && error.code !== 'EFAULT') throw error;
+            }
+            return room.includes(wanted);
+        });
+    } finally {
+        fs.closeSync(memory);
+    }
+}
+
+test('the admin token is no worker\'s', { skip: needsRoot.skip || traced.skip }, async (t) => {
+    const dir = openFolder(t, nobody), token = 'fjord-lantern-9174', hooks = { 'run.lua': runner, 'hello.lua': 'return function() return env.WORD end',
+        'environ.lua': 'return function() return io.open("/proc/self/environ"):read("*a") end' };
+    const ask = async (server, given) => (await request(`${server.admin}/metrics`, { headers: { authorization: `Bearer ${given}` } })).status;
+    for (const given of [{ env: { CRESCENT_ADMIN_TOKEN: token } }, { config: `return { admin_token = "${token}" }` }]) {
+        const server = await start(t, { dir, hooks, dotenv: 'WORD=a-word-in-dot-env\n', ...given });
+        assert.equal(await ask(server, token), 200);
+        assert.equal(await ask(server, `${token}s`), 401);
+        assert.equal((await server.get('/hello')).text, 'a-word-in-dot-env');
+        assert.equal((await exec(server, ['env'])).stdout.includes(token), false);
+        assert.equal((await server.get('/environ')).text.includes(token), false);
+        assert.equal(remembers(server.children('keeper')[0], token), true, 'it is found where it is');
+        for (const pid of server.children('worker')) {
+            assert.equal(remembers(pid, 'a-word-in-dot-env'), true, 'and what a worker has');
+            assert.equal(remembers(pid, token), false);
+            assert.equal(remembers(spawnerOf(pid) ?? pid, token), false);
+        }
+        await server.stop();
+        fs.rmSync(path.join(dir, 'crescent.lua'), { force: true });
+    }
+});
+
+/** Becomes the command, at a terminal of its own, which somebody else reads until it is closed. */
+const atTerminal = ['python3', '-c', `
+import fcntl, os, sys, termios
+master, slave = os.openpty()
+if os.fork() == 0:
+    if os.fork() != 0: os._exit(0)
+    os.close(slave)
+    os.setsid()
+    try:
+        while os.read(master, 65536): pass
+    except OSError: pass
+    os._exit(0)
+os.wait()
+os.close(master)
+os.setsid()
+fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+for fd in range(3): os.dup2(slave, fd)
+os.close(slave)
+os.execvp(sys.argv[1], sys.argv[1:])`];
+
+test('started at a terminal, the processes have nothing of it but the log', async (t) => {
+    const server = await start(t, { prefix: atTerminal, logFile: 'crescent.log', config: 'return { log = { file = "crescent.log" } }',
+        hooks: { 'run.lua': runner } });
+    const file = (pid, fd) => fs.readlinkSync(`/proc/${pid}/fd/${fd}`);
+    const stat = (pid) => fs.readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1].split(' ').map(Number);
+    const session = (pid) => stat(pid)[3], terminal = (pid) => stat(pid)[4];
+    const access = (pid, fd) => parseInt(/^flags:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1'))[1], 8) & 3;
+    assert.match(file(server.pid, 0), /^\/dev\/pts\/\d+$/);
+    assert.notEqual(terminal(server.pid), 0, 'it is the terminal that a key of it reaches');
+    const children = [...server.children('worker'), ...server.children('keeper')];
+    for (const pid of [...children, ...server.children('worker').map(spawnerOf)]) {
+        assert.equal(file(pid, 0), '/dev/null');
+        assert.equal(file(pid, 1), '/dev/null');
+        assert.equal(terminal(pid), 0, `process ${pid} has no terminal`);
+        assert.notEqual(session(pid), session(server.pid));
+        assert.equal(access(pid, 2), fs.constants.O_WRONLY, 'where words go cannot be read');
+    }
+    for (const pid of children) assert.equal(session(pid), pid, 'a session of its own');
+    assert.match((await exec(server, ['sh', '-c', 'exec 2>&1; cat < /dev/tty || echo "no terminal"'])).stdout, /no terminal\n$/);
+    // A key at it (Ctrl-C) is for the supervisor alone, which then ends the others in their turn.
+    process.kill(-session(server.pid), 'SIGINT');
+    await until(() => server.ended, 'its end');
+    assert.deepEqual(server.ended, { code: 0, signal: null }, server.tail());
+    assert.equal(server.records((r) => / died$/.test(r.message)).length, 0);
 });
 
 test('the setting user: ports below 1024, keys that only root reads, HUP', needsRoot, async (t) => {
@@ -110,10 +263,17 @@ test('the setting user: ports below 1024, keys that only root reads, HUP', needs
         assert.match((await exec(server, ['id', '-u'])).stdout, /^65534\n$/);
     };
     await check();
-    const capabilities = BigInt(`0x${field(server.pid, 'CapEff')}`);
-    assert.equal(capabilities & ~0b1_0000_0000_0000_0000_0100_1110_1111n, 0n, `the supervisor keeps ${capabilities.toString(2)}`);
+    const checkSupervisor = () => {
+        const capabilities = BigInt(`0x${field(server.pid, 'CapPrm')}`);
+        assert.equal(capabilities & ~0b1_0000_0000_0000_0000_0100_1110_1111n, 0n, `the supervisor keeps ${capabilities.toString(2)}`);
+    };
+    checkSupervisor();
     assert.equal((await server.upgrade()).message, 'upgrade: done', server.tail());
     await check();
+    replaceBinary(server.program, version('0.1.1')); // an exec in place gives root everything again
+    assert.equal((await server.upgrade()).version, '0.1.1', server.tail());
+    await check();
+    checkSupervisor();
     const file = path.join(dir, 'crescent.lua'), given = fs.readFileSync(file, 'utf8');
     write(dir, { 'crescent.lua': given.replace('user = "nobody"', '') }); // without it, all would be root's
     assert.match((await server.upgrade()).message, /^upgrade: refused: 'user' is not set any more \(it is "nobody"\)/);
@@ -125,13 +285,29 @@ test('the setting user: ports below 1024, keys that only root reads, HUP', needs
         await until(async () => await server.metric('crescent_open_descriptors', `process="${kind}"`) > 0, `what ${kind} has open`);
 });
 
+test('whoever has scripts run as root is told with each configuration; the first with a user takes it from all', needsRoot, async (t) => {
+    const dir = openFolder(t, nobody), words = 'scripts run as root: the setting `user` names another user';
+    const server = await startUpgradable(t, { dir, hooks: { 'hello.lua': 'return function() return "hello" end' }, config: 'return {}' });
+    assert.equal(server.records(words).length, 1);
+    assert.equal((await server.upgrade()).message, 'upgrade: done', server.tail());
+    assert.equal(server.records(words).length, 2);
+    const before = field(server.pid, 'CapPrm');
+    for (const name of fs.readdirSync(dir).filter((name) => name.startsWith('crescent.db'))) fs.chownSync(path.join(dir, name), nobody, nobody);
+    write(dir, { 'crescent.lua': 'return { user = "nobody" }' });
+    assert.equal((await server.upgrade()).message, 'upgrade: done', server.tail());
+    assert.equal(server.records(words).length, 2);
+    await until(() => server.children('worker').every((pid) => uids(pid).every((uid) => uid === nobody)), 'the workers of root have left', 15000);
+    assert.equal((await server.get('/hello')).text, 'hello');
+    assert.notEqual(field(server.pid, 'CapPrm'), before, 'the supervisor gives up what it does not need');
+});
+
 test('hooks and files may be the folder of the secrets: scripts do not get them with it', { skip: sanitized ? 'sanitizers are in a wider jail' : false }, async (t) => {
     const dir = folder(t);
-    write(dir, { 'read.lua': 'return function(req) local file, err = io.open(req.body) return file and "read: " .. file:read("*a") or err end',
+    write(dir, { 'site.lua': 'return { files = "." }', 'read.lua': 'return function(req) local file, err = io.open(req.body) return file and "read: " .. file:read("*a") or err end',
         'saves.lua': 'return function(req) assert(req:save("read.lua", { overwrite = true })) return 201 end' });
-    const server = await start(t, { dir, hooks: dir, dotenv: 'SECRET_TOKEN=s\n', config: 'return { files = "." }' });
+    const server = await start(t, { dir, hooks: dir, dotenv: 'SECRET_TOKEN=s\n', config: 'return {}', args: ['--config', 'site.lua'] });
     assert.match((await server.post('/read', path.join(dir, 'saves.lua'))).text, /^read: return function/);
-    for (const name of ['.env', 'crescent.lua', 'crescent.db'])
+    for (const name of ['.env', 'crescent.lua', 'site.lua', 'crescent.db'])
         assert.match((await server.post('/read', path.join(dir, name))).text, /Permission denied/, name);
     assert.equal((await server.post('/saves', 'return 1')).status, 500); // a new script would be the next thing to be saved
     assert.ok(server.records("nothing can be saved: the folder of 'files' holds what scripts must not reach").length > 0);

@@ -6,30 +6,186 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static long act(const char *name)
+static long starts_a_program(void)
 {
     char *const argv[] = {"true", NULL};
-    if (strcmp(name, "execve.taken-over") == 0)
-        return syscall(SYS_execve, "/usr/bin/true", argv, argv + 1);
-    if (strcmp(name, "ptrace.taken-over") == 0)
-        return syscall(SYS_ptrace, PTRACE_ATTACH, getppid(), NULL, NULL);
-    if (strcmp(name, "shadow.taken-over") == 0)
-        return open("/etc/shadow", O_RDONLY);
-    if (strcmp(name, "store.taken-over") == 0)
-        return open("crescent.db", O_RDONLY);
-    if (strcmp(name, "hooks.taken-over") == 0)
-        return open("hooks/index.lua", O_WRONLY | O_CREAT, 0600);
-    if (strcmp(name, "fork.taken-over") == 0)
-        return syscall(SYS_fork);
-    if (strcmp(name, "local.taken-over") == 0)
-        return socket(AF_UNIX, SOCK_STREAM, 0);
+    return syscall(SYS_execve, "/usr/bin/true", argv, argv + 1);
+}
+
+static long traces(void)
+{
+    return syscall(SYS_ptrace, PTRACE_ATTACH, getppid(), NULL, NULL);
+}
+
+static long forks(void)
+{
+    return syscall(SYS_fork);
+}
+
+/* At the terminal that the server was started at, if it is still descriptor 0; the order alone must end it. */
+static long types(void)
+{
+    return syscall(SYS_ioctl, 0, TIOCSTI, "x");
+}
+
+static long reads_passwords(void)
+{
+    return open("/etc/shadow", O_RDONLY);
+}
+
+static long reads_the_store(void)
+{
+    return open("crescent.db", O_RDONLY);
+}
+
+static long reads_the_configuration(void)
+{
+    return open("crescent.lua", O_RDONLY);
+}
+
+static long writes_a_hook(void)
+{
+    return open("hooks/index.lua", O_WRONLY | O_CREAT, 0600);
+}
+
+static long reaches_a_local_service(void)
+{
+    return socket(AF_UNIX, SOCK_STREAM, 0);
+}
+
+static long asks_the_table_of_sockets(void)
+{
+    return socket(AF_NETLINK, SOCK_DGRAM, NETLINK_SOCK_DIAG);
+}
+
+static long takes_an_address(void)
+{
+    const struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(18431)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    return fd < 0 ? 0 : bind(fd, (const struct sockaddr *)&any, sizeof(any)); /* 0: a socket it must get */
+}
+
+static long listens(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    return fd < 0 ? 0 : listen(fd, 1);
+}
+
+static long opens_a_folder_to_all(void)
+{
+    return chmod(".", 0777);
+}
+
+static long ends_the_supervisor(void)
+{
+    return kill(getppid(), SIGKILL);
+}
+
+/* The keeper and the other workers: all children of its parent. */
+static long ends_the_others(void)
+{
+    char path[64];
+    int pid;
+    long done = -1;
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", getppid(), getppid());
+    FILE *children = fopen(path, "r");
+    if (children == NULL)
+        return 0; /* so that the test sees that it has tried nothing */
+    while (fscanf(children, "%d", &pid) == 1)
+        if (pid != getpid() && kill(pid, SIGKILL) == 0)
+            done = 0;
+    fclose(children);
+    return done;
+}
+
+/* 0 where the admin listener gives its figures to this socket. */
+static long asks_by(int fd)
+{
+    static const char question[] = "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    const char *port = getenv("TAKEN_OVER_ADMIN");
+    const struct sockaddr_in admin = {.sin_family = AF_INET,
+                                      .sin_port = htons((unsigned short)atoi(port != NULL ? port : "0")),
+                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    char answer[13] = "";
+
+    if (fcntl(fd, F_SETFL, 0) != 0 || connect(fd, (const struct sockaddr *)&admin, sizeof(admin)) != 0 ||
+        send(fd, question, sizeof(question) - 1, 0) < 0 || recv(fd, answer, sizeof(answer) - 1, MSG_WAITALL) < 12)
+        return 0; /* it must get an answer */
+    return strcmp(answer + 9, "403") == 0 ? -1 : 0;
+}
+
+/* Whether a connection to the admin listener's port can be made at all. */
+static long reaches_the_admin(void)
+{
+    const char *port = getenv("TAKEN_OVER_ADMIN");
+    const struct sockaddr_in admin = {.sin_family = AF_INET,
+                                      .sin_port = htons((unsigned short)atoi(port != NULL ? port : "0")),
+                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    return fd < 0 ? 0 : connect(fd, (const struct sockaddr *)&admin, sizeof(admin)); /* 0: a socket it must get */
+}
+
+static long asks_the_admin(void)
+{
+    return asks_by(socket(AF_INET, SOCK_STREAM, 0));
+}
+
+/* By a socket that root has made: one that this worker listens at, which is no listener any more when it is shut. */
+static long asks_the_admin_by_a_listener(void)
+{
+    int on;
+    socklen_t len = sizeof(on);
+
+    for (int fd = 3; fd < 100; fd++)
+        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) == 0 && on == 1)
+            return shutdown(fd, SHUT_RDWR) != 0 ? 0 : asks_by(fd);
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    long (*act)(void);
+} acts[] = {
+    {"execve", starts_a_program},
+    {"ptrace", traces},
+    {"fork", forks},
+    {"tiocsti", types},
+    {"shadow", reads_passwords},
+    {"store", reads_the_store},
+    {"configuration", reads_the_configuration},
+    {"hooks", writes_a_hook},
+    {"local", reaches_a_local_service},
+    {"sockets", asks_the_table_of_sockets},
+    {"bind", takes_an_address},
+    {"listen", listens},
+    {"chmod", opens_a_folder_to_all},
+    {"supervisor", ends_the_supervisor},
+    {"others", ends_the_others},
+    {"reach", reaches_the_admin},
+    {"admin", asks_the_admin},
+    {"listener", asks_the_admin_by_a_listener},
+};
+
+static long act(const char *name, const char *end)
+{
+    for (size_t i = 0; i < sizeof(acts) / sizeof(acts[0]); i++)
+        if (strlen(acts[i].name) == (size_t)(end - name) && memcmp(acts[i].name, name, (size_t)(end - name)) == 0)
+            return acts[i].act();
     return 0; /* so that a test sees that it is asked at all */
 }
 
@@ -41,5 +197,5 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
     const char *end = name != NULL ? strrchr(name, '.') : NULL;
     if (end == NULL || strcmp(end, ".taken-over") != 0)
         return real(name, service, hints, result);
-    return act(name) < 0 ? EAI_NONAME : real("127.0.0.1", service, hints, result);
+    return act(name, end) < 0 ? EAI_NONAME : real("127.0.0.1", service, hints, result);
 }

@@ -18,6 +18,7 @@ static void fill(struct config *c)
     c->hooks = need_strdup("/srv/hooks");
     c->files = need_strdup("/srv/files");
     c->env_file = need_strdup("/srv/.env");
+    c->file = need_strdup("/srv/site.lua");
     c->store = need_strdup("sqlite:/srv/crescent.db");
     c->store_given = true;
     c->admin_token = need_strdup("t\xc3\xb6ken\nwith line");
@@ -38,6 +39,9 @@ static void fill(struct config *c)
     config_add_trusted(c, SLICE("10.0.0.0/8"));
     config_add_trusted(c, SLICE("unix"));
     c->public_url = need_strdup("https://hooks.example.com");
+    c->http_ports_only = true;
+    config_add_http_port(c, 443);
+    config_add_http_port(c, 65535);
 }
 
 static void test_text_form(void **state)
@@ -61,6 +65,10 @@ static void test_text_form(void **state)
     assert_string_equal(back.listen[1].host, "::1");
     assert_string_equal(back.admin.text, "127.0.0.1:8081");
     assert_string_equal(back.files, "/srv/files");
+    assert_string_equal(back.file, "/srv/site.lua");
+    assert_true(back.http_ports_only);
+    assert_int_equal(back.http_port_count, 2);
+    assert_int_equal(back.http_ports[1], 65535);
     assert_string_equal(back.store, "sqlite:/srv/crescent.db");
     assert_true(back.store_given);
     assert_int_equal(back.tls_count, 2);

@@ -96,6 +96,8 @@ static void test_defaults(void **state)
     assert_string_equal(config.hooks, path);
     snprintf(path, sizeof path, "%s/.env", folder);
     assert_string_equal(config.env_file, path);
+    snprintf(path, sizeof path, "%s/crescent.lua", folder);
+    assert_string_equal(config.file, path);
     snprintf(path, sizeof path, "%s/files", folder);
     assert_string_equal(config.files, path); /* there or not: the first save makes it */
     assert_string_equal(config.listen[0].text, "127.0.0.1:8080");
@@ -208,6 +210,8 @@ static void test_paths(void **state)
     assert_string_equal(config.hooks, path);
     snprintf(path, sizeof path, "%s/other/.env", folder);
     assert_string_equal(config.env_file, path);
+    snprintf(path, sizeof path, "%s/other/crescent.lua", folder);
+    assert_string_equal(config.file, path);
     config_free(&config);
     write_file("other/crescent.lua", "return { hooks = './hooks/', files = 'kept/' }");
     accept("--config other/crescent.lua");
@@ -397,6 +401,55 @@ static void test_exec(void **state)
     refuse_file("return { exec = { 'a\\0b' } }", "crescent.lua:1: " EXEC_EXPECTED "a name with a NUL byte");
 }
 
+#define PORTS_EXPECTED "http_ports: expected true, false or a list of ports"
+
+static void test_http_ports(void **state)
+{
+    accept("");
+    assert_false(config.http_ports_only);
+    config_free(&config);
+    write_file("crescent.lua", "return { http_ports = { 443, 8443 } }");
+    accept("");
+    assert_true(config.http_ports_only);
+    assert_int_equal(config.http_port_count, 2);
+    assert_int_equal(config.http_ports[1], 8443);
+    config_free(&config);
+    setenv("CRESCENT_HTTP_PORTS", "true", 1);
+    accept("");
+    assert_false(config.http_ports_only);
+    assert_int_equal(config.http_port_count, 0);
+    config_free(&config);
+    setenv("CRESCENT_HTTP_PORTS", "1, 65535", 1);
+    accept("");
+    assert_true(config.http_ports_only);
+    assert_int_equal(config.http_ports[0], 1);
+    assert_int_equal(config.http_ports[1], 65535);
+    config_free(&config);
+    setenv("CRESCENT_HTTP_PORTS", "false", 1);
+    accept("");
+    assert_true(config.http_ports_only);
+    assert_int_equal(config.http_port_count, 0);
+    config_free(&config);
+    setenv("CRESCENT_HTTP_PORTS", "443,https", 1);
+    refuse("", CLI_FAILED, "CRESCENT_HTTP_PORTS: expected true, false or a list of ports 1-65535, got \"https\"");
+    setenv("CRESCENT_HTTP_PORTS", "443,,80", 1);
+    refuse("", CLI_FAILED, "CRESCENT_HTTP_PORTS: expected true, false or a list of ports 1-65535, got \"\"");
+    unsetenv("CRESCENT_HTTP_PORTS");
+    refuse_file("return { http_ports = 443 }", "crescent.lua:1: " PORTS_EXPECTED ", got a number");
+    refuse_file("return {\n http_ports = { '443' } }", "crescent.lua:2: " PORTS_EXPECTED ", got a string in it");
+    refuse_file("return { http_ports = { 0 } }", "crescent.lua:1: " PORTS_EXPECTED " 1-65535, got 0");
+    refuse_file("return { http_ports = { 65536 } }", "crescent.lua:1: " PORTS_EXPECTED " 1-65535, got 65536");
+    refuse_file("return { http_ports = { 80.5 } }", "crescent.lua:1: " PORTS_EXPECTED " 1-65535, got 80.5");
+    refuse_file("return { http_ports = { 1/0 } }", "crescent.lua:1: " PORTS_EXPECTED " 1-65535, got inf");
+    write_file("crescent.lua", "return { http_ports = { 0/0 } }"); /* its sign is the compiler's */
+    assert_int_equal(load(""), CLI_FAILED);
+    unlink("crescent.lua");
+    refuse_file("return { http_ports = { https = 443 } }",
+                "crescent.lua:1: " PORTS_EXPECTED ": 'https' is no position of a list");
+    refuse_file("return { http_port = {} }",
+                "crescent.lua:1: unknown setting 'http_port' (did you mean 'http_ports'?)");
+}
+
 static void test_rate_limit(void **state)
 {
     struct buf text = {0};
@@ -481,11 +534,11 @@ static void test_file(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),   cmocka_unit_test(test_precedence),
-        cmocka_unit_test(test_store),      cmocka_unit_test(test_addresses_become_numbers),
-        cmocka_unit_test(test_paths),      cmocka_unit_test(test_origins),
-        cmocka_unit_test(test_exec),       cmocka_unit_test(test_proxies),
-        cmocka_unit_test(test_rate_limit), cmocka_unit_test(test_file)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_defaults), cmocka_unit_test(test_precedence),
+                                       cmocka_unit_test(test_store),    cmocka_unit_test(test_addresses_become_numbers),
+                                       cmocka_unit_test(test_paths),    cmocka_unit_test(test_origins),
+                                       cmocka_unit_test(test_exec),     cmocka_unit_test(test_http_ports),
+                                       cmocka_unit_test(test_proxies),  cmocka_unit_test(test_rate_limit),
+                                       cmocka_unit_test(test_file)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -52,7 +52,7 @@ static int read_back(const struct buf *text)
         return 2;
     if (h.area != 41 || h.config != 42 || h.snapshot != HERITAGE_NO_FD || h.extra != HERITAGE_NO_FD)
         return 3;
-    if (h.admin == NULL || strcmp(h.admin, "127.0.0.1:8081 [::1]:8081") != 0)
+    if (h.bound == NULL || strcmp(h.bound, "127.0.0.1:8081 [::1]:8081") != 0)
         return 7;
     if (h.socket_count != 1 || h.sockets[0].fd != 43 || h.sockets[0].listener != 0 || h.sockets[0].member != UINT32_MAX)
         return 4;
@@ -96,7 +96,7 @@ static int heritage_cases(void)
                          .member = 5,
                          .edition = 3,
                          .incarnation = 9,
-                         .admin = (char *)"127.0.0.1:8081 [::1]:8081",
+                         .bound = (char *)"127.0.0.1:8081 [::1]:8081",
                          .generation = 77,
                          .supervisor = 40,
                          .area = 41,
