@@ -305,12 +305,12 @@ static int start(struct keeper *k, struct error *err)
     if (take_heritage(k, err) != 0)
         return -1;
     log_open(STDERR_FILENO, k->config.log_level, "keeper", config_log_form(&k->config));
-    uid_t operator= geteuid();
+    uid_t started_as = geteuid();
     if (jail_become(&k->config.user, err) != 0)
         return -1;
     jail_close();
     asker_init(&k->asker);
-    if (k->config.admin_token == NULL && geteuid() != operator)
+    if (k->config.admin_token == NULL && geteuid() != started_as)
         asker_begin(&k->asker, geteuid(), &k->heritage);
     if (jail_places_enter(&k->config, JAIL_KEEPER, err) != 0)
         return -1;
