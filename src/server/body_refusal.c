@@ -85,7 +85,8 @@ h2o_iovec_t body_refusal_room(struct connection *c, h2o_buffer_t *input)
 {
     input->size = 0;
     input->bytes = input->_buf;
-    if (++c->refusal.laps % LAPS == 0)
+    /* Over TLS that is seen to before it is decoded; what were left undecoded would leave the reader without room. */
+    if (++c->refusal.laps % LAPS == 0 && c->sock->ssl == NULL)
         return h2o_iovec_init(NULL, 0);
     return h2o_iovec_init(input->_buf, input->capacity);
 }

@@ -108,7 +108,7 @@ test('TLS uploads are within the budget too', async (t) => {
     for (const u of all) u.finish();
     const ends = await Promise.all(all.map((u) => u.over));
     assert.ok(ends.filter((e) => e.status === 200).length <= 2, JSON.stringify(ends));
-    assert.ok(ends.some((e) => e.status === 503), JSON.stringify(ends));
+    assert.equal(ends.filter((e) => e.status === 200 || e.status === 503).length, 16, JSON.stringify(ends)); // no one only hears the end
     await until(async () => await held(server) === 0, 'all memory is given back');
 });
 
