@@ -31,7 +31,7 @@ struct store_memory {
     struct store_db db;
     _Atomic int fails, held;
     _Atomic bool lost, done, shut;
-    _Atomic unsigned commits, opened;
+    _Atomic unsigned commits, opened, slow_us;
 };
 
 /* --- the table ---------------------------------------------------------------------------------------------------- */
@@ -193,6 +193,8 @@ static int commit(struct store_db *db, struct error *err)
 static int sync_memory(struct store_db *db, struct error *err)
 {
     stand_still(db, STORE_MEMORY_SYNC);
+    if (atomic_load(&db->m->slow_us) > 0)
+        usleep(atomic_load(&db->m->slow_us));
     return atomic_load(&db->m->fails) == STORE_MEMORY_SYNC ? error_set(err, "memory: told to fail") : 0;
 }
 
@@ -384,6 +386,11 @@ void store_memory_shut(struct store_memory *m, bool shut)
 void store_memory_hold(struct store_memory *m, enum store_memory_call which)
 {
     atomic_store(&m->held, (int)which);
+}
+
+void store_memory_slow(struct store_memory *m, unsigned us)
+{
+    atomic_store(&m->slow_us, us);
 }
 
 unsigned store_memory_commits(const struct store_memory *m)

@@ -36,6 +36,8 @@ void store_memory_fail(struct store_memory *m, enum store_memory_call which, boo
 void store_memory_shut(struct store_memory *m, bool shut);
 /* From any thread: commits, or syncs, stand still until it is NONE again. */
 void store_memory_hold(struct store_memory *m, enum store_memory_call which);
+/* From any thread: each sync takes so long. */
+void store_memory_slow(struct store_memory *m, unsigned us);
 /* From any thread: transactions that changed something, and how often it was opened. */
 unsigned store_memory_commits(const struct store_memory *m);
 unsigned store_memory_opened(const struct store_memory *m);
