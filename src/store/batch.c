@@ -76,9 +76,15 @@ static void fail_all(struct store_batch *b, enum kv_end end)
     }
 }
 
+void store_batch_fail(struct store_batch *b, enum kv_end end, const struct error *why)
+{
+    b->why = *why;
+    fail_all(b, end);
+}
+
 static void begin_batch(struct store_batch *b)
 {
-    *b = (struct store_batch){0};
+    *b = (struct store_batch){.began = mono_now()};
     list_init(&b->ops);
 }
 
@@ -87,7 +93,6 @@ void store_batch_run(const struct store_driver *driver, struct store_db *db, str
 {
     struct store_batch *b = batch_out;
     begin_batch(b);
-    mono_t began = mono_now();
     if (driver->begin(db, store_changes(first(todo)->what), &b->why) != 0) {
         move(first(todo), b); /* a failure has somebody to tell; the others are tried, or refused, after it */
         fail_all(b, KV_NOT_DONE);
@@ -101,7 +106,6 @@ void store_batch_run(const struct store_driver *driver, struct store_db *db, str
     }
     if (b->failed)
         store_answers_drop(answers);
-    b->took = mono_since(mono_now(), began);
 }
 
 void store_batch_refuse(struct list *todo, const struct error *why, struct store_batch *batch_out)
@@ -109,6 +113,5 @@ void store_batch_refuse(struct list *todo, const struct error *why, struct store
     begin_batch(batch_out);
     while (!list_empty(todo))
         move(first(todo), batch_out);
-    batch_out->why = *why;
-    fail_all(batch_out, KV_NOT_DONE);
+    store_batch_fail(batch_out, KV_NOT_DONE, why);
 }

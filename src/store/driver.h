@@ -1,8 +1,8 @@
 /*
  * driver.h: what a kind of store must be able to do: simple things on rows, and transactions. What they mean (add,
  * incr, times to live, answers that are kept) is written once, above them: store/kv.c, store/answers.c, store/batch.c.
- * All of it runs on the store's thread, one call at a time. Fails: -1 with words; then `sound` says whether the driver
- * can be used on after a rollback, or must be closed.
+ * All of it runs on the store's thread, one call at a time, but `sync`. Fails: -1 with words; then `sound` says whether
+ * the driver can be used on after a rollback, or must be closed.
  */
 #ifndef CRESCENT_STORE_DRIVER_H
 #define CRESCENT_STORE_DRIVER_H
@@ -44,11 +44,14 @@ struct store_driver {
      */
     void (*advise)(const struct store_db *db, struct buf *words);
 
-    /* One transaction at a time, and nothing else outside of one. changes: it will write. commit: durable when it is 0.
-     */
+    /* One transaction at a time, and nothing else outside of one. changes: it will write. commit: the next ones see it;
+     * it is durable after a sync. */
     int (*begin)(struct store_db *db, bool changes, struct error *err);
     int (*commit)(struct store_db *db, struct error *err);
     void (*rollback)(struct store_db *db);
+    /* Waits until what was committed before is on the disk. On any thread, beside the other calls; one at a time, and
+     * not beside `close`. After a failure it is not known what is there: it must be closed. */
+    int (*sync)(struct store_db *db, struct error *err);
 
     /* 1: there; 0: not. The row's bytes are borrowed until the next call. A row that has expired is there, too. */
     int (*get)(struct store_db *db, struct slice bucket, struct slice key, struct store_row *row_out,

@@ -29,9 +29,9 @@ struct store_db {
 struct store_memory {
     struct table table, before;
     struct store_db db;
-    _Atomic int fails;
-    _Atomic bool lost, done, hold, shut;
-    _Atomic unsigned commits, opened;
+    _Atomic int fails, held;
+    _Atomic bool lost, done, shut;
+    _Atomic unsigned commits, opened, slow_us;
 };
 
 /* --- the table ---------------------------------------------------------------------------------------------------- */
@@ -168,10 +168,15 @@ static int begin(struct store_db *db, bool changes, struct error *err)
     return 0;
 }
 
+static void stand_still(struct store_db *db, enum store_memory_call which)
+{
+    while (atomic_load(&db->m->held) == (int)which)
+        usleep(1000);
+}
+
 static int commit(struct store_db *db, struct error *err)
 {
-    while (atomic_load(&db->m->hold))
-        usleep(1000);
+    stand_still(db, STORE_MEMORY_COMMIT);
     if (db->changes && fails(db, STORE_MEMORY_COMMIT, err) != 0) {
         if (atomic_load(&db->m->lost) && atomic_load(&db->m->done))
             table_free(&db->m->before), db->changes = false;
@@ -182,6 +187,15 @@ static int commit(struct store_db *db, struct error *err)
     table_free(&db->m->before);
     db->changes = false;
     return 0;
+}
+
+/* Beside the other calls. */
+static int sync_memory(struct store_db *db, struct error *err)
+{
+    stand_still(db, STORE_MEMORY_SYNC);
+    if (atomic_load(&db->m->slow_us) > 0)
+        usleep(atomic_load(&db->m->slow_us));
+    return atomic_load(&db->m->fails) == STORE_MEMORY_SYNC ? error_set(err, "memory: told to fail") : 0;
 }
 
 static void rollback(struct store_db *db)
@@ -323,6 +337,7 @@ static const struct store_driver driver = {
     .begin = begin,
     .commit = commit,
     .rollback = rollback,
+    .sync = sync_memory,
     .get = get,
     .put = put,
     .drop = drop,
@@ -368,9 +383,14 @@ void store_memory_shut(struct store_memory *m, bool shut)
     atomic_store(&m->shut, shut);
 }
 
-void store_memory_hold(struct store_memory *m, bool hold)
+void store_memory_hold(struct store_memory *m, enum store_memory_call which)
 {
-    atomic_store(&m->hold, hold);
+    atomic_store(&m->held, (int)which);
+}
+
+void store_memory_slow(struct store_memory *m, unsigned us)
+{
+    atomic_store(&m->slow_us, us);
 }
 
 unsigned store_memory_commits(const struct store_memory *m)

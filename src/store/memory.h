@@ -13,6 +13,7 @@ enum store_memory_call { /* each as in struct store_driver */
                          STORE_MEMORY_NONE,
                          STORE_MEMORY_BEGIN,
                          STORE_MEMORY_COMMIT,
+                         STORE_MEMORY_SYNC,
                          STORE_MEMORY_GET,
                          STORE_MEMORY_PUT,
                          STORE_MEMORY_DROP,
@@ -28,13 +29,15 @@ struct store_memory;
 struct store_memory *store_memory_new(void);
 void store_memory_free(struct store_memory **m);
 struct store_place store_memory_place(struct store_memory *m);
-/* From any thread. This call fails from now on; lost: and the store must be opened again. A commit that fails by losing
- * the store has been done, or not, as `done` says. */
+/* From any thread. This call fails from now on; lost: and the store must be opened again, as always after a sync. A
+ * commit that fails by losing the store has been done, or not, as `done` says. */
 void store_memory_fail(struct store_memory *m, enum store_memory_call which, bool lost, bool done);
 /* From any thread: it cannot be opened as long as it is shut. */
 void store_memory_shut(struct store_memory *m, bool shut);
-/* From any thread: commits stand still as long as it holds. */
-void store_memory_hold(struct store_memory *m, bool hold);
+/* From any thread: commits, or syncs, stand still until it is NONE again. */
+void store_memory_hold(struct store_memory *m, enum store_memory_call which);
+/* From any thread: each sync takes so long. */
+void store_memory_slow(struct store_memory *m, unsigned us);
 /* From any thread: transactions that changed something, and how often it was opened. */
 unsigned store_memory_commits(const struct store_memory *m);
 unsigned store_memory_opened(const struct store_memory *m);

@@ -104,10 +104,10 @@ struct store_db *sqlite_db_open(const struct store_place *place, struct error *e
 {
     struct store_db *db = need_zero(1, sizeof(*db));
     db->sound = true;
-    db->file.fd = -1;
+    db->file.fd = db->file.log_fd = -1;
     if (sqlite_file_open(&db->file, place->path, place->may_create, err) == 0 && connect_to(db, err) == 0 &&
         sqlite_schema_open(db->sqlite, db->file.path, place->suspect, err) == 0 && prepare_all(db, err) == 0 &&
-        sqlite_file_note(&db->file, err) == 0)
+        sqlite_file_note(&db->file, err) == 0 && sqlite_file_sync(&db->file, err) == 0)
         return db;
     sqlite_db_close(&db);
     return NULL;
@@ -166,6 +166,11 @@ int sqlite_db_commit(struct store_db *db, struct error *err)
     if (execute(db, SQLITE_DB_COMMIT, err) != 0)
         return -1;
     return sqlite_db_there(db, err);
+}
+
+int sqlite_db_sync(struct store_db *db, struct error *err)
+{
+    return sqlite_file_sync(&db->file, err);
 }
 
 int sqlite_db_there(struct store_db *db, struct error *err)

@@ -45,6 +45,8 @@ void sqlite_db_advise(const struct store_db *db, struct buf *words);
 int sqlite_db_begin(struct store_db *db, bool changes, struct error *err);
 /* Also that the file which was written is still the one at its path: what a name no longer leads to is not durable. */
 int sqlite_db_commit(struct store_db *db, struct error *err);
+/* Waits for the disk until all that was committed before is on it. On any thread, see driver.h. */
+int sqlite_db_sync(struct store_db *db, struct error *err);
 /* Whether the file is still the one at its path: 0, or -1, and it is not sound any more. */
 int sqlite_db_there(struct store_db *db, struct error *err);
 void sqlite_db_rollback(struct store_db *db);

@@ -147,7 +147,7 @@ static int look_at(struct sqlite_file *f, struct error *err)
 
 int sqlite_file_open(struct sqlite_file *f, const char *path, bool may_create, struct error *err)
 {
-    *f = (struct sqlite_file){.fd = -1, .given = need_strdup(path)};
+    *f = (struct sqlite_file){.fd = -1, .log_fd = -1, .given = need_strdup(path)};
     if (resolve(f, err) == 0 && open_file(f, may_create, err) == 0 && lock(f, err) == 0 && look_at(f, err) == 0)
         return 0;
     sqlite_file_close(f);
@@ -157,10 +157,18 @@ int sqlite_file_open(struct sqlite_file *f, const char *path, bool may_create, s
 int sqlite_file_note(struct sqlite_file *f, struct error *err)
 {
     struct stat st;
-    if (stat(f->log_path, &st) != 0)
+    f->log_fd = open(f->log_path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (f->log_fd < 0 || fstat(f->log_fd, &st) != 0)
         return error_errno(err, "%s", f->log_path);
     f->log_inode = st.st_ino;
-    f->noted = true;
+    return 0;
+}
+
+int sqlite_file_sync(const struct sqlite_file *f, struct error *err)
+{
+    while (fdatasync(f->log_fd) != 0)
+        if (errno != EINTR)
+            return error_errno(err, "%s cannot be brought to the disk", f->log_path);
     return 0;
 }
 
@@ -173,7 +181,7 @@ static bool leads_to(const char *path, const struct stat *here)
 bool sqlite_file_there(const struct sqlite_file *f, struct error *err)
 {
     struct stat here, log;
-    CHECK(f->noted && fstat(f->fd, &here) == 0);
+    CHECK(f->log_fd >= 0 && fstat(f->fd, &here) == 0);
     bool linked = strcmp(f->given, f->path) != 0;
     if (leads_to(f->path, &here) && (!linked || leads_to(f->given, &here)) && stat(f->log_path, &log) == 0 &&
         log.st_ino == f->log_inode)
@@ -213,6 +221,7 @@ void sqlite_file_advise(const struct sqlite_file *f, struct buf *words)
 void sqlite_file_close(struct sqlite_file *f)
 {
     fd_close(&f->fd);
+    fd_close(&f->log_fd);
     free(f->given);
     free(f->path);
     free(f->log_path);

@@ -232,6 +232,7 @@ const struct store_driver sqlite_kv_driver = {
     .begin = sqlite_db_begin,
     .commit = sqlite_db_commit,
     .rollback = sqlite_db_rollback,
+    .sync = sqlite_db_sync,
     .get = get,
     .put = put,
     .drop = drop,

@@ -104,7 +104,8 @@ static int set_pragmas(sqlite3 *db, const char *path, struct error *err)
     if (strcmp(mode.text, "wal") != 0)
         return error_set(err, "%s: its file system does not do what a write-ahead log needs (mode %s)", path,
                          mode.text);
-    /* FULL: a commit is on the disk when it returns. FAST: what is deleted is overwritten where that costs no write. */
+    /* FULL: a commit is on the disk when it returns (as long as it is being opened). FAST: what is deleted is
+     * overwritten where that costs no write. */
     if (execute(db, path,
                 "PRAGMA synchronous = FULL; PRAGMA secure_delete = FAST; PRAGMA wal_autocheckpoint = 4000;"
                 "PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY;"
@@ -180,13 +181,24 @@ static int checkpoint(sqlite3 *db, const char *path, bool suspect, struct error 
                : error_set(err, "%s: after a fault of the disk its log cannot be brought into it yet", path);
 }
 
+/* NORMAL: a commit waits for nothing, whoever commits does (sqlite_file_sync). What SQLite itself relies on it still
+ * waits for: the log's head before its frames, the log before a checkpoint, the file before the log begins anew. */
+static int leave_the_waiting(sqlite3 *db, const char *path, struct error *err)
+{
+    struct answer level;
+    if (execute(db, path, "PRAGMA synchronous = NORMAL", err) != 0 ||
+        ask(db, path, "PRAGMA synchronous", &level, err) != 0)
+        return -1;
+    return level.number == 1 ? 0 : error_set(err, "%s: SQLite does not leave the waiting for the disk to us", path);
+}
+
 int sqlite_schema_open(sqlite3 *db, const char *path, bool suspect, struct error *err)
 {
     int version;
     if (identify(db, path, &version, err) != 0 || may_use(db, path, version, err) != 0 ||
         set_pragmas(db, path, err) != 0 || check_pages(db, path, err) != 0)
         return -1;
-    if (migrate(db, path, version, err) != 0)
+    if (migrate(db, path, version, err) != 0 || checkpoint(db, path, suspect, err) != 0)
         return -1;
-    return checkpoint(db, path, suspect, err);
+    return leave_the_waiting(db, path, err);
 }

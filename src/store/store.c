@@ -36,7 +36,7 @@ static void count(const struct store *s, const struct store_batch *b)
     counters_add(c, COUNTER_store_changes, b->failed ? 0 : b->changes);
     counters_add(c, COUNTER_store_recalled, b->failed ? 0 : b->recalled);
     counters_add(c, COUNTER_store_failed, b->failed ? b->reads + b->changes : 0);
-    if (b->failed || b->changes == 0)
+    if (!b->waited)
         return;
     counters_add(c, COUNTER_store_commits, 1);
     counters_observe(c, HISTOGRAM_store_commit, (uint64_t)b->took.ns);

@@ -14,6 +14,7 @@
 #define SWEEP_MOST 500u
 #define CLOCK_HOLD_MS 60000
 #define GATHER_MOST DUR_MS(1) /* what a call may wait longer for the sake of others */
+#define QUICK_NS 300000       /* a wait for the disk that is over before those who were told have asked again */
 #define NOBODY 0              /* no worker's life */
 
 struct store_thread {
@@ -23,6 +24,7 @@ struct store_thread {
 
     struct store_db *db; /* NULL: not open */
     struct store_answers *answers;
+    struct store_syncer *syncer;
     struct error why; /* it is not, or does not take changes */
     bool up, turned;  /* as it was told; whether it was */
     mono_t next_round;
@@ -67,20 +69,39 @@ static void turn(struct store_thread *t, bool up, const struct error *why)
     mailbox_put(t->out, &r->mail);
 }
 
-/* After a failure. What is not sound any more is closed, and opened again: at once for the first time, then round by
- * round. */
-static void judge(struct store_thread *t, const struct error *why)
+/* It is closed, and opened again: at once for the first time, then round by round. */
+static void lose(struct store_thread *t, bool first)
 {
-    bool first = t->up;
-    turn(t, false, why);
-    t->why = *why;
-    if (t->place.driver->sound(t->db))
-        return;
+    struct error known;
+    store_syncer_settle(t->syncer, &known);
     t->place.driver->close(&t->db);
     store_answers_drop(t->answers);
     t->place.suspect = true;
     if (first)
         t->next_round = mono_now();
+}
+
+/* After a failure. */
+static void judge(struct store_thread *t, const struct error *why)
+{
+    bool first = t->up;
+    turn(t, false, why);
+    t->why = *why;
+    if (!t->place.driver->sound(t->db))
+        lose(t, first);
+}
+
+/* Waits until what was done is on the disk, and has been told. False: it is not, and the store is lost. */
+static bool settle(struct store_thread *t)
+{
+    struct error why;
+    bool first = t->up;
+    if (store_syncer_settle(t->syncer, &why) == 0)
+        return true;
+    turn(t, false, &why);
+    t->why = why;
+    lose(t, first);
+    return false;
 }
 
 /* While changes fail nobody may be asking for any: the answers to nobody are kept, to see whether they still do. */
@@ -92,12 +113,15 @@ static void probe(struct store_thread *t)
         judge(t, &why);
         return;
     }
-    if (d->keep(t->db, NOBODY, clock_ms(t), SLICE(""), &why) == 0 && d->commit(t->db, &why) == 0) {
+    if (d->keep(t->db, NOBODY, clock_ms(t), SLICE(""), &why) != 0 || d->commit(t->db, &why) != 0) {
+        d->rollback(t->db);
+        judge(t, &why);
+    } else if (d->sync(t->db, &why) != 0) {
+        t->why = why;
+        lose(t, false);
+    } else {
         turn(t, true, NULL);
-        return;
     }
-    d->rollback(t->db);
-    judge(t, &why);
 }
 
 static void open_again(struct store_thread *t)
@@ -149,12 +173,26 @@ static void keep_house(struct store_thread *t)
 }
 
 /* How long the next commit waits for those who were just told: for half of what this one took. */
-static void expect(struct store_thread *t, const struct store_batch *b)
+static void expect(struct store_thread *t, size_t told, dur_t took)
 {
-    bool commits = !b->failed && b->changes > 0;
-    dur_t most = {b->took.ns / 2 < GATHER_MOST.ns ? b->took.ns / 2 : GATHER_MOST.ns};
-    t->told = commits ? b->reads + b->changes : 0;
+    dur_t most = {took.ns / 2 < GATHER_MOST.ns ? took.ns / 2 : GATHER_MOST.ns};
+    t->told = told;
     t->gather_until = mono_add(mono_now(), most);
+}
+
+/*
+ * While a quick disk works, the processors have the next batch to do: its callers go in two groups, in turns. To a slow
+ * one all go together, and it is waited for here: two groups would wait twice for what one wait can do.
+ */
+static void go_on(struct store_thread *t, size_t told, mono_t began)
+{
+    dur_t wait = store_syncer_took(t->syncer);
+    if (t->up && wait.ns > 0 && wait.ns < QUICK_NS)
+        expect(t, 0, (dur_t){0});
+    else if (settle(t)) {
+        turn(t, true, NULL); /* it was away, perhaps, and takes changes now */
+        expect(t, told, mono_since(mono_now(), began));
+    }
 }
 
 static void run_batch(struct store_thread *t, struct list *todo)
@@ -162,15 +200,20 @@ static void run_batch(struct store_thread *t, struct list *todo)
     struct store_report *r = need_zero(1, sizeof(*r));
     if (t->db == NULL) {
         store_batch_refuse(todo, &t->why, &r->batch);
-    } else {
-        store_batch_run(t->place.driver, t->db, t->answers, todo, clock_ms(t), &r->batch);
-        if (r->batch.failed)
-            judge(t, &r->batch.why);
-        else if (r->batch.changes > 0)
-            turn(t, true, NULL);
-        expect(t, &r->batch);
+        mailbox_put(t->out, &r->mail);
+        return;
     }
-    mailbox_put(t->out, &r->mail);
+    store_batch_run(t->place.driver, t->db, t->answers, todo, clock_ms(t), &r->batch);
+    bool failed = r->batch.failed, changes = r->batch.changes > 0;
+    mono_t began = r->batch.began;
+    size_t told = r->batch.reads + r->batch.changes;
+    if (failed)
+        judge(t, &r->batch.why);
+    store_syncer_put(t->syncer, t->db, r);
+    if (changes && !failed)
+        go_on(t, told, began);
+    else
+        expect(t, 0, (dur_t){0});
 }
 
 /* How many there were. */
@@ -239,13 +282,17 @@ static void *work(void *cookie)
     struct store_thread *t = cookie;
     struct list todo;
     list_init(&todo);
+    t->syncer = store_syncer_new(t->place.driver, t->out);
     do {
+        if (store_syncer_failed(t->syncer))
+            settle(t);
         keep_house(t);
         if (!list_empty(&todo))
             run_batch(t, &todo);
     } while (wait_for_more(t, &todo));
-    if (t->db != NULL)
+    if (t->db != NULL && settle(t))
         t->place.driver->close(&t->db);
+    store_syncer_free(&t->syncer);
     pthread_mutex_lock(&t->lock);
     t->gone = true;
     pthread_cond_signal(&t->over);

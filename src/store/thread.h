@@ -1,27 +1,17 @@
 /*
  * thread.h: the store's thread: opens the store, takes all that waits, does it in batches, tells; opens it again when
- * it was lost. Owns: the thread, the queue, the open store. Runs in: the keeper's loop (the functions below); its own
- * thread (the rest), which speaks through the mailbox only. Fails: at its birth with words; a store that cannot be
- * opened is told, and tried again each second.
+ * it was lost. Owns: the thread, the queue, the open store, its syncer. Runs in: the keeper's loop (the functions
+ * below); its own thread (the rest), which speaks through the mailbox only. Fails: at its birth with words; a store
+ * that cannot be opened is told, and tried again each second.
  */
 #ifndef CRESCENT_STORE_THREAD_H
 #define CRESCENT_STORE_THREAD_H
 
-#include "io/mailbox.h"
-#include "store/batch.h"
+#include "store/syncer.h"
 
 struct store_thread;
 
-/* What it says, in order; freed by whoever gets it, when the operations have been told. */
-struct store_report {
-    struct mail mail;
-    bool turned; /* it is up, or away, since this; else it is about a batch */
-    bool up;
-    struct error why;  /* of being away */
-    struct buf advice; /* of being up; see store/driver.h */
-    struct store_batch batch;
-};
-
+/* It says struct store_report through the mailbox. */
 struct store_thread *store_thread_new(const struct store_place *place, struct mailbox *out, struct error *err);
 /* Hands over all of them; leaves the list empty. */
 void store_thread_put(struct store_thread *t, struct list *ops);

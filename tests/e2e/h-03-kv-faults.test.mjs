@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { alive, binary, environment, folder, ms, run, sleep, start, tool, until, write } from './helper.mjs';
+import { alive, binary, environment, folder, ms, repository, run, sleep, start, tool, until, write } from './helper.mjs';
 import { ask, hooks, sql } from './kv.mjs';
 import { startUpgradable } from './upgrade.mjs';
 
@@ -299,6 +299,69 @@ test('a full disk: 503, what is there can be read, nothing acknowledged is lost;
     await until(async () => (await server.post('/put?key=again', value)).status === 503, 'full again', 10000);
     fs.rmSync(`${data}/fill`);
     await until(() => server.records('the store is back').length > before, 'the store is back', 10000);
+});
+
+/** A server whose disk stands still while the file disk-stands is in its folder, and fails while disk-fails is. */
+async function startOnDisk(t) {
+    const dir = folder(t), shim = path.join(dir, 'disk.so');
+    await tool('cc', ['-O1', '-shared', '-fPIC', '-o', shim, path.join(repository, 'tests/e2e/disk.c')]);
+    const env = { LD_PRELOAD: shim, ASAN_OPTIONS: [process.env.ASAN_OPTIONS, 'verify_asan_link_order=0'].filter(Boolean).join(':') };
+    const server = await start(t, { hooks, dir, workers: 2, env });
+    const file = (name) => path.join(dir, name);
+    return { server, file, begin: (what) => fs.writeFileSync(file(what), ''), end: (what) => fs.rmSync(file(what)) };
+}
+
+test('nothing is answered before it is on the disk, no read of it either; a keeper that dies meanwhile changes nothing twice', async (t) => {
+    const { server, begin, end } = await startOnDisk(t);
+    for (let i = 1; i <= 20; i++) assert.deepEqual(await ask(server, 'incr', 'n'), [i]);
+    for (const kill of [false, true]) {
+        const told = [];
+        const asked = async (...call) => told.push([...call, ...await ask(server, ...call)]);
+        const [before] = await ask(server, 'get', 'n');
+        begin('disk-stands');
+        const all = [asked('incr', 'n')];
+        await sleep(300);
+        all.push(asked('incr', 'n'));
+        await sleep(300);
+        all.push(asked('get', 'n')); // what it sees was written before
+        if (kill) process.kill(server.children('keeper')[0], 'SIGKILL');
+        await sleep(700);
+        assert.deepEqual(told, []);
+        assert.equal((await server.get('/hello')).text, 'hello');
+        end('disk-stands');
+        await Promise.all(all);
+        assert.deepEqual(told.filter(([call]) => call === 'incr').map((one) => one[2]).sort((a, b) => a - b), [before + 1, before + 2]);
+        assert.deepEqual(await ask(server, 'get', 'n'), [before + 2]);
+    }
+    assert.equal(server.records('the store is away').length, 0);
+});
+
+test('a disk that fails: what may not be on it is a 503, one line says why; it comes back by itself, and has all that was answered', async (t) => {
+    const { server, file, begin, end } = await startOnDisk(t);
+    let answered = 0, asked = 0;
+    const incr = async () => {
+        asked++;
+        const code = await status(server, 'incr', 'n');
+        answered += code === 200;
+        return code;
+    };
+    for (let life = 1; life <= 2; life++) {
+        for (let i = 0; i < 20; i++) assert.equal(await incr(), 200);
+        begin('disk-fails');
+        const refusal = await ask(server, 'incr', 'n').catch((e) => e);
+        asked++;
+        assert.equal(refusal.status, 503);
+        const away = await until(() => server.records('the store is away')[life - 1], 'the store is away', 10000);
+        assert.match(away.error, /crescent\.db-wal cannot be brought to the disk: Input\/output error/);
+        for (let i = 0; i < 5; i++) assert.equal(await incr(), 503);
+        end('disk-fails');
+        await until(() => server.records('the store is back').length === life, 'the store is back', 10000);
+        const [n] = await ask(server, 'get', 'n');
+        assert.ok(n >= answered && n <= asked, `${n} of ${answered} to ${asked}`);
+    }
+    await server.stop();
+    const n = Number(await sql(file('crescent.db'), "SELECT value FROM kv WHERE key = 'n'"));
+    assert.ok(n >= answered && n <= asked);
 });
 
 test('HUP: another store is taken; one that cannot be opened refuses the upgrade, and the old one goes on', async (t) => {

@@ -83,7 +83,7 @@ static int begin(void **state)
 
 static int end(void **state)
 {
-    store_memory_hold(memory, false);
+    store_memory_hold(memory, STORE_MEMORY_NONE);
     part();
     assert_true(store_free(&store, DUR_S(60)));
     keeper_desk_free(&desk);
@@ -254,12 +254,12 @@ static void a_store_that_is_away_raises_a_503_that_can_be_caught(void **state)
 
 static void a_keeper_that_dies_is_asked_again(void **state)
 {
-    store_memory_hold(memory, true);
+    store_memory_hold(memory, STORE_MEMORY_COMMIT);
     assert_non_null(run("return tostring(kv.incr 'n')"));
     for (int i = 0; i < 5; i++)
         loop_pass(host.loop, DUR_MS(10));
     part(); /* the call is in its store, and will be done; its answer is lost */
-    store_memory_hold(memory, false);
+    store_memory_hold(memory, STORE_MEMORY_NONE);
     for (int i = 0; i < 20; i++)
         loop_pass(host.loop, DUR_MS(10));
     assert_int_equal(answer.ended, 0);

@@ -57,7 +57,7 @@ static int begin(void **state)
 
 static int end(void **state)
 {
-    store_memory_hold(memory, false);
+    store_memory_hold(memory, STORE_MEMORY_NONE);
     assert_true(store_free(&store, DUR_S(60)));
     keeper_desk_free(&desk);
     store_memory_free(&memory);
@@ -106,14 +106,14 @@ static void a_call_is_answered_to_who_asked(void **state)
 
 static void who_has_gone_is_not_answered_but_served(void **state)
 {
-    store_memory_hold(memory, true);
+    store_memory_hold(memory, STORE_MEMORY_COMMIT);
     struct message_kv m = call(KV_INCR, "n");
     assert_true(keeper_desk_kv(desk, 0, &m));
     loop_pass(loop, DUR_MS(20));
     keeper_desk_left(desk, 0);
     struct message_kv next = call(KV_INCR, "n"); /* of its successor */
     assert_true(keeper_desk_kv(desk, 0, &next));
-    store_memory_hold(memory, false);
+    store_memory_hold(memory, STORE_MEMORY_NONE);
     until_answered(1);
     double number;
     memcpy(&number, &answers.last.number, sizeof(number));
@@ -161,7 +161,7 @@ static void what_makes_no_sense_is_refused(void **state)
 static void no_worker_has_more_than_its_window(void **state)
 {
     struct message_kv m;
-    store_memory_hold(memory, true);
+    store_memory_hold(memory, STORE_MEMORY_COMMIT);
     for (unsigned i = 0; i < CALLS_WINDOW; i++) {
         m = call(KV_INCR, "n");
         assert_true(keeper_desk_kv(desk, 0, &m));
@@ -173,7 +173,7 @@ static void no_worker_has_more_than_its_window(void **state)
     }
     m = call(KV_GET, "n");
     assert_false(keeper_desk_kv(desk, 1, &m));
-    store_memory_hold(memory, false);
+    store_memory_hold(memory, STORE_MEMORY_NONE);
     until_answered(CALLS_WINDOW + CALLS_WINDOW_READS);
     m = call(KV_GET, "n");
     assert_true(keeper_desk_kv(desk, 1, &m)); /* room again */
@@ -185,14 +185,14 @@ static void bytes_have_a_window_too(void **state)
     static char bytes[KV_VALUE_MAX];
     struct message_kv m;
     int count = 0;
-    store_memory_hold(memory, true);
+    store_memory_hold(memory, STORE_MEMORY_COMMIT);
     for (;; count++) {
         m = call(KV_SET, "k"), m.kind = KV_STRING, m.value = (struct slice){bytes, sizeof(bytes)};
         if (!keeper_desk_kv(desk, 0, &m))
             break;
     }
     assert_int_equal(count, 3);
-    store_memory_hold(memory, false);
+    store_memory_hold(memory, STORE_MEMORY_NONE);
     until_answered(count);
 }
 

@@ -1,6 +1,6 @@
 /*
- * test_store_thread.c: one commit for all that waits; a failure at any call fails its batch and no other, is told once,
- * and the store comes back by itself; nothing is lost when it ends.
+ * test_store_thread.c: one commit for all that waits, told when it is on the disk; a failure at any call fails its
+ * batch and no other, is told once, and the store comes back by itself; nothing is lost when it ends.
  */
 #include "operate.h"
 #include "store/batch.h"
@@ -30,7 +30,7 @@ static int end(void **state)
 static void all_that_waits_shares_a_commit(void **state)
 {
     static struct operation ops[500];
-    store_memory_hold(memory, true);
+    store_memory_hold(memory, STORE_MEMORY_COMMIT);
     make(&ops[0], KV_INCR, "n", NULL, 1);
     submit(&ops[0]);
     pass();
@@ -41,7 +41,7 @@ static void all_that_waits_shares_a_commit(void **state)
     }
     pass();
     assert_int_equal(ops[0].told, 0);
-    store_memory_hold(memory, false);
+    store_memory_hold(memory, STORE_MEMORY_NONE);
     UNTIL(ops[499].told == 1);
     for (int i = 0; i < 500; i++)
         assert_true(ops[i].told == 1 && ops[i].op.answer.number == i + 1);
@@ -67,27 +67,110 @@ static bool both_share(void)
     make(&other, KV_SET, "b", "1", 0);
     make(&second, KV_SET, "a", "2", 0);
     first.op.done = ask_again;
-    store_memory_hold(memory, true);
+    store_memory_hold(memory, STORE_MEMORY_SYNC);
     submit(&first);
     pass();
-    usleep(5000); /* it stands in its commit now */
+    usleep(5000); /* it stands in its wait for the disk now */
     submit(&other);
     pass();
-    store_memory_hold(memory, false);
+    store_memory_hold(memory, STORE_MEMORY_NONE);
     UNTIL(first.told == 1 && other.told == 1 && second.told == 1);
     return store_memory_commits(memory) == before + 2;
 }
 
-/* It waits for a moment only: on a busy machine that may be over before, so it is to be seen in one of many tries. */
-static void who_was_told_may_come_along(void **state)
+/* The other waits for a moment only: on a busy machine that may be over before, so it is to be seen in one of many
+ * tries. */
+static void who_was_told_by_a_slow_disk_may_come_along(void **state)
 {
     int shared = 0;
+    store_memory_slow(memory, 3000);
+    set("a", "0", 0);
     for (int tries = 0; tries < 50 && shared < 10; tries++) {
         shared = 0;
         for (int i = 0; i < 15; i++)
             shared += both_share();
     }
     assert_true(shared >= 10);
+}
+
+static void pass_for(dur_t time)
+{
+    mono_t until = mono_add(mono_now(), time);
+    while (mono_before(mono_now(), until))
+        pass();
+}
+
+/*
+ * The first stands in its wait for the disk; whether the second is committed meanwhile, and the read done, as it is
+ * where the last wait was quick. None of them is told before.
+ */
+static bool second_overtakes_the_wait(struct operation *a, struct operation *b, struct operation *read)
+{
+    set("k", "quick", 0);
+    unsigned before = store_memory_commits(memory);
+    make(a, KV_SET, "k", "first", 0);
+    make(b, KV_SET, "k", "second", 0);
+    make(read, KV_GET, "k", "", 0);
+    store_memory_hold(memory, STORE_MEMORY_SYNC);
+    submit(a);
+    UNTIL(store_memory_commits(memory) == before + 1);
+    submit(b);
+    pass_for(DUR_MS(50));
+    submit(read);
+    pass_for(DUR_MS(50));
+    assert_int_equal(a->told + b->told + read->told, 0);
+    return store_memory_commits(memory) == before + 2;
+}
+
+static void let_go(struct operation *a, struct operation *b, struct operation *read)
+{
+    store_memory_hold(memory, STORE_MEMORY_NONE);
+    UNTIL(a->told == 1 && b->told == 1 && read->told == 1);
+}
+
+/* On a busy machine no wait may be quick: it is to be seen in one of many tries. */
+static void the_next_batch_is_done_while_the_disk_is_waited_for(void **state)
+{
+    struct operation a, b, read;
+    bool overtaken = false;
+    for (int tries = 0; tries < 50 && !overtaken; tries++) {
+        uint64_t waits = counters_get(&counters, COUNTER_store_commits);
+        overtaken = second_overtakes_the_wait(&a, &b, &read);
+        let_go(&a, &b, &read);
+        assert_true(a.op.end == KV_DONE && b.op.end == KV_DONE && read.op.end == KV_DONE);
+        assert_true(slice_equal(read.op.answer.bytes, SLICE("second")));
+        buf_free(&read.op.bytes);
+        uint64_t more = counters_get(&counters, COUNTER_store_commits) - waits;
+        assert_true(more == 3 || more == 2); /* the second may come before the first's wait has begun, and share it */
+    }
+    assert_true(overtaken);
+}
+
+/* What was committed since the last wait that succeeded is in doubt with it; what was read of that is not told. */
+static void a_wait_that_fails_fails_all_that_is_not_on_the_disk(void **state)
+{
+    struct operation a, b, read, again;
+    bool overtaken = false;
+    for (int tries = 1; tries <= 50 && !overtaken; tries++) {
+        overtaken = second_overtakes_the_wait(&a, &b, &read);
+        store_memory_fail(memory, overtaken ? STORE_MEMORY_SYNC : STORE_MEMORY_NONE, true, true);
+        let_go(&a, &b, &read);
+        buf_free(&read.op.bytes);
+    }
+    assert_true(overtaken);
+    assert_int_equal(a.op.end, KV_UNKNOWN);
+    assert_int_equal(b.op.end, KV_UNKNOWN);
+    assert_int_equal(read.op.end, KV_NOT_DONE);
+    UNTIL(turns.away == 1);
+    store_memory_fail(memory, STORE_MEMORY_NONE, false, false);
+    UNTIL(turns.up == 2);
+    assert_true(store_memory_opened(memory) >= 2);
+    make(&again, KV_SET, "k", "second", 0);
+    again.op.number = b.op.number;
+    run(&again);
+    assert_int_equal(again.op.end, KV_DONE);
+    assert_int_equal(counters_get(&counters, COUNTER_store_recalled), 1);
+    assert_string_equal(get("k"), "second");
 }
 
 static void a_batch_is_bounded(void **state)
@@ -128,7 +211,7 @@ static void a_failing_call_fails_its_batch_and_the_store_comes_back(void **state
         {STORE_MEMORY_KEEP, false, false, KV_NOT_DONE},   {STORE_MEMORY_KEEP, true, false, KV_NOT_DONE},
         {STORE_MEMORY_SWEEP, false, false, KV_NOT_DONE},  {STORE_MEMORY_SWEEP, true, false, KV_NOT_DONE},
         {STORE_MEMORY_COMMIT, false, false, KV_NOT_DONE}, {STORE_MEMORY_COMMIT, true, false, KV_UNKNOWN},
-        {STORE_MEMORY_COMMIT, true, true, KV_UNKNOWN},
+        {STORE_MEMORY_COMMIT, true, true, KV_UNKNOWN},    {STORE_MEMORY_SYNC, true, true, KV_UNKNOWN},
     };
     double expected = incr("n", 1);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -140,6 +223,7 @@ static void a_failing_call_fails_its_batch_and_the_store_comes_back(void **state
         run(&o);
         assert_int_equal(o.op.end, cases[i].end);
         assert_int_equal(o.op.answer.kind, KV_NOTHING);
+        UNTIL(turns.away > away);
         assert_int_equal(turns.away, away + 1); /* once */
         assert_string_equal(turns.why, "memory: told to fail");
         store_memory_fail(memory, STORE_MEMORY_NONE, false, false);
@@ -263,7 +347,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(all_that_waits_shares_a_commit, begin, end),
-        cmocka_unit_test_setup_teardown(who_was_told_may_come_along, begin, end),
+        cmocka_unit_test_setup_teardown(who_was_told_by_a_slow_disk_may_come_along, begin, end),
+        cmocka_unit_test_setup_teardown(the_next_batch_is_done_while_the_disk_is_waited_for, begin, end),
+        cmocka_unit_test_setup_teardown(a_wait_that_fails_fails_all_that_is_not_on_the_disk, begin, end),
         cmocka_unit_test_setup_teardown(a_batch_is_bounded, begin, end),
         cmocka_unit_test_setup_teardown(reads_in_front_wait_for_no_commit, begin, end),
         cmocka_unit_test_setup_teardown(a_failing_call_fails_its_batch_and_the_store_comes_back, begin, end),
