@@ -9,7 +9,7 @@
 #include <sanitizer/lsan_interface.h>
 #endif
 
-void leave_behind(const void *at)
+void leave_behind(void *at)
 {
 #if defined(__SANITIZE_ADDRESS__)
     if (at != NULL)

@@ -12,6 +12,6 @@
 _Noreturn void leave_process(int code);
 
 /* What lies at that address, if anything, only seems lost, or nobody can free it: the sanitizer is not to report it. */
-void leave_behind(const void *at);
+void leave_behind(void *at);
 
 #endif

@@ -45,10 +45,10 @@ static bool is_hidden(const struct httpc_reply *reply, struct slice name)
            (slice_equal_nocase(name, SLICE("content-encoding")) || slice_equal_nocase(name, SLICE("content-length")));
 }
 
-static bool is_among(const struct slice *names, size_t count, struct slice name)
+static bool is_among(const struct httpc_header *fields, size_t count, struct slice name)
 {
     for (size_t i = 0; i < count; i++)
-        if (names[i].len == name.len && slice_equal_nocase(names[i], name))
+        if (fields[i].name.len == name.len && slice_equal_nocase(fields[i].name, name))
             return true;
     return false;
 }
@@ -66,23 +66,24 @@ static bool is_set(lua_State *L, struct slice name)
 /* Pushes the table of headers; whether a name is repeated. */
 static bool push_headers(lua_State *L, const struct httpc_reply *reply)
 {
-    struct slice head = reply->head, names[SEEN_MAX];
-    struct httpc_header h;
+    struct slice head = reply->head;
+    struct httpc_header seen[SEEN_MAX + 1]; /* each is read into its place, those beyond into the last one */
     size_t count = 0;
     bool repeated = false;
     lua_createtable(L, 0, (int)reply->fields);
-    while (httpc_next_header(&head, &h)) {
-        if (is_hidden(reply, h.name))
+    while (httpc_next_header(&head, &seen[count])) {
+        const struct httpc_header *h = &seen[count];
+        if (is_hidden(reply, h->name))
             continue;
-        if (count == SEEN_MAX ? is_set(L, h.name) : is_among(names, count, h.name)) {
+        if (count == SEEN_MAX ? is_set(L, h->name) : is_among(seen, count, h->name)) {
             repeated = true;
             continue;
         }
-        if (count < SEEN_MAX)
-            names[count++] = h.name;
-        push_name(L, h.name);
-        lua_pushlstring(L, h.value.at, h.value.len);
+        push_name(L, h->name);
+        lua_pushlstring(L, h->value.at, h->value.len);
         lua_rawset(L, -3);
+        if (count < SEEN_MAX)
+            count++;
     }
     bind_req_headers(L);
     return repeated;

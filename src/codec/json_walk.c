@@ -59,13 +59,17 @@ static bool names(struct slice segment, struct slice name)
 }
 
 /*
- * Strings lie one behind the other in the order of the tape: so a name that a text follows has its length told by the
- * tape alone, and its bytes, which are far from the processor, are only looked at when they may be the wanted ones.
+ * Strings lie one behind the other in the order of the tape: so a name has its length told by where the next string is,
+ * and its bytes, which are far from the processor, are only looked at when they may be the wanted ones. The next one is
+ * the member's value or, behind a scalar, the name of the member at `next`; within a container it is not looked for.
  */
-static bool has_other_length(const uint64_t *tape, size_t at, size_t len)
+static bool has_other_length(const uint64_t *tape, size_t at, size_t next, size_t len)
 {
-    uint64_t name = tape[at], value = tape[at + 1];
-    return value >> 56 == '"' && value - name != sizeof(uint32_t) + len + 1;
+    char kind = kind_at(tape, at + 1);
+    uint64_t string = tape[kind == '"' ? at + 1 : next];
+    if (kind == '{' || kind == '[' || kind == 'b' || string >> 56 != '"')
+        return false;
+    return string - tape[at] != sizeof(uint32_t) + len + 1;
 }
 
 /* The last member of that name, or 0. */
@@ -73,8 +77,9 @@ static size_t member(struct json_tape t, size_t at, struct slice segment)
 {
     size_t found = 0, end = after(t.words, at) - 1;
     bool plain = memchr(segment.at, '~', segment.len) == NULL;
-    for (size_t i = at + 1; i < end; i = after(t.words, i + 1)) {
-        if (plain && has_other_length(t.words, i, segment.len))
+    for (size_t i = at + 1, next; i < end; i = next) {
+        next = after(t.words, i + 1);
+        if (plain && has_other_length(t.words, i, next, segment.len))
             continue; /* most are told apart by this */
         struct slice name = text_at(t.strings, t.words[i]);
         if (plain && (name.len != segment.len || (name.len > 0 && name.at[0] != segment.at[0])))

@@ -5,6 +5,7 @@
  */
 #include "io/curl.h"
 #include "base/panic.h"
+#include "io/curl_clock.h"
 #include "io/curl_memory.h"
 #include "io/timeout.h"
 #include <errno.h>
@@ -164,7 +165,9 @@ static int on_timer(CURLM *multi, long ms, void *cookie)
 static void act(struct io_curl *c, int fd, int bits)
 {
     int running;
+    io_curl_clock_begin();
     CHECK(curl_multi_socket_action(c->multi, fd, bits, &running) == CURLM_OK);
+    io_curl_clock_end();
 }
 
 static void collect(struct io_curl *c)

@@ -95,6 +95,7 @@ static void *take(struct memory *m, size_t size)
     if (at == NULL)
         return cut(m, (list_of(size) + 1) * MEMORY_STEP);
     *list = *(void **)at;
+    __builtin_prefetch(*list); /* it was freed long ago, by a collection: its link would be waited for the next time */
     return at;
 }
 

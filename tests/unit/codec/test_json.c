@@ -321,6 +321,39 @@ static void pointers_find_texts(void **state)
     }
 }
 
+/* The same for names that scalars follow, whose next string is a name; and containers, whose next one lies within. */
+static void pointers_find_scalars(void **state)
+{
+    static const char members[] = "\"t\":true,\"tt\":false,\"\":null,\"e\\u00e9\":-1,\"i\":1,\"d\":0.5,\"u\":"
+                                  "18446744073709551615,\"c\":{},\"cc\":[],"
+                                  "\"long\":{\"within\":\"x\",\"t\":0},\"list\":[\"y\",1],\"t\":7,\"two\":{\"a\":1,"
+                                  "\"bb\":2},\"s\":\"z\",\"end\":3";
+    static const char *const more[] = {"}", ",\"big\":18446744073709551616,\"after\":null}"};
+    for (int i = 0; i < 2; i++) {
+        struct buf text = {0};
+        struct json_reader *r = parsed(members, more[i], &text);
+        static const char *const there[][2] = {{"/t", "7"},         {"/tt", "false"},
+                                               {"/", "null"},       {"/e\xc3\xa9", "-1"},
+                                               {"/i", "1"},         {"/d", "0.5"},
+                                               {"/c", "{}"},        {"/cc", "[]"},
+                                               {"/long/t", "0"},    {"/long/within", "\"x\""},
+                                               {"/list/1", "1"},    {"/two/a", "1"},
+                                               {"/two/bb", "2"},    {"/s", "\"z\""},
+                                               {"/end", "3"},       {"/u", "18446744073709551615"},
+                                               {"/list/0", "\"y\""}};
+        for (size_t j = 0; j < sizeof(there) / sizeof(there[0]); j++)
+            assert_picks(r, there[j][0], there[j][1]);
+        assert_picks(r, "/big", i == 0 ? NULL : "18446744073709551616");
+        assert_picks(r, "/after", i == 0 ? NULL : "null");
+        static const char *const none[] = {"/ttt",   "/ii",     "/x",      "/en",   "/endd",
+                                           "/two/b", "/two/aa", "/within", "/long/"};
+        for (size_t j = 0; j < sizeof(none) / sizeof(none[0]); j++)
+            assert_picks(r, none[j], NULL);
+        json_reader_free(&r);
+        buf_free(&text);
+    }
+}
+
 static void a_reader_lets_go_of_what_was_large(void **state)
 {
     struct json_reader *r = json_reader_new();
@@ -580,6 +613,7 @@ int main(void)
         cmocka_unit_test(depth_ends_at_its_bound),
         cmocka_unit_test(pointers_find_what_they_name),
         cmocka_unit_test(pointers_find_texts),
+        cmocka_unit_test(pointers_find_scalars),
         cmocka_unit_test(a_reader_lets_go_of_what_was_large),
         cmocka_unit_test(both_parsers_say_the_same),
         cmocka_unit_test(what_lies_behind_a_text_does_not_matter),
