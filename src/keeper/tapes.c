@@ -37,7 +37,7 @@ struct tapes {
     /* the keeper's own, the supervisor's, then one for each slot */
     struct tape_reader readers[AREA_SLOTS + 2];
     struct logwriter_mark marks[AREA_SLOTS + 2];
-    uint64_t dropped; /* as last reported */
+    uint64_t own_told; /* dropped lines of its own tape that were reported */
     mono_t reported;
 };
 
@@ -46,12 +46,22 @@ static void on_bell(struct loop_watch *w, unsigned events);
 
 /* --- birth -------------------------------------------------------------------------------------------------------- */
 
+/* Of what others can count too: it outlives this keeper. */
 static uint64_t count_dropped(const struct tapes *t)
 {
     uint64_t sum = atomic_load_explicit(&t->host.area->log_lost, memory_order_relaxed);
-    for (size_t i = 0; i < t->reader_count; i++)
+    for (size_t i = 1; i < t->reader_count; i++)
         sum += tape_dropped(t->readers[i].tape);
     return sum;
+}
+
+/* Since the last report. What the keeper before has told is in the area, so what was dropped while nobody read is told
+ * by the next one. */
+static uint64_t untold(const struct tapes *t, uint64_t dropped, uint64_t own)
+{
+    if (!t->ours)
+        return 0;
+    return dropped - atomic_load_explicit(&t->host.area->log_told, memory_order_relaxed) + own - t->own_told;
 }
 
 /* Slots that have come into use since. */
@@ -72,7 +82,6 @@ static void claim(struct tapes *t)
         return;
     t->ours = true;
     open_readers(t);
-    t->dropped = count_dropped(t);
     loop_watch(t->host.loop, &t->bell, t->host.wake, LOOP_READ, on_bell);
 }
 
@@ -151,13 +160,13 @@ static bool waiting(struct tapes *t)
 
 static void report(struct tapes *t, mono_t now)
 {
-    uint64_t dropped = count_dropped(t);
+    uint64_t dropped = count_dropped(t), own = tape_dropped(t->tape), count = untold(t, dropped, own);
     struct error said;
     bool failed;
-    if (dropped != t->dropped && mono_since(now, t->reported).ns >= REPORT.ns && logwriter_ready(t->writer)) {
-        log_at(LOG_WARN, "log lines dropped: whoever reads the log is too slow",
-               LOG_INT("count", dropped - t->dropped));
-        t->dropped = dropped;
+    if (count != 0 && mono_since(now, t->reported).ns >= REPORT.ns && logwriter_ready(t->writer)) {
+        log_at(LOG_WARN, "log lines dropped: whoever reads the log is too slow", LOG_INT("count", count));
+        t->own_told = own;
+        atomic_store_explicit(&t->host.area->log_told, dropped, memory_order_relaxed);
         t->reported = now;
     }
     if (t->reopening && logwriter_said(t->writer, &said, &failed)) {
@@ -181,7 +190,7 @@ static void on_tick(struct timeout *timeout)
     }
     bool some = waiting(t), more = drain_chunk(t);
     dur_t next = more ? (dur_t){0} : t->ours ? TICK : TICK_WAITING;
-    if (!some && t->ours && !t->reopening && t->dropped == count_dropped(t)) {
+    if (!some && t->ours && !t->reopening && untold(t, count_dropped(t), tape_dropped(t->tape)) == 0) {
         tape_sleep(&t->host.area->bell);
         t->asleep = true;
         if (!waiting(t))

@@ -141,7 +141,7 @@ test('TERM: events end cleanly at once, streams may finish, the rest is broken o
 });
 
 test('TERM in the middle of an event: it arrives whole; one that nobody takes is broken off, never cut short cleanly', async (t) => {
-    const server = await start(t, { workers: 1, config: 'return { drain = "3s", limits = { lua_memory = "256MiB" } }', hooks: {
+    const server = await start(t, { workers: 1, config: `return { drain = "${ms(3000)}ms", limits = { lua_memory = "256MiB" } }`, hooks: {
         'large.lua': `local text = ("x"):rep(16000000)
 return function() return reply.sse(function(send) send "first" send(text) sleep "1h" end) end` } });
     const h2 = await session(t, server.url), other = await session(t, server.url);

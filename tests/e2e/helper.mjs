@@ -217,6 +217,8 @@ export async function start(t, { hooks = {}, config, dotenv, listen = ['127.0.0.
     if (!bare && workers) argv.push('--workers', String(workers));
     // A slow build takes long over what is no lag to others; tests of that say their own.
     if ((factor > 1 || process.env.CRESCENT_SANITIZE) && !/\blag\b/.test(config ?? '')) env = { CRESCENT_LIMITS_LAG: '60s', ...env };
+    // And it multiplies the CPU time of what a script asks of C; nothing that runs for ever is tried there.
+    if (threadSanitizer && !/\bmax_run\b/.test(config ?? '')) env = { CRESCENT_LIMITS_MAX_RUN: '5s', ...env };
     const command = [...prefix, program, ...argv, ...args];
     const child = spawn(command[0], command.slice(1), { cwd: dir, env: environment(env), stdio: ['ignore', 'pipe', 'pipe', ...fds] });
     child.stdout.resume();

@@ -149,7 +149,7 @@ test('a key function that fails is a 500 that says so in the log, and counts not
         hooks: {
             'raise.lua': hook('{ limit = 2, per = "h", by = function(req) if req.query.ok then return "k" end error "no luck" end }'),
             'table.lua': hook('{ limit = 2, per = "h", by = function(req) return {} end }'),
-            'loop.lua': hook('{ limit = 9, per = "h", by = function(req) if req.query.spin then while true do end end return "k" end }', 'max_run = "30ms",'),
+            'loop.lua': hook('{ limit = 9, per = "h", by = function(req) if req.query.spin then while true do local _ = {} end end return "k" end }', 'max_run = "30ms",'),
             'problem.lua': hook('{ limit = 2, per = "h", by = function(req) error { status = 400, detail = "who are you?" } end }'),
             'late.lua': hook('{ limit = 2, per = "h", by = function(req) sleep "10s" end }', 'timeout = "100ms",'),
         },

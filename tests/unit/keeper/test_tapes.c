@@ -1,7 +1,9 @@
 /*
  * test_tapes.c: promise: to open the log again takes no more from the tapes at once than the writer's queue holds,
- * however much others write; and no line is lost to it.
+ * however much others write; and no line is lost to it. What is dropped while nobody reads is told by the next keeper,
+ * once.
  */
+#include "base/fd.h"
 #include "io/loop.h"
 #include "ipc/records.h"
 #include "keeper/logwriter.h"
@@ -11,6 +13,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,7 +22,7 @@
 
 #define WORKERS 16u
 
-static struct tapes *volatile tapes; /* lives as long as its thread */
+static struct tapes *volatile tapes, *volatile before[2]; /* they live as long as their threads */
 
 /* As many lines as there is room for. */
 static size_t fill(struct area *a, uint32_t slot)
@@ -75,10 +78,51 @@ static void opening_again_takes_no_more_at_once_than_the_queue_holds(void **stat
     rmdir(folder);
 }
 
+/* The text of a keeper's log, once it has nothing more to say; the caller's to free. */
+static char *log_of_next_keeper(struct tapes_host *host, int keeper, const char *path)
+{
+    struct error err;
+    struct buf all = {0};
+    host->loop = loop_new();
+    before[keeper - 1] = tapes;
+    tapes = tapes_new(host, &err);
+    assert_non_null(tapes);
+    mono_t until = mono_add(mono_now(), DUR_MS(300));
+    while (mono_before(mono_now(), until))
+        loop_pass(host->loop, DUR_MS(20));
+    tapes_finish(tapes, DUR_S(30));
+    assert_true(fd_read_file(path, 16 << 20, &all, NULL) >= 0);
+    return buf_take(&all);
+}
+
+static void what_is_dropped_while_nobody_reads_is_told_once(void **state)
+{
+    char folder[] = "/tmp/crescent-tapes-XXXXXX", path[64];
+    struct error err;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/log", folder);
+    struct config config = {.log_file = path};
+    struct tapes_host host = {.config = &config, .wake = eventfd(0, EFD_NONBLOCK)};
+    host.area = area_new(&host.area_fd, &err);
+    area_use(host.area, 0);
+    fill(host.area, 0);
+    fill(host.area, 0); /* the last line of each is dropped */
+    for (int keeper = 1; keeper <= 2; keeper++) {
+        char *text = log_of_next_keeper(&host, keeper, path), *told = strstr(text, "log lines dropped");
+        assert_non_null(told);
+        assert_non_null(strstr(told, "\"count\":2"));
+        assert_null(strstr(told + 1, "log lines dropped"));
+        free(text);
+    }
+    unlink(path);
+    rmdir(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(opening_again_takes_no_more_at_once_than_the_queue_holds),
+        cmocka_unit_test(what_is_dropped_while_nobody_reads_is_told_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "supervise/supervise.h"
 
+#include "../base/time_factor.h"
+
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -39,10 +41,11 @@ static inline int64_t now_ms(void)
     return mono_now().ns / 1000000;
 }
 
-/* The line of the file that holds `what`, the caller's to free; fails the test after `ms`. */
+/* The line of the file that holds `what`, the caller's to free; fails the test after `ms`, times the factor of slow
+ * builds. */
 static inline char *await_in(const char *path, const char *what, int ms)
 {
-    int64_t end = now_ms() + ms;
+    int64_t end = now_ms() + (int64_t)ms * time_factor();
 
     for (;;) {
         char *all = slurp(path), *at = strstr(all, what), *line = NULL;
@@ -139,7 +142,7 @@ static inline void raise_curtain(struct stage *t, uint32_t workers, const char *
 
 static inline int leave(struct stage *t, int ms)
 {
-    int64_t end = now_ms() + ms;
+    int64_t end = now_ms() + (int64_t)ms * time_factor();
     int status;
 
     while (waitpid(t->supervisor, &status, WNOHANG) == 0) {

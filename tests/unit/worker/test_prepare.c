@@ -313,6 +313,9 @@ static void what_a_dead_keeper_began_counts_no_more(void **state)
 /* The trial had found them good: what they do here is another matter. */
 static void a_script_that_does_not_end_here_is_told_and_served_as_before(void **state)
 {
+#ifdef __SANITIZE_THREAD__
+    skip(); /* tsan holds signals back until the next call into the C library, and these loops make none */
+#endif
     struct world *w = *state;
     const struct text live[] = {{"a", GOOD, 1}, {"b", GOOD, 2}, {"c", GOOD, 3}};
     const struct text next[] = {
