@@ -5,6 +5,7 @@
  */
 #include "io/curl_clock.h"
 #include <dlfcn.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <time.h>
 
@@ -16,12 +17,17 @@ static _Thread_local struct {
     struct timespec last;
 } mine;
 
+typedef int clock_fn(clockid_t, struct timespec *);
+
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
-    /* File-scope would be no other: libc's function, found once. */
-    static int (*real)(clockid_t, struct timespec *);
-    if (real == NULL)
-        real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    /* File-scope would be no other: libc's function. Threads that look for it at once all find the same one. */
+    static _Atomic(clock_fn *) found;
+    clock_fn *real = atomic_load_explicit(&found, memory_order_relaxed);
+    if (real == NULL) {
+        real = (clock_fn *)dlsym(RTLD_NEXT, "clock_gettime");
+        atomic_store_explicit(&found, real, memory_order_relaxed);
+    }
     if (!mine.within || clock != CLOCK_MONOTONIC)
         return real(clock, now);
     if (mine.count++ % TRUE_EVERY == 0 && real(clock, &mine.last) != 0)
