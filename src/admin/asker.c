@@ -136,10 +136,8 @@ static void read_ports(struct asker *a, struct slice bound)
     unsigned long long port;
 
     while (bound.len > 0 && slice_cut(&bound, ' ', &one)) {
-        size_t colon = one.len;
-        while (colon > 0 && one.at[colon - 1] != ':')
-            colon--;
-        if (a->port_count < ASKER_PORTS_MAX && slice_to_u64(slice_from(one, colon), UINT16_MAX, &port))
+        struct slice digits = slice_from(one, slice_find_last(one, ':') + 1);
+        if (a->port_count < ASKER_PORTS_MAX && slice_to_u64(digits, UINT16_MAX, &port))
             a->ports[a->port_count++] = (uint16_t)port;
     }
 }

@@ -46,7 +46,7 @@ struct jail_rules {
     enum jail_role role;
     const struct jail_path *paths; /* what is not there is passed over */
     size_t path_count;
-    bool only_ports; /* a worker connects to no TCP ports but these; none of them: it makes no socket */
+    bool only_ports; /* a worker connects to no TCP ports but these, and 53 for names; none of them: no socket */
     const uint16_t *ports;
     size_t port_count;
     bool any_file;    /* no rules for files */

@@ -68,6 +68,12 @@ size_t slice_find(struct slice s, char c)
     return found != NULL ? (size_t)(found - s.at) : SIZE_MAX;
 }
 
+size_t slice_find_last(struct slice s, char c)
+{
+    const char *found = s.len > 0 ? memrchr(s.at, c, s.len) : NULL;
+    return found != NULL ? (size_t)(found - s.at) : SIZE_MAX;
+}
+
 bool slice_to_u64(struct slice s, unsigned long long max, unsigned long long *number_out)
 {
     unsigned long long n = 0;

@@ -52,8 +52,9 @@ struct slice slice_from(struct slice s, size_t from);
  */
 bool slice_cut(struct slice *rest, char separator, struct slice *part_out);
 
-/* Where `c` is first, or SIZE_MAX. */
+/* Where `c` is first (last), or SIZE_MAX, so that one more is where what is behind it begins: 0 where there is none. */
 size_t slice_find(struct slice s, char c);
+size_t slice_find_last(struct slice s, char c);
 
 /* An unsigned decimal number, digits only. False on anything else, or above `max`. */
 bool slice_to_u64(struct slice s, unsigned long long max, unsigned long long *number_out);

@@ -4,8 +4,8 @@
 #include "cli/config_exec.h"
 
 #include "base/log.h"
+#include "cli/config_list.h"
 #include "exec/allowed.h"
-#include "script/table.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -22,27 +22,12 @@ static int add(struct config *c, struct slice name, struct error *err)
     return 0;
 }
 
-/* What a list has beside its items would be a program that is silently not allowed. */
-static int add_list(lua_State *L, struct config *c, struct error *err)
+static int add_item(lua_State *L, struct config *c, struct error *err)
 {
-    size_t count;
-    int result = 0;
+    struct slice name;
 
-    if (!table_is_list(L, -1, &count, err))
-        return error_prefix(err, EXPECTED);
-    for (size_t i = 1; i <= count && result == 0; i++) {
-        struct slice name = SLICE_NONE;
-
-        lua_rawgeti(L, -1, (int)i);
-        if (lua_type(L, -1) == LUA_TSTRING) {
-            name.at = lua_tolstring(L, -1, &name.len);
-            result = add(c, name, err);
-        } else {
-            result = error_set(err, EXPECTED ", got a %s in it", luaL_typename(L, -1));
-        }
-        lua_pop(L, 1);
-    }
-    return result;
+    name.at = lua_tolstring(L, -1, &name.len);
+    return add(c, name, err);
 }
 
 int config_exec_value(lua_State *L, struct config *c, struct error *err)
@@ -53,7 +38,7 @@ int config_exec_value(lua_State *L, struct config *c, struct error *err)
         c->exec_any = lua_toboolean(L, -1);
         return 0;
     case LUA_TTABLE:
-        return add_list(L, c, err);
+        return config_list_each(L, LUA_TSTRING, EXPECTED, add_item, c, err);
     default:
         return error_set(err, EXPECTED ", got a %s", luaL_typename(L, -1));
     }

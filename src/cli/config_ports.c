@@ -3,7 +3,7 @@
  */
 #include "cli/config_ports.h"
 
-#include "script/table.h"
+#include "cli/config_list.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
@@ -20,24 +20,13 @@ static int add(struct config *c, double number, const char *shown, struct error 
     return 0;
 }
 
-/* What a list has beside its items would be a port that is silently not allowed. */
-static int add_list(lua_State *L, struct config *c, struct error *err)
+static int add_item(lua_State *L, struct config *c, struct error *err)
 {
-    size_t count;
-    int result = 0;
+    double number = lua_tonumber(L, -1);
+    char shown[32];
 
-    if (!table_is_list(L, -1, &count, err))
-        return error_prefix(err, EXPECTED);
-    for (size_t i = 1; i <= count && result == 0; i++) {
-        char shown[32];
-
-        lua_rawgeti(L, -1, (int)i);
-        snprintf(shown, sizeof(shown), "%.14g", lua_tonumber(L, -1));
-        result = lua_type(L, -1) == LUA_TNUMBER ? add(c, lua_tonumber(L, -1), shown, err)
-                                                : error_set(err, EXPECTED ", got a %s in it", luaL_typename(L, -1));
-        lua_pop(L, 1);
-    }
-    return result;
+    snprintf(shown, sizeof(shown), "%.14g", number);
+    return add(c, number, shown, err);
 }
 
 int config_ports_value(lua_State *L, struct config *c, struct error *err)
@@ -49,7 +38,7 @@ int config_ports_value(lua_State *L, struct config *c, struct error *err)
         return 0;
     case LUA_TTABLE:
         c->http_ports_only = true;
-        return add_list(L, c, err);
+        return config_list_each(L, LUA_TNUMBER, EXPECTED, add_item, c, err);
     default:
         return error_set(err, EXPECTED ", got a %s", luaL_typename(L, -1));
     }

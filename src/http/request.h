@@ -52,12 +52,12 @@ struct http_request {
 };
 
 /* Fills the view from libh2o's request; lives in its pool. 0, or -1 and a static text that says what is wrong. */
+int http_request_view(struct st_h2o_req_t *req, wall_t now, struct http_request *view_out, const char **why_out);
 /*
  * The same of version, raw_path (the target as sent) and authority alone: query, host and path of a view by hand, in
  * the pool's memory where need be. -1 with static words.
  */
 int http_request_target(struct st_h2o_mem_pool_t *pool, struct http_request *view, const char **why_out);
-int http_request_view(struct st_h2o_req_t *req, wall_t now, struct http_request *view_out, const char **why_out);
 /* What a trusted proxy says, over what the connection did: client IP_NONE, a slice with at == NULL: nothing. */
 void http_request_forwarded(struct st_h2o_req_t *req, struct http_request *view, const struct ip *client,
                             struct slice scheme, struct slice authority);

@@ -216,12 +216,10 @@ static bool read_one(struct slice text, struct in6_addr *address_out, uint16_t *
 {
     char host[INET6_ADDRSTRLEN];
     unsigned long long port;
-    size_t colon = text.len;
-    while (colon > 0 && text.at[colon - 1] != ':')
-        colon--;
-    if (colon < 2 || !slice_to_u64(slice_from(text, colon), 65535, &port))
+    size_t behind = slice_find_last(text, ':') + 1;
+    if (behind < 2 || !slice_to_u64(slice_from(text, behind), 65535, &port))
         return false;
-    struct slice name = {text.at, colon - 1};
+    struct slice name = {text.at, behind - 1};
     if (name.at[0] == '[') {
         if (name.len < 3 || name.at[name.len - 1] != ']')
             return false;

@@ -322,12 +322,10 @@ static bool port_allowed(const struct httpc_call *call)
     const struct address_rules *rules = call->client->host.rules;
     struct slice origin = buf_slice(&call->origin);
     unsigned long long port;
-    size_t colon = origin.len;
     if (!rules->only)
         return true;
-    while (colon > 0 && origin.at[colon - 1] != ':')
-        colon--;
-    return slice_to_u64(slice_from(origin, colon), UINT16_MAX, &port) && address_port_allowed(rules, (uint16_t)port);
+    return slice_to_u64(slice_from(origin, slice_find_last(origin, ':') + 1), UINT16_MAX, &port) &&
+           address_port_allowed(rules, (uint16_t)port);
 }
 
 /* call.url and .origin are set. */

@@ -9,8 +9,6 @@
 #include "server/server_internal.h"
 #include "server/steps.h"
 
-#define SMALL BODY_MEMORY_SMALL
-
 /* Whom its endpoint would let in; NULL: nobody would be served there. */
 static const struct endpoint *find(struct server *s, struct st_h2o_mem_pool_t *pool, const struct body_head *head)
 {
@@ -30,7 +28,7 @@ bool body_wanted(struct connection *c, struct st_h2o_mem_pool_t *pool, const str
     struct ip peer;
     c->body_most = 0;
     c->unread = false;
-    if (head->length <= SMALL)
+    if (head->length <= BODY_MEMORY_SMALL)
         return true;
     connections_peer(c, &peer);
     if (client_trusted(s, &peer))

@@ -25,6 +25,14 @@ static void cut_gives_every_part_empty_ones_too(void **state)
     assert_false(slice_cut(&rest, ',', &part));
 }
 
+static void the_last_of_a_byte_is_found(void **state)
+{
+    assert_int_equal(slice_find_last(SLICE("[::1]:80"), ':'), 5);
+    assert_int_equal(slice_find_last(SLICE(":"), ':'), 0);
+    assert_int_equal(slice_find_last(SLICE("80"), ':') + 1, 0);
+    assert_int_equal(slice_find_last(SLICE_NONE, ':'), SIZE_MAX);
+}
+
 static void numbers_are_digits_only_and_bounded(void **state)
 {
     unsigned long long n;
@@ -128,6 +136,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cut_gives_every_part_empty_ones_too),
+        cmocka_unit_test(the_last_of_a_byte_is_found),
         cmocka_unit_test(numbers_are_digits_only_and_bounded),
         cmocka_unit_test(nearest_name_is_offered_only_when_near),
         cmocka_unit_test(durations_read_as_the_documentation_spells_them),

@@ -87,6 +87,15 @@ static void accept(const char *flags)
         fail_msg("%s", err.text);
 }
 
+/* The configuration as another process reads it; the caller's to free. */
+static void pass_on(struct config *to)
+{
+    struct buf text = {0};
+    config_write(&config, &text);
+    assert_int_equal(config_read(buf_slice(&text), to, &err), 0);
+    buf_free(&text);
+}
+
 static void test_defaults(void **state)
 {
     char path[PATH_MAX + 32];
@@ -186,17 +195,14 @@ static void test_precedence(void **state)
 static void test_addresses_become_numbers(void **state)
 {
     struct config back;
-    struct buf text = {0};
     accept("--listen localhost:1 --listen [0:0::1]:2 --admin 127.0.0.1:3");
     assert_non_null(strstr(config.listen[0].numbers, "127.0.0.1"));
     assert_string_equal(config.listen[1].numbers, "::1");
     assert_string_equal(config.admin.numbers, "127.0.0.1");
-    config_write(&config, &text);
-    assert_int_equal(config_read(buf_slice(&text), &back, NULL), 0);
+    pass_on(&back);
     assert_string_equal(back.listen[0].numbers, config.listen[0].numbers);
     config_free(&back);
     config_free(&config);
-    buf_free(&text);
     assert_int_equal(load("--listen no-such-host.invalid:1"), CLI_FAILED); /* in whatever words of the resolver's */
     assert_non_null(strstr(err.text, "cannot listen on no-such-host.invalid:1: "));
 }
@@ -368,15 +374,12 @@ static void test_exec(void **state)
     assert_false(config.exec_any);
     assert_int_equal(config.exec_count, 2);
     assert_string_equal(config.exec[1], "./deploy.sh");
-    struct buf text = {0};
     struct config again;
-    config_write(&config, &text);
-    assert_int_equal(config_read(buf_slice(&text), &again, &err), 0);
+    pass_on(&again);
     assert_false(again.exec_any);
     assert_int_equal(again.exec_count, 2);
     assert_string_equal(again.exec[0], "git");
     config_free(&again);
-    buf_free(&text);
     config_free(&config);
     setenv("CRESCENT_EXEC", "true", 1);
     accept("");
@@ -452,7 +455,6 @@ static void test_http_ports(void **state)
 
 static void test_rate_limit(void **state)
 {
-    struct buf text = {0};
     struct config again;
     write_file("crescent.lua", "return {}");
     accept("");
@@ -460,13 +462,11 @@ static void test_rate_limit(void **state)
     config_free(&config);
     write_file("crescent.lua", "return { rate_limit = { '100/m', { limit = 5, per = 's', by = 'header:X-Key' } } }");
     accept("");
-    config_write(&config, &text);
-    assert_int_equal(config_read(buf_slice(&text), &again, &err), 0);
+    pass_on(&again);
     assert_int_equal(again.rate_limit_count, 2);
     assert_string_equal(again.rate_limit[0], "100/m by ip");
     assert_string_equal(again.rate_limit[1], "5/s by header:x-key");
     config_free(&again);
-    buf_free(&text);
     config_free(&config);
     setenv("CRESCENT_RATE_LIMIT", "7/h burst 2 , 9/d by /a", 1); /* in place of the file's, not beside them */
     accept("");
