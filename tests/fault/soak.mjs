@@ -77,7 +77,7 @@ async function begin(t, dir) {
     const server = await start(t, { dir, hooks, workers: 2, listen: ['http://127.0.0.1:0', 'https://127.0.0.1:0'], args: pair.args, config: configuration('"sampled"'),
         env: options, logFile: 'server.log', limit: 20000 });
     const ports = server.urls.map((url) => Number(new URL(url).port));
-    return { server, ports, env, mortal, dir, sanitized: /lib[atu]+san/.test(fs.readFileSync(`/proc/${server.pid}/maps`, 'latin1')), faults: new Faults(server, ports) };
+    return { server, ports, env, mortal, dir, sanitized: /lib[atu]+san/.test(fs.readFileSync(`/proc/${server.pid}/maps`, 'latin1')), faults: new Faults(server, ports, world.live) };
 }
 
 function people(it, gate) {

@@ -7,8 +7,9 @@ import { spawnerOf } from '../../e2e/exec.mjs';
 import { alive, send } from '../fault.mjs';
 
 export class Faults {
-    constructor(server, ports) {
-        Object.assign(this, { server, ports, windows: [], deaths: [], counts: {} });
+    /** live: the versions that somebody has seen, as they are counted up. */
+    constructor(server, ports, live) {
+        Object.assign(this, { server, ports, live, windows: [], deaths: [], counts: {} });
     }
     count(kind) { this.counts[kind] = (this.counts[kind] ?? 0) + 1; }
     /** A time in which something is away: from now until its `to` is set. */
@@ -32,6 +33,10 @@ export class Faults {
         const all = [...this.deaths.filter((d) => Math.abs(d.at - began) < 20000).map((d) => `${d.kind} ${d.pid} killed ${since(d.at)}, which held ${d.held.has(port) ? 'it' : 'others'}`),
             ...this.windows.filter((w) => w.from < ended + 2000 && w.to > began - 2000).map((w) => `${w.kind} away from ${since(w.from)}`)];
         return all.join(', ') || 'no fault is near';
+    }
+    /** Below which versions nobody may be, of whom saw `least` live when he asked: what is saved during an upgrade is live for its new workers alone. */
+    leastLive(least, began, ended = Date.now()) {
+        return this.windows.find((w) => w.kind === 'upgrade' && w.from <= ended && began <= w.to)?.live ?? least;
     }
     killed(pid) { return this.deaths.some((d) => d.pid === pid); }
 
@@ -96,6 +101,7 @@ export class Faults {
         const { server } = this;
         const over = () => server.records((r) => /^upgrade: (done|refused)/.test(r.message));
         const before = over().length, old = server.children('worker'), window = this.open(wanted === 'done' ? 'upgrade' : 'refused upgrade');
+        window.live = { ...this.live };
         send(server.pid, 'SIGHUP');
         await until(() => over().length > before, () => `the end of an upgrade\n${server.tail()}`, 30000);
         const record = over()[before];
