@@ -58,13 +58,17 @@ test('every process gives up what it can; programs of exec have nothing of it', 
     assert.equal(spawnerOf(server.children('worker')[0]) > 0, true);
 });
 
-/** Scripts whose requests make a worker do what one that was taken over would: /ask?name=execve; preload is for its environment. */
+/** Scripts whose requests make a worker do what one that was taken over would: /ask?name=execve, or /open where no requests go out; preload is for its environment. */
 const takenOver = {
     'hello.lua': 'return function() return "hello" end',
     'kept.lua': 'return function() kv.set("a", 1) return "kept" end',
     'ask.lua': `return { methods = { "GET" }, handle = function(req)
         local reply, err = http.get("http://" .. req.query.name .. ".taken-over:1/", { timeout = "5s" })
         return reply and "answered" or err.code
+    end }`,
+    'open.lua': `return { methods = { "GET" }, handle = function(req)
+        local file, err = io.open(req.query.name .. ".taken-over")
+        return file and "done" or err
     end }`,
 };
 async function preload(dir) {
@@ -138,7 +142,8 @@ test('connections go to the ports of http_ports alone', async (t) => {
         assert.match(await get(server, url.replace(/:\d+/, `:${away}`)), words);
         assert.match(await get(server, 'http://no-such-host.invalid/'), words, 'the usual port; before any look-up');
         assert.match(await get(server, 'http://127.0.0.1:1/'), /^refused: /);
-        if (!sanitized) assert.equal((await server.get('/ask?name=reach')).text, 'dns', 'a worker that was taken over');
+        for (const name of sanitized ? [] : ['reach', 'message', 'listeners-message'])
+            assert.equal((await server.get(`/ask?name=${name}`)).text, 'dns', `a worker that was taken over: ${name}`);
         assert.equal((await server.get('/hello')).text, 'hello');
     });
     await t.test('false', async (t) => {
@@ -147,6 +152,9 @@ test('connections go to the ports of http_ports alone', async (t) => {
         assert.match(await get(server, 'https://no-such-host.invalid/'), words);
         assert.equal((await server.get('/hello')).text, 'hello');
         assert.equal((await server.get('/kept')).text, 'kept');
+        if (sanitized) return;
+        assert.equal((await server.get('/open?name=nothing')).text, 'done', 'the hook is there');
+        assert.match((await server.get('/open?name=listeners-message')).text, /Permission denied/, 'a worker that was taken over');
     });
 });
 
