@@ -123,6 +123,36 @@ test('the user that scripts run as may not ask the admin listener', { skip: need
     assert.equal(await server.metric('crescent_admin_refused_total'), 4);
 });
 
+test('nor by a socket of an address that is served no more, while a worker may hold one', { skip: needsRoot.skip || traced.skip }, async (t) => {
+    const dir = openFolder(t, nobody), admin = await freePort();
+    const config = async () => `return { hooks = "hooks", user = "nobody", admin = "127.0.0.1:${admin}", listen = "127.0.0.1:${await freePort()}", workers = 2, drain = "60s" }`;
+    const hooks = { 'late.lua': `return { methods = { "GET" }, timeout = "60s", handle = function(req)
+        if not io.open("keep.taken-over") then return "keeps nothing" end
+        while not io.open("files/" .. req.query.after) do sleep "20ms" end
+        local reply, err = http.get("http://listener.taken-over:1/", { timeout = "5s" })
+        return reply and "answered" or err.code
+    end }` };
+    const server = await startUpgradable(t, { dir, hooks, bare: true, env: { LD_PRELOAD: await preload(dir), TAKEN_OVER_ADMIN: String(admin) }, config: await config() });
+    const old = server.children('worker');
+    const late = ['first', 'second'].map((name) => request(`${server.url}/late?after=${name}`, { limit: 60000 }));
+    const finish = async (i, name) => {
+        assert.ok(server.children('worker').some((pid) => old.includes(pid)), 'a worker of the first address is there still');
+        fs.writeFileSync(path.join(dir, 'files', name), '');
+        assert.equal((await late[i]).text, 'dns', `${name}: it is refused\n${server.tail()}`);
+    };
+    await until(() => server.metric('crescent_requests_under_way').then((n) => n >= 2), 'both are under way');
+    write(dir, { 'crescent.lua': await config() });
+    replaceBinary(server.program, version('0.1.1')); // what the supervisor knows goes over the exec with it
+    assert.equal((await server.upgrade()).version, '0.1.1', server.tail());
+    const [keeper] = server.children('keeper');
+    process.kill(keeper, 'SIGKILL');
+    await until(() => server.records('keeper is back').length > 0, 'the next keeper');
+    await finish(0, 'first');
+    write(dir, { 'crescent.lua': await config() });
+    assert.equal((await server.upgrade()).message, 'upgrade: done', server.tail());
+    await finish(1, 'second');
+});
+
 test('connections go to the ports of http_ports alone', async (t) => {
     const dir = openFolder(t), port = await freePort(), away = await freePort(), preloaded = sanitized ? {} : { LD_PRELOAD: await preload(dir) };
     const other = net.createServer((socket) => socket.end('HTTP/1.0 302 Found\r\nLocation: http://127.0.0.1:' + away + '/\r\nContent-Length: 0\r\n\r\n'));

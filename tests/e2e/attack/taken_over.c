@@ -127,11 +127,13 @@ static long asks_by(int fd)
 {
     static const char question[] = "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n";
     const struct sockaddr_in admin = admin_listener();
+    const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
     char answer[13] = "";
 
     if (fcntl(fd, F_SETFL, 0) != 0 || connect(fd, (const struct sockaddr *)&admin, sizeof(admin)) != 0 ||
         send(fd, question, sizeof(question) - 1, 0) < 0 || recv(fd, answer, sizeof(answer) - 1, MSG_WAITALL) < 12)
-        return 0; /* it must get an answer */
+        return 0;                           /* it must get an answer */
+    connect(fd, &nowhere, sizeof(nowhere)); /* so that another one of this address may connect */
     return strcmp(answer + 9, "403") == 0 ? -1 : 0;
 }
 
@@ -157,14 +159,20 @@ static long reaches_the_admin_by_a_message(void)
     return reaches_by_a_message(socket(AF_INET, SOCK_STREAM, 0));
 }
 
-/* A socket that root has made: one that this worker listens at. Below 0: there is none. */
-static int a_listener(void)
+#define KEPT 100 /* where those begin that are kept */
+
+static int is_listening(int fd)
 {
     int on;
     socklen_t len = sizeof(on);
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) == 0 && on == 1;
+}
 
-    for (int fd = 3; fd < 100; fd++)
-        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) == 0 && on == 1)
+/* A socket that root has made: one that this worker listens at, or has kept. Below 0: there is none. */
+static int a_listener(void)
+{
+    for (int fd = 3; fd < 2 * KEPT; fd++)
+        if (is_listening(fd))
             return fd;
     return -1;
 }
@@ -187,10 +195,15 @@ static long asks_the_admin_by_a_listener(void)
     return fd < 0 || shutdown(fd, SHUT_RDWR) != 0 ? 0 : asks_by(fd);
 }
 
-/* So that it has one still when it is told to close those that it had. */
-static long keeps_a_listener(void)
+/* So that it has them still when it is told to close those that it had. */
+static long keeps_its_listeners(void)
 {
-    return fcntl(a_listener(), F_DUPFD_CLOEXEC, 3);
+    long kept = -1;
+
+    for (int fd = 3; fd < KEPT; fd++)
+        if (is_listening(fd))
+            kept = fcntl(fd, F_DUPFD_CLOEXEC, KEPT);
+    return kept;
 }
 
 static const struct {
@@ -217,7 +230,7 @@ static const struct {
     {"listeners-message", reaches_the_admin_by_a_listeners_message},
     {"admin", asks_the_admin},
     {"listener", asks_the_admin_by_a_listener},
-    {"keep", keeps_a_listener},
+    {"keep", keeps_its_listeners},
 };
 
 /* 1: the name is none of an act. */
