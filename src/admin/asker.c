@@ -5,6 +5,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/panic.h"
 #include "base/slice.h"
 
 #include <arpa/inet.h>
@@ -129,16 +130,15 @@ void asker_init(struct asker *a)
     *a = (struct asker){.table = NONE};
 }
 
-/* "127.0.0.1:8080 [::1]:8080" */
+/* "127.0.0.1:8080 [::1]:8080", of the supervisor: one passed over would be open. */
 static void read_ports(struct asker *a, struct slice bound)
 {
     struct slice one;
     unsigned long long port;
 
     while (bound.len > 0 && slice_cut(&bound, ' ', &one)) {
-        struct slice digits = slice_from(one, slice_find_last(one, ':') + 1);
-        if (a->port_count < ASKER_PORTS_MAX && slice_to_u64(digits, UINT16_MAX, &port))
-            a->ports[a->port_count++] = (uint16_t)port;
+        CHECK(slice_to_u64(slice_from(one, slice_find_last(one, ':') + 1), UINT16_MAX, &port));
+        a->ports[port / 8] |= (uint8_t)(1u << port % 8);
     }
 }
 
@@ -179,10 +179,7 @@ void asker_begin(struct asker *a, uid_t user, const struct heritage *heritage)
 
 static bool is_listeners(const struct asker *a, uint16_t port)
 {
-    for (size_t i = 0; i < a->port_count; i++)
-        if (a->ports[i] == port)
-            return true;
-    return false;
+    return (a->ports[port / 8] & 1u << port % 8) != 0;
 }
 
 /* While our own end is there, no other connection can have these two ends: what was found is of this one. */

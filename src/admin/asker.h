@@ -14,23 +14,21 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define ASKER_PORTS_MAX 128
-
 struct asker {
     int table; /* a netlink socket; below 0: everybody may ask */
     uint32_t sequence;
     uid_t user;
-    /* Where workers listen. They hold these sockets, which are the supervisor's, and can make connections of them. */
-    uint16_t ports[ASKER_PORTS_MAX];
-    size_t port_count;
+    /* A bit for each port where workers listen: they hold these sockets, which are the supervisor's, and can make
+     * connections of them. */
+    uint8_t ports[(UINT16_MAX + 1) / 8];
 };
 
 /* Everybody may ask. */
 void asker_init(struct asker *a);
 /*
  * From now on those of `user` may not. Must be called before the jail, which lets no process open such a socket.
- * heritage: its admin sockets are what is asked, `bound` where workers listen. Where none of them is of TCP, everybody
- * who can reach it may ask: the path of a unix socket has a mode.
+ * heritage: its admin sockets are what is asked, `bound` where workers listen, or may still. Where none of them is of
+ * TCP, everybody who can reach it may ask: the path of a unix socket has a mode.
  */
 void asker_begin(struct asker *a, uid_t user, const struct heritage *heritage);
 /*

@@ -74,7 +74,8 @@ void jail_close_supervisor(void);
  * mounting, typing into a terminal, …); one that is merely not known is ENOSYS, as is what reaches beyond the process
  * (signals to others, modes of files, listening). Sockets for a keeper or trial, processes instead of threads: EACCES,
  * EPERM. Ports to bind: EACCES, where Landlock knows them; so are ports to
- * connect to, where only some are allowed.
+ * connect to, where only some are allowed, and always what would connect past that rule: a message with MSG_FASTOPEN,
+ * the option TCP_ULP.
  */
 int jail_enter(const struct jail_rules *rules, bool *files_out, struct error *err);
 

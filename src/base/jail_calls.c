@@ -10,6 +10,7 @@
 #include <linux/netlink.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdint.h>
@@ -177,13 +178,9 @@ static const struct call allowed[] = {
     {"getsockname", LASTING},
     {"getpeername", LASTING},
     {"getsockopt", ALL},
-    {"setsockopt", ALL},
     {"recvfrom", ALL},
     {"recvmsg", ALL},
     {"recvmmsg", LASTING},
-    {"sendto", ALL},
-    {"sendmsg", ALL},
-    {"sendmmsg", LASTING},
     /* outgoing requests, and names looked up for them */
     {"bind", WORKER},
     {"wait4", WORKER},
@@ -253,8 +250,14 @@ static const char *const deadly[] = {"ptrace",
                                      "capset",
                                      "mknod",
                                      "mknodat"};
+/* Messages may go out, but make no connection: that is what `connect` is judged for. */
+static const struct {
+    struct call call;
+    unsigned flags; /* which argument they are */
+} messages[] = {{{"sendto", ALL}, 3}, {{"sendmsg", ALL}, 2}, {{"sendmmsg", LASTING}, 3}};
 static const char *const programs[] = {"execve", "execveat", "fork", "vfork"};
 
+#define OPTION_BITS 9    /* no level, and no option, has a number of more */
 #define SOCKET_KIND 0xfu /* of a socket's type; the rest are flags */
 #define COUNT(list) (sizeof(list) / sizeof(list)[0])
 
@@ -329,6 +332,44 @@ static int rule_beyond(scmp_filter_ctx filter, const struct jail_rules *rules)
     return done != 0 ? done : rule_orders(filter, SCMP_ACT_KILL_PROCESS, "ioctl", deadly_orders, COUNT(deadly_orders));
 }
 
+/* By the flag a socket of TCP, a listener that was shut, too, connects where neither `connect` nor Landlock sees it. */
+static int rule_messages(scmp_filter_ctx filter, enum jail_role role)
+{
+    int done = 0;
+
+    for (size_t i = 0; i < COUNT(messages) && done == 0; i++) {
+        const struct call *call = &messages[i].call;
+
+        done = rule_where(filter, SCMP_ACT_ERRNO(EACCES), call->name, messages[i].flags, MSG_FASTOPEN, MSG_FASTOPEN);
+        if (done == 0 && (call->roles & 1u << role) != 0)
+            done = rule_where(filter, SCMP_ACT_ALLOW, call->name, messages[i].flags, MSG_FASTOPEN, 0);
+    }
+    return done;
+}
+
+/*
+ * All options of sockets but TCP_ULP: the protocol SMC, laid over a socket of TCP, connects where Landlock sees no TCP.
+ * A filter cannot say "another number", but each other one differs at some bit, and is the same in those above.
+ */
+static int rule_options(scmp_filter_ctx filter)
+{
+    const struct scmp_arg_cmp of_tcp = SCMP_CMP(1, SCMP_CMP_MASKED_EQ, UINT32_MAX, IPPROTO_TCP);
+    const struct scmp_arg_cmp ulp[] = {of_tcp, SCMP_CMP(2, SCMP_CMP_MASKED_EQ, UINT32_MAX, TCP_ULP)};
+    int done = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(setsockopt), COUNT(ulp), ulp);
+
+    for (unsigned bit = 0; bit < OPTION_BITS && done == 0; bit++) {
+        const uint32_t same = UINT32_MAX << bit, differs = 1u << bit;
+        const struct scmp_arg_cmp other_option[] = {of_tcp,
+                                                    SCMP_CMP(2, SCMP_CMP_MASKED_EQ, same, (TCP_ULP ^ differs) & same)};
+
+        done = rule_where(filter, SCMP_ACT_ALLOW, "setsockopt", 1, same, (IPPROTO_TCP ^ differs) & same);
+        if (done == 0)
+            done =
+                seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), COUNT(other_option), other_option);
+    }
+    return done == -EACCES ? 0 : done; /* what the filter does anyway */
+}
+
 /* Of 0 for a protocol the kind's usual one is made; of the seldom ones some connect to TCP, and under other rules. */
 static const struct {
     int family, kind, protocol;
@@ -343,8 +384,7 @@ static const struct {
                       {AF_NETLINK, SOCK_RAW, NETLINK_ROUTE},
                       {AF_NETLINK, SOCK_DGRAM, NETLINK_ROUTE}};
 
-/* any: whatever its kind; what programs use (ping, say) is not known. */
-static int rule_honest_sockets(scmp_filter_ctx filter, bool any)
+static int rule_honest_sockets(scmp_filter_ctx filter)
 {
     int done = 0;
 
@@ -353,9 +393,24 @@ static int rule_honest_sockets(scmp_filter_ctx filter, bool any)
             SCMP_CMP(0, SCMP_CMP_MASKED_EQ, UINT32_MAX, (scmp_datum_t)honest_sockets[i].family),
             SCMP_CMP(1, SCMP_CMP_MASKED_EQ, SOCKET_KIND, (scmp_datum_t)honest_sockets[i].kind),
             SCMP_CMP(2, SCMP_CMP_MASKED_EQ, UINT32_MAX, (scmp_datum_t)honest_sockets[i].protocol)};
-        done = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), any ? 1 : COUNT(is), is);
+        done = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), COUNT(is), is);
     }
     return done == -EACCES ? 0 : done; /* what the filter does anyway */
+}
+
+/* What programs use (ping, say) is not known: of the same families any but streams, which could be another TCP. */
+static int rule_sockets_of_programs(scmp_filter_ctx filter)
+{
+    static const int families[] = {AF_INET, AF_INET6, AF_NETLINK}, kinds[] = {SOCK_DGRAM, SOCK_RAW};
+    int done = 0;
+
+    for (size_t i = 0; i < COUNT(families) * COUNT(kinds) && done == 0; i++) {
+        const struct scmp_arg_cmp is[] = {
+            SCMP_CMP(0, SCMP_CMP_MASKED_EQ, UINT32_MAX, (scmp_datum_t)families[i / COUNT(kinds)]),
+            SCMP_CMP(1, SCMP_CMP_MASKED_EQ, SOCKET_KIND, (scmp_datum_t)kinds[i % COUNT(kinds)])};
+        done = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), COUNT(is), is);
+    }
+    return done == -EACCES ? 0 : done;
 }
 
 /*
@@ -367,7 +422,9 @@ static int rule_outgoing(scmp_filter_ctx filter, bool any)
     int done = rule(filter, SCMP_ACT_ALLOW, "connect");
 
     if (done == 0)
-        done = rule_honest_sockets(filter, any);
+        done = rule_honest_sockets(filter);
+    if (done == 0 && any)
+        done = rule_sockets_of_programs(filter);
     return done != 0 ? done : rule_for(filter, SCMP_ACT_ERRNO(EACCES), "socket", UINT32_MAX, AF_UNIX);
 }
 
@@ -405,6 +462,10 @@ static int rules_of(scmp_filter_ctx filter, const struct jail_rules *rules)
         done = rule(filter, SCMP_ACT_ALLOW, "ptrace");
     if (done == 0)
         done = rule_clone(filter, rules->any_program || JAIL_SANITIZED);
+    if (done == 0)
+        done = rule_messages(filter, rules->role);
+    if (done == 0)
+        done = rule_options(filter);
     if (done == 0)
         done = rule_beyond(filter, rules);
     return done == 0 ? rule_sockets(filter, rules) : done;

@@ -65,7 +65,8 @@ struct heritage {
     int snapshot;         /* worker, keeper: the live snapshot; trial: the candidate; or NO_FD */
     int wake;             /* eventfd that wakes whoever reads the tapes; or NO_FD */
     int extra;            /* trial: its channel to the keeper */
-    /* "127.0.0.1:8081 [::1]:8081"; NULL: nowhere. Worker: where the admin listener is; keeper: where workers listen. */
+    /* "127.0.0.1:8081 [::1]:8081"; NULL: nowhere. Worker: where the admin listener is; keeper: where workers
+     * listen, of every edition that one is left of. */
     char *bound;
     struct heritage_socket *sockets;
     size_t socket_count;

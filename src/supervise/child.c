@@ -50,16 +50,13 @@ static bool is_worker(const struct child *c)
 
 /* --- birth --- */
 
-/* The listeners that it must know of without accepting from them. Old workers of an upgrade hold the old ones. */
+/* The listeners that it must know of without accepting from them. */
 static void find_bound(const struct supervisor *s, const struct child *c, struct buf *out)
 {
-    if (is_worker(c)) {
+    if (is_worker(c))
         sockets_admin(&c->edition->sockets, out);
-        return;
-    }
-    sockets_workers(&c->edition->sockets, out);
-    if (s->now != c->edition)
-        sockets_workers(&s->now->sockets, out);
+    else
+        bound_find(s, c->edition, out);
 }
 
 /* Forks; channel_end is the child's. */

@@ -9,7 +9,7 @@
 
 #include "base/config.h"
 
-#define OFFER_STATE 2         /* form of the state that a supervisor hands to the next; see takeover.h */
+#define OFFER_STATE 3         /* form of the state that a supervisor hands to the next; see takeover.h */
 #define OFFER_MOST (8u << 20) /* bytes; a configuration with 64 certificates is far below */
 
 struct offer {

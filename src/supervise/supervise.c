@@ -60,6 +60,7 @@ static int open_all(struct supervisor *s, const struct sockets *handed, struct e
     raise_descriptors();
     if (sockets_open(&s->now->sockets, config, handed, SOCKETS_PATIENCE, err) != 0)
         return -1;
+    bound_keep(&s->bound, s->now);
     if ((s->area = area_new(&s->area_fd, err)) == NULL)
         return -1;
     atomic_store(&s->area->workers, config->workers);
@@ -326,6 +327,7 @@ static void close_all(struct supervisor *s)
     fd_close(&s->area_fd);
     fd_close(&s->command_line);
     edition_free(&s->now, NULL);
+    bound_free(&s->bound);
     notify_close(&s->notify);
     free(s->binary_path);
 }

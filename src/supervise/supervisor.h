@@ -9,6 +9,7 @@
 #include "ipc/channel.h"
 #include "ipc/heritage.h"
 #include "shm/area.h"
+#include "supervise/bound.h"
 #include "supervise/candidate.h"
 #include "supervise/edition.h"
 #include "supervise/logbook.h"
@@ -87,6 +88,7 @@ enum supervisor_state { SUPERVISOR_STARTING, SUPERVISOR_RUNNING, SUPERVISOR_DRAI
 
 struct supervisor {
     struct edition *now; /* what serves */
+    struct bound bound;
     int command_line;
     char *binary_path;
     enum supervisor_state state;

@@ -128,6 +128,7 @@ static void write_state(struct buf *out, const struct supervisor *s, const struc
     buf_add_u32(out, s->upgrade.again);
     buf_add_string(out, slice_of(s->upgrade.before));
     add_time(out, s->upgrade.began);
+    bound_write(&s->bound, out);
     write_child(out, s, &s->keeper);
     buf_add_u32(out, s->places);
     for (uint32_t i = 0; i < s->places; i++)
@@ -360,6 +361,7 @@ static int read_state(struct slice bytes, struct supervisor *s, struct error *er
     before = buf_take_string(&bytes, &bad);
     snprintf(s->upgrade.before, sizeof(s->upgrade.before), "%.*s", SLICE_ARG(before));
     s->upgrade.began = take_time(&bytes, &bad);
+    bound_read(&bytes, &s->bound, &bad);
     read_child(&bytes, s, &s->keeper, HERITAGE_KEEPER, &bad);
     s->places = buf_take_u32(&bytes, &bad);
     if (bad || s->places > AREA_SLOTS || s->area_fd < 0)

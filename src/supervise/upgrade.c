@@ -155,6 +155,7 @@ static int next_number(const struct supervisor *s, uint32_t *number_out, struct 
 static void begin_roll(struct supervisor *s, mono_t now)
 {
     atomic_store(area_generation_of(s->area, s->upgrade.next->number), 0);
+    bound_keep(&s->bound, s->upgrade.next);
     s->upgrade.state = UPGRADE_KEEPER;
     s->upgrade.deadline = mono_add(now, KEEPER_READY);
     child_leave(s, &s->keeper, KEEPER_MAKES_WAY, SLICE_NONE);

@@ -58,13 +58,17 @@ test('every process gives up what it can; programs of exec have nothing of it', 
     assert.equal(spawnerOf(server.children('worker')[0]) > 0, true);
 });
 
-/** Scripts whose requests make a worker do what one that was taken over would: /ask?name=execve; preload is for its environment. */
+/** Scripts whose requests make a worker do what one that was taken over would: /ask?name=execve, or /open where no requests go out; preload is for its environment. */
 const takenOver = {
     'hello.lua': 'return function() return "hello" end',
     'kept.lua': 'return function() kv.set("a", 1) return "kept" end',
     'ask.lua': `return { methods = { "GET" }, handle = function(req)
         local reply, err = http.get("http://" .. req.query.name .. ".taken-over:1/", { timeout = "5s" })
         return reply and "answered" or err.code
+    end }`,
+    'open.lua': `return { methods = { "GET" }, handle = function(req)
+        local file, err = io.open(req.query.name .. ".taken-over")
+        return file and "done" or err
     end }`,
 };
 async function preload(dir) {
@@ -119,6 +123,36 @@ test('the user that scripts run as may not ask the admin listener', { skip: need
     assert.equal(await server.metric('crescent_admin_refused_total'), 4);
 });
 
+test('nor by a socket of an address that is served no more, while a worker may hold one', { skip: needsRoot.skip || traced.skip }, async (t) => {
+    const dir = openFolder(t, nobody), admin = await freePort();
+    const config = async () => `return { hooks = "hooks", user = "nobody", admin = "127.0.0.1:${admin}", listen = "127.0.0.1:${await freePort()}", workers = 2, drain = "60s" }`;
+    const hooks = { 'late.lua': `return { methods = { "GET" }, timeout = "60s", handle = function(req)
+        if not io.open("keep.taken-over") then return "keeps nothing" end
+        while not io.open("files/" .. req.query.after) do sleep "20ms" end
+        local reply, err = http.get("http://listener.taken-over:1/", { timeout = "5s" })
+        return reply and "answered" or err.code
+    end }` };
+    const server = await startUpgradable(t, { dir, hooks, bare: true, env: { LD_PRELOAD: await preload(dir), TAKEN_OVER_ADMIN: String(admin) }, config: await config() });
+    const old = server.children('worker');
+    const late = ['first', 'second'].map((name) => request(`${server.url}/late?after=${name}`, { limit: 60000 }));
+    const finish = async (i, name) => {
+        assert.ok(server.children('worker').some((pid) => old.includes(pid)), 'a worker of the first address is there still');
+        fs.writeFileSync(path.join(dir, 'files', name), '');
+        assert.equal((await late[i]).text, 'dns', `${name}: it is refused\n${server.tail()}`);
+    };
+    await until(() => server.metric('crescent_requests_under_way').then((n) => n >= 2), 'both are under way');
+    write(dir, { 'crescent.lua': await config() });
+    replaceBinary(server.program, version('0.1.1')); // what the supervisor knows goes over the exec with it
+    assert.equal((await server.upgrade()).version, '0.1.1', server.tail());
+    const [keeper] = server.children('keeper');
+    process.kill(keeper, 'SIGKILL');
+    await until(() => server.records('keeper is back').length > 0, 'the next keeper');
+    await finish(0, 'first');
+    write(dir, { 'crescent.lua': await config() });
+    assert.equal((await server.upgrade()).message, 'upgrade: done', server.tail());
+    await finish(1, 'second');
+});
+
 test('connections go to the ports of http_ports alone', async (t) => {
     const dir = openFolder(t), port = await freePort(), away = await freePort(), preloaded = sanitized ? {} : { LD_PRELOAD: await preload(dir) };
     const other = net.createServer((socket) => socket.end('HTTP/1.0 302 Found\r\nLocation: http://127.0.0.1:' + away + '/\r\nContent-Length: 0\r\n\r\n'));
@@ -138,7 +172,8 @@ test('connections go to the ports of http_ports alone', async (t) => {
         assert.match(await get(server, url.replace(/:\d+/, `:${away}`)), words);
         assert.match(await get(server, 'http://no-such-host.invalid/'), words, 'the usual port; before any look-up');
         assert.match(await get(server, 'http://127.0.0.1:1/'), /^refused: /);
-        if (!sanitized) assert.equal((await server.get('/ask?name=reach')).text, 'dns', 'a worker that was taken over');
+        for (const name of sanitized ? [] : ['reach', 'message', 'listeners-message'])
+            assert.equal((await server.get(`/ask?name=${name}`)).text, 'dns', `a worker that was taken over: ${name}`);
         assert.equal((await server.get('/hello')).text, 'hello');
     });
     await t.test('false', async (t) => {
@@ -147,6 +182,9 @@ test('connections go to the ports of http_ports alone', async (t) => {
         assert.match(await get(server, 'https://no-such-host.invalid/'), words);
         assert.equal((await server.get('/hello')).text, 'hello');
         assert.equal((await server.get('/kept')).text, 'kept');
+        if (sanitized) return;
+        assert.equal((await server.get('/open?name=nothing')).text, 'done', 'the hook is there');
+        assert.match((await server.get('/open?name=listeners-message')).text, /Permission denied/, 'a worker that was taken over');
     });
 });
 

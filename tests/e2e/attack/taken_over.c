@@ -1,6 +1,7 @@
 /*
- * taken_over.c: preloaded, makes a worker do what one that was taken over would: a name that is looked up says what.
- * The answer is how it went: 127.0.0.1 where the call succeeded, "no such name" where it was refused.
+ * taken_over.c: preloaded, makes a worker do what one that was taken over would: a name that is looked up says what,
+ * or one of a file that is opened. The answer is how it went: 127.0.0.1 (the file /dev/null) where the call succeeded,
+ * "no such name" ("Permission denied") where it was refused.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -113,31 +114,73 @@ static long ends_the_others(void)
     return done;
 }
 
+static struct sockaddr_in admin_listener(void)
+{
+    const char *port = getenv("TAKEN_OVER_ADMIN");
+    return (struct sockaddr_in){.sin_family = AF_INET,
+                                .sin_port = htons((unsigned short)atoi(port != NULL ? port : "0")),
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+}
+
 /* 0 where the admin listener gives its figures to this socket. */
 static long asks_by(int fd)
 {
     static const char question[] = "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n";
-    const char *port = getenv("TAKEN_OVER_ADMIN");
-    const struct sockaddr_in admin = {.sin_family = AF_INET,
-                                      .sin_port = htons((unsigned short)atoi(port != NULL ? port : "0")),
-                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct sockaddr_in admin = admin_listener();
+    const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
     char answer[13] = "";
 
     if (fcntl(fd, F_SETFL, 0) != 0 || connect(fd, (const struct sockaddr *)&admin, sizeof(admin)) != 0 ||
         send(fd, question, sizeof(question) - 1, 0) < 0 || recv(fd, answer, sizeof(answer) - 1, MSG_WAITALL) < 12)
-        return 0; /* it must get an answer */
+        return 0;                           /* it must get an answer */
+    connect(fd, &nowhere, sizeof(nowhere)); /* so that another one of this address may connect */
     return strcmp(answer + 9, "403") == 0 ? -1 : 0;
 }
 
 /* Whether a connection to the admin listener's port can be made at all. */
 static long reaches_the_admin(void)
 {
-    const char *port = getenv("TAKEN_OVER_ADMIN");
-    const struct sockaddr_in admin = {.sin_family = AF_INET,
-                                      .sin_port = htons((unsigned short)atoi(port != NULL ? port : "0")),
-                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct sockaddr_in admin = admin_listener();
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     return fd < 0 ? 0 : connect(fd, (const struct sockaddr *)&admin, sizeof(admin)); /* 0: a socket it must get */
+}
+
+/* The same without a call of connect: by the first message (TCP Fast Open). */
+static long reaches_by_a_message(int fd)
+{
+    const struct sockaddr_in admin = admin_listener();
+    return sendto(fd, "x", 1, MSG_FASTOPEN, (const struct sockaddr *)&admin, sizeof(admin)) < 0 && errno != EINPROGRESS
+               ? -1
+               : 0;
+}
+
+static long reaches_the_admin_by_a_message(void)
+{
+    return reaches_by_a_message(socket(AF_INET, SOCK_STREAM, 0));
+}
+
+#define KEPT 100 /* where those begin that are kept */
+
+static int is_listening(int fd)
+{
+    int on;
+    socklen_t len = sizeof(on);
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) == 0 && on == 1;
+}
+
+/* A socket that root has made: one that this worker listens at, or has kept. Below 0: there is none. */
+static int a_listener(void)
+{
+    for (int fd = 3; fd < 2 * KEPT; fd++)
+        if (is_listening(fd))
+            return fd;
+    return -1;
+}
+
+static long reaches_the_admin_by_a_listeners_message(void)
+{
+    int fd = a_listener();
+    return fd < 0 || shutdown(fd, SHUT_RDWR) != 0 ? 0 : reaches_by_a_message(fd);
 }
 
 static long asks_the_admin(void)
@@ -145,16 +188,22 @@ static long asks_the_admin(void)
     return asks_by(socket(AF_INET, SOCK_STREAM, 0));
 }
 
-/* By a socket that root has made: one that this worker listens at, which is no listener any more when it is shut. */
+/* It is no listener any more when it is shut. */
 static long asks_the_admin_by_a_listener(void)
 {
-    int on;
-    socklen_t len = sizeof(on);
+    int fd = a_listener();
+    return fd < 0 || shutdown(fd, SHUT_RDWR) != 0 ? 0 : asks_by(fd);
+}
 
-    for (int fd = 3; fd < 100; fd++)
-        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) == 0 && on == 1)
-            return shutdown(fd, SHUT_RDWR) != 0 ? 0 : asks_by(fd);
-    return 0;
+/* So that it has them still when it is told to close those that it had. */
+static long keeps_its_listeners(void)
+{
+    long kept = -1;
+
+    for (int fd = 3; fd < KEPT; fd++)
+        if (is_listening(fd))
+            kept = fcntl(fd, F_DUPFD_CLOEXEC, KEPT);
+    return kept;
 }
 
 static const struct {
@@ -177,15 +226,23 @@ static const struct {
     {"supervisor", ends_the_supervisor},
     {"others", ends_the_others},
     {"reach", reaches_the_admin},
+    {"message", reaches_the_admin_by_a_message},
+    {"listeners-message", reaches_the_admin_by_a_listeners_message},
     {"admin", asks_the_admin},
     {"listener", asks_the_admin_by_a_listener},
+    {"keep", keeps_its_listeners},
 };
 
-static long act(const char *name, const char *end)
+/* 1: the name is none of an act. */
+static long act(const char *name)
 {
+    const char *end = name != NULL ? strrchr(name, '.') : NULL;
+
+    if (end == NULL || strcmp(end, ".taken-over") != 0)
+        return 1;
     for (size_t i = 0; i < sizeof(acts) / sizeof(acts[0]); i++)
         if (strlen(acts[i].name) == (size_t)(end - name) && memcmp(acts[i].name, name, (size_t)(end - name)) == 0)
-            return acts[i].act();
+            return acts[i].act() < 0 ? -1 : 0;
     return 0; /* so that a test sees that it is asked at all */
 }
 
@@ -194,8 +251,27 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
     int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) =
         (int (*)(const char *, const char *, const struct addrinfo *, struct addrinfo **))dlsym(RTLD_NEXT,
                                                                                                 "getaddrinfo");
-    const char *end = name != NULL ? strrchr(name, '.') : NULL;
-    if (end == NULL || strcmp(end, ".taken-over") != 0)
-        return real(name, service, hints, result);
-    return act(name, end) < 0 ? EAI_NONAME : real("127.0.0.1", service, hints, result);
+    long done = act(name);
+
+    if (done < 0)
+        return EAI_NONAME;
+    return real(done == 0 ? "127.0.0.1" : name, service, hints, result);
+}
+
+/* For workers that look no names up. */
+FILE *fopen64(const char *name, const char *mode)
+{
+    FILE *(*real)(const char *, const char *) = (FILE * (*)(const char *, const char *)) dlsym(RTLD_NEXT, "fopen64");
+    long done = act(name);
+
+    if (done < 0) {
+        errno = EACCES;
+        return NULL;
+    }
+    return real(done == 0 ? "/dev/null" : name, mode);
+}
+
+FILE *fopen(const char *name, const char *mode)
+{
+    return fopen64(name, mode);
 }

@@ -2,6 +2,7 @@
  * test_asker.c: who may ask is told by whose the other end of a connection is; who hides, may not.
  */
 #include "admin/asker.h"
+#include "base/buf.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -149,6 +150,17 @@ static void who_has_gone_may_not(void **unused)
     close(listener);
 }
 
+/* As many addresses as a configuration can have, and this one; the caller's to free. */
+static char *behind_many(unsigned port)
+{
+    struct buf all = {0};
+
+    for (unsigned i = 1; i <= 1000; i++)
+        buf_addf(&all, "127.0.0.1:%u ", i);
+    buf_addf(&all, "127.0.0.1:%u", port);
+    return buf_take(&all);
+}
+
 /* A listener is root's, whoever holds it. */
 static void nobody_may_from_where_workers_listen(void **unused)
 {
@@ -165,6 +177,11 @@ static void nobody_may_from_where_workers_listen(void **unused)
     close(a.table);
     begin(&a, SOMEBODY_ELSE, listener, "127.0.0.1:1 127.0.0.1:2");
     assert_true(asker_may(&a, server));
+    close(a.table);
+    char *all = behind_many(ntohs(own.v4.sin_port));
+    begin(&a, SOMEBODY_ELSE, listener, all);
+    assert_false(asker_may(&a, server));
+    free(all);
     close(a.table);
     close(client);
     close(server);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -31,25 +32,34 @@ struct call {
     long number, a, b, c;
 };
 
-/* What the call meets: an errno, or 0. prepare: what is to be there before the jail; its result is argument `a`. */
-static int meets(const struct jail_rules *rules, int (*prepare)(void), const struct call *call)
+/* What the call meets: an errno, or 0. prepare: what is to be there before the jail; its result is the first argument.
+ */
+static int meets_with(const struct jail_rules *rules, int (*prepare)(void), long number, const long arguments[6])
 {
     pid_t pid = fork();
 
     if (pid == 0) {
         struct error err;
         bool ruled;
-        long first = prepare != NULL ? prepare() : call->a;
+        long first = prepare != NULL ? prepare() : arguments[0];
 
         if (first < 0 || jail_enter(rules, &ruled, &err) != 0)
             _exit(NOT_JAILED);
-        _exit(syscall(call->number, first, call->b, call->c, 0) < 0 ? errno : 0);
+        _exit(syscall(number, first, arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]) < 0 ? errno
+                                                                                                               : 0);
     }
     int status;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
     assert_int_not_equal(WEXITSTATUS(status), NOT_JAILED);
     return WEXITSTATUS(status);
+}
+
+static int meets(const struct jail_rules *rules, int (*prepare)(void), const struct call *call)
+{
+    const long arguments[6] = {call->a, call->b, call->c};
+
+    return meets_with(rules, prepare, call->number, arguments);
 }
 
 static int as(enum jail_role role, int (*prepare)(void), struct call call)
@@ -243,6 +253,33 @@ static void programs_of_scripts_make_others(void **unused)
     expect("socket", AF_UNIX, meets(&rules, NULL, &local), EACCES);
 }
 
+/* Landlock holds TCP to its ports; not what speaks it by another name (IPPROTO_SMC: the headers have none of it). */
+static void but_no_other_streams(void **unused)
+{
+    static const uint16_t port = 1;
+    static const struct jail_rules rules[] = {
+        {.role = JAIL_WORKER, .any_file = true, .any_program = true},
+        {.role = JAIL_WORKER,
+         .only_ports = true,
+         .ports = &port,
+         .port_count = 1,
+         .any_file = true,
+         .any_program = true},
+    };
+    static const struct call makes[] = {{SYS_socket, AF_INET, SOCK_STREAM, IPPROTO_MPTCP},
+                                        {SYS_socket, AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP},
+                                        {SYS_socket, AF_INET, SOCK_STREAM, 256},
+                                        {SYS_socket, AF_INET | HIDDEN, SOCK_STREAM | HIDDEN, IPPROTO_MPTCP | HIDDEN}};
+    static const struct call tcp = {SYS_socket, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, IPPROTO_TCP};
+
+    not_sanitized();
+    for (size_t i = 0; i < COUNT(rules); i++) {
+        expect("socket", IPPROTO_TCP, meets(&rules[i], NULL, &tcp), GOES_ON);
+        for (size_t k = 0; k < COUNT(makes); k++)
+            expect("socket", (long)k, meets(&rules[i], NULL, &makes[k]), ENOSYS);
+    }
+}
+
 /* --- connect --- */
 
 static int tcp(void)
@@ -299,6 +336,118 @@ static void none_at_all(void **unused)
     expect("socketpair", 0, meets(&none, NULL, &stream), EFAULT);
 }
 
+/* Connected by its first bytes only; where to is said, and judged, before. */
+static int lazy(void)
+{
+    int fd = tcp(), on = 1;
+
+    return setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof(on)) == 0 ? fd : -1;
+}
+
+static void nor_later(void **unused)
+{
+    static const uint16_t port = 1;
+    const struct jail_rules few = {.role = JAIL_WORKER, .only_ports = true, .ports = &port, .port_count = 1};
+    const struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(2), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct call call = {SYS_connect, 0, (long)&to, sizeof(to)};
+
+    if (!jail_knows_ports())
+        skip();
+    expect("port", 2, meets(&few, lazy, &call), EACCES);
+}
+
+/* --- messages --- */
+
+static char byte = 'x';
+static struct sockaddr_in nobody = {.sin_family = AF_INET};
+static struct iovec bytes = {&byte, 1};
+static struct mmsghdr message = {.msg_hdr = {&nobody, sizeof(nobody), &bytes, 1, NULL, 0, 0}};
+
+/* One that listened, and was shut: a socket that the process has not made. */
+static int a_shut_listener(void)
+{
+    int fd = tcp();
+    return listen(fd, 1) == 0 && shutdown(fd, SHUT_RDWR) == 0 ? fd : -1;
+}
+
+static void expect_sent(const char *of, const struct jail_rules *rules, int (*prepare)(void), long flags, int wanted)
+{
+    const struct {
+        long number, arguments[6];
+    } calls[] = {
+        {SYS_sendto, {0, (long)&byte, 1, flags | MSG_NOSIGNAL, (long)&nobody, sizeof(nobody)}},
+        {SYS_sendmsg, {0, (long)&message.msg_hdr, flags | MSG_NOSIGNAL}},
+        {SYS_sendmmsg, {0, (long)&message, 1, flags | MSG_NOSIGNAL}},
+    };
+
+    for (size_t i = 0; i < COUNT(calls); i++)
+        if (rules->role != JAIL_TRIAL || calls[i].number != SYS_sendmmsg)
+            expect(of, calls[i].number, meets_with(rules, prepare, calls[i].number, calls[i].arguments), wanted);
+}
+
+/* By the flag MSG_FASTOPEN the call connects, unseen by the rules for connect: to any port, by any socket of TCP. */
+static void messages_do_not_connect(void **unused)
+{
+    static const uint16_t port = 1;
+    static const struct jail_rules rules[] = {
+        {.role = JAIL_KEEPER},
+        {.role = JAIL_TRIAL},
+        {.role = JAIL_WORKER},
+        {.role = JAIL_WORKER, .only_ports = true},
+        {.role = JAIL_WORKER, .only_ports = true, .ports = &port, .port_count = 1},
+        {.role = JAIL_WORKER, .any_file = true, .any_program = true},
+    };
+
+    nobody.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    nobody.sin_port = htons(2);
+    for (size_t i = 0; i < COUNT(rules); i++) {
+        expect_sent("a message by", &rules[i], tcp, 0, EPIPE); /* it is let through, and the socket is not connected */
+        expect_sent("a message by", &rules[i], tcp, HIDDEN, EPIPE);
+        expect_sent("a connection by", &rules[i], tcp, MSG_FASTOPEN, EACCES);
+        expect_sent("a connection by", &rules[i], tcp, MSG_FASTOPEN | MSG_DONTWAIT | HIDDEN, EACCES);
+        expect_sent("a listener's connection by", &rules[i], a_shut_listener, MSG_FASTOPEN, EACCES);
+    }
+}
+
+/* --- options of sockets --- */
+
+static int on = 1;
+
+static int sets(const struct jail_rules *rules, long level, long option)
+{
+    const long arguments[6] = {0, level, option, (long)&on, sizeof(on)};
+
+    return meets_with(rules, tcp, SYS_setsockopt, arguments);
+}
+
+/* By TCP_ULP a socket of TCP can become one of SMC, whose connections Landlock does not see. */
+static void a_socket_of_tcp_stays_one(void **unused)
+{
+    static const struct jail_rules rules[] = {
+        {.role = JAIL_KEEPER},
+        {.role = JAIL_TRIAL},
+        {.role = JAIL_WORKER},
+        {.role = JAIL_WORKER, .any_file = true, .any_program = true},
+    };
+    static const struct {
+        long level, option;
+    } honest[] = {{SOL_SOCKET, SO_KEEPALIVE},      {SOL_SOCKET | HIDDEN, SO_KEEPALIVE | HIDDEN},
+                  {SOL_SOCKET, SO_REUSEADDR},      {IPPROTO_IP, IP_RECVERR},
+                  {IPPROTO_TCP, TCP_NODELAY},      {IPPROTO_TCP | HIDDEN, TCP_NODELAY | HIDDEN},
+                  {IPPROTO_TCP, TCP_CORK},         {IPPROTO_TCP, TCP_USER_TIMEOUT},
+                  {IPPROTO_TCP, TCP_NOTSENT_LOWAT}};
+
+    for (size_t i = 0; i < COUNT(rules); i++) {
+        for (size_t k = 0; k < COUNT(honest); k++)
+            expect("option", (honest[k].level << 8) + honest[k].option,
+                   sets(&rules[i], honest[k].level, honest[k].option), GOES_ON);
+        expect("option", TCP_ULP, sets(&rules[i], IPPROTO_TCP, TCP_ULP), EACCES);
+        expect("option", TCP_ULP, sets(&rules[i], IPPROTO_TCP | HIDDEN, TCP_ULP | HIDDEN), EACCES);
+        expect("another level's", TCP_ULP, sets(&rules[i], SOL_SOCKET, TCP_ULP), ENOPROTOOPT); /* the kernel's word */
+    }
+}
+
 /* --- bind, listen --- */
 
 static struct sockaddr_in any_port = {.sin_family = AF_INET}, a_port = {.sin_family = AF_INET};
@@ -344,8 +493,12 @@ int main(void)
         cmocka_unit_test(a_worker_makes_sockets_of_tcp_and_udp),
         cmocka_unit_test(and_no_other),
         cmocka_unit_test(programs_of_scripts_make_others),
+        cmocka_unit_test(but_no_other_streams),
         cmocka_unit_test(only_the_ports_that_are_allowed),
         cmocka_unit_test(none_at_all),
+        cmocka_unit_test(nor_later),
+        cmocka_unit_test(messages_do_not_connect),
+        cmocka_unit_test(a_socket_of_tcp_stays_one),
         cmocka_unit_test(nobody_takes_a_port_of_tcp),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
