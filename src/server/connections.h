@@ -80,7 +80,7 @@ void connections_free(struct connections *cs);
 struct connection *connections_add(struct connections *cs, h2o_socket_t *sock);
 /* Whether libh2o has answered by itself since its last request: what it refuses, it may not have read to its end. */
 bool connections_library_spoke(const struct connection *c);
-/* The record of a socket or request, or NULL: not one of ours, or in the middle of an upgrade. */
+/* The record of a socket or request, or NULL: not one of ours. */
 struct connection *connections_of(h2o_socket_t *sock);
 struct connection *connections_of_request(h2o_req_t *req);
 /* The address of its other end; behind PROXY protocol, once its header was read, whom that names. sock is there. */

@@ -104,7 +104,6 @@ static void leave_unread(struct connection *c, struct phr_header *h, size_t *cou
     c->unread = true;
     drop(h, count, H2O_STRLIT("content-length"));
     drop(h, count, H2O_STRLIT("transfer-encoding"));
-    drop(h, count, H2O_STRLIT("upgrade")); /* to HTTP/2: what follows is none */
 }
 
 /* The length that is announced; BODY_UNKNOWN where only its end will tell, 0 where libh2o refuses it. */

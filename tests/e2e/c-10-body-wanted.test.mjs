@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import http2 from 'node:http2';
 import net from 'node:net';
 import { test } from 'node:test';
-import { assertProblem, certificate, folder, ms, raw as rawly, request, sleep, start, until } from './helper.mjs';
+import { DATA, frame, get, post, PREFACE, SETTINGS } from './attack/frames.mjs';
+import { assertProblem, certificate, folder, ms, raw as rawly, request, sleep, start, tool, until } from './helper.mjs';
 
 const MiB = 1 << 20;
 const raw = async (...args) => (await rawly(...args)).text;
@@ -78,6 +79,55 @@ test('the share holds for HTTP/2 bodies, also for many small ones; for TLS; a de
     assert.ok(await held(server) <= share * 1.25 + 2 * MiB, `${await held(server)} bytes held`);
     for (const pid of server.children('worker')) process.kill(pid, 'SIGKILL');
     await until(() => request(`${plain}/up`, { method: 'POST', body: Buffer.alloc(4 * MiB) }).then((r) => r.status === 200, () => false), 'all of it is there again');
+});
+
+test('an upgrade to h2c is not offered: what comes with it is answered over HTTP/1.1, and has its share', async (t) => {
+    const server = await start(t, { hooks: { 'up.lua': up }, config, workers: 1 });
+    const streams = [3, 5, 7, 9], frames = (stream) => Buffer.concat([post(stream, '/up'), frame(DATA, 0, stream, Buffer.alloc(9000))]);
+    const attackers = Array.from({ length: 3 }, () => {
+        const socket = net.connect(server.port, '127.0.0.1');
+        t.after(() => socket.destroy());
+        socket.heard = '';
+        socket.on('data', (d) => { socket.heard += d.toString('latin1'); }).on('error', () => {});
+        socket.write(Buffer.concat([Buffer.from('POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nConnection: Upgrade, HTTP2-Settings, keep-alive\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\nx'),
+            PREFACE, frame(SETTINGS, 0, 0), ...streams.map(frames)]));
+        return socket;
+    });
+    await until(() => attackers.every((a) => /^HTTP\/1\.1 /.test(a.heard)), 'all are answered');
+    for (const { heard } of attackers) assert.match(heard, /^HTTP\/1\.1 200 [^]*\r\n\r\n1/);
+    await sleep(ms(100));
+    for (const a of attackers) for (let i = 0; i < 2 * MiB; i += 16384) a.write(Buffer.concat(streams.map((stream) => frame(DATA, 0, stream, Buffer.alloc(16384)))));
+    await until(async () => await cut(server) > 0, 'streams are reset', 15000);
+    await sleep(ms(300));
+    assert.ok(await held(server) <= share * 1.25 + 2 * MiB, `${await held(server)} bytes held`);
+    for (const a of attackers) a.destroy();
+    await until(async () => await held(server) === 0, 'all is given back');
+    assert.equal(await tool('curl', ['-sS', '--http2', '-d', 'hello', '-w', ' %{http_code} %{http_version}', `${server.url}/up`]), '5 200 1.1');
+    assert.equal(await tool('curl', ['-sS', '--http2-prior-knowledge', '-d', 'hello', '-w', ' %{http_code} %{http_version}', `${server.url}/up`]), '5 200 2');
+});
+
+test('what an address has used up is not refused to the next one who comes behind a frame of it', async (t) => {
+    const server = await start(t, { hooks: { 'up.lua': 'return function() return 200 end' }, config: 'return { limits = { body_memory_per_ip = "1MiB", body = "64KiB" } }', workers: 1 });
+    const sockets = [];
+    const attack = (...frames) => {
+        const socket = net.connect(server.port, '127.0.0.1', () => socket.write(Buffer.concat([PREFACE, frame(SETTINGS, 0, 0), ...frames])));
+        sockets.push(socket);
+        return new Promise((done) => { socket.on('error', () => {}).once('data', done); });
+    };
+    const bodies = (count, size) => Array.from({ length: count }, (_, i) => [post(2 * i + 1, '/up'), frame(DATA, 0, 2 * i + 1, Buffer.alloc(size))]).flat();
+    for (const [streams, size, connections] of [[3, 16384, 60], [6, 1000, 60]]) { // what is read at once counts, too
+        const before = await cut(server);
+        for (let i = 0; i < connections; i++) attack(...bodies(streams, size));
+        await until(async () => await cut(server) > before, 'the share is used up');
+        await sleep(ms(200));
+    }
+    const before = await cut(server);
+    await attack(get(1, '/up'), frame(DATA, 0, 1, Buffer.alloc(10))); // its first bytes, which end with a frame that has no room
+    const victim = upload(t, server, { from: '127.0.0.2', size: 1 });
+    victim.end();
+    assert.match(await victim.answer, /^HTTP\/1\.1 200 /);
+    assert.equal(await cut(server), before);
+    for (const socket of sockets) socket.destroy();
 });
 
 test('a trusted proxy has no share, and one body of limits.body has room whatever the share is', async (t) => {
