@@ -110,7 +110,7 @@ static enum reason claim(struct body_charge *charge, size_t had, size_t capacity
 {
     struct body_memory *memory = &guard.server->body_memory;
     uint64_t before = (uint64_t)charge->kib << 10;
-    if (!body_memory_charge(memory, charge, capacity, must))
+    if (!body_memory_charge(memory, charge, capacity, must ? BODY_MEMORY_MUST : 0))
         return REASON_body_memory_per_ip;
     if (must) {
         body_memory_add(memory, capacity - had);

@@ -124,7 +124,8 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
                                  .auth = &ex->auth,
                                  .event_type = SLICE_NONE,
                                  .state = s->host.state,
-                                 .memory = &s->body_memory};
+                                 .memory = &s->body_memory,
+                                 .peer = ex->connection != NULL ? ex->connection->peer : 0};
     ex->body = NULL;
     ex->step = 0;
     ex->outcome = STEP_NEXT;

@@ -1,8 +1,10 @@
 // What one address may take of the memory for bodies, and which bodies nobody waits for: refused by their header alone.
 import assert from 'node:assert/strict';
+import crypto from 'node:crypto';
 import http2 from 'node:http2';
 import net from 'node:net';
 import { test } from 'node:test';
+import zlib from 'node:zlib';
 import { DATA, frame, get, post, PREFACE, SETTINGS } from './attack/frames.mjs';
 import { assertProblem, certificate, folder, ms, raw as rawly, request, sleep, start, tool, until } from './helper.mjs';
 
@@ -130,16 +132,39 @@ test('what an address has used up is not refused to the next one who comes behin
     for (const socket of sockets) socket.destroy();
 });
 
+const hold = { 'hold.lua': 'return { max_body = "4MiB", handle = function(req) local n = #req.body sleep(3) return 200, tostring(n) end }' };
+const gzipped = (server, packed, from = '127.0.0.1', coding = 'gzip') => request(`${server.url}/hold`, { method: 'POST', headers: { 'content-encoding': coding }, body: packed, localAddress: from });
+
+test('what bodies are unpacked to is in the share of their address, too', async (t) => {
+    const server = await start(t, { hooks: { ...hold, 'event.lua': 'return { max_body = "4MiB", event_type = "/type", events = { "push" }, handle = function(req) return 200 end }' }, config, workers: 1 });
+    const size = 3.5 * MiB, zeros = zlib.gzipSync(Buffer.alloc(size));
+    const ours = Array.from({ length: 12 }, () => gzipped(server, zeros));
+    const counted = () => server.metric('crescent_content_refused_total', 'reason="body_memory_per_ip"');
+    await until(async () => await counted() === 10, 'those past the share are refused', 15000);
+    assert.ok(await held(server) <= share, `${await held(server)} bytes held`);
+    assertProblem(await request(`${server.url}/event`, { method: 'POST', headers: { 'content-encoding': 'gzip' }, body: zeros }), 503, /this address has too many bodies/);
+    assert.equal(await refused(server, 'body_memory_per_ip'), 1);
+    assert.equal((await gzipped(server, zeros, '127.0.0.2')).text, String(size));
+    const answers = await Promise.all(ours);
+    assert.equal(answers.filter((r) => r.status === 200).length, 2);
+    for (const r of answers.filter(({ status }) => status !== 200)) assertProblem(r, 503, /this address has too many bodies/);
+    await until(async () => await held(server) === 0, 'all is given back');
+    assert.equal((await gzipped(server, zeros)).text, String(size));
+});
+
 test('a trusted proxy has no share, and one body of limits.body has room whatever the share is', async (t) => {
     const trusting = await start(t, { hooks: { 'up.lua': up }, config: config.replace('{ limits', '{ trusted_proxies = { "127.0.0.1" }, limits') });
     const all = Array.from({ length: 8 }, () => upload(t, trusting));
     await until(async () => await held(trusting) >= 8 * 4 * MiB, 'all are received', 15000);
     for (const u of all) u.end();
     for (const u of all) assert.match(await u.answer, /^HTTP\/1.1 200 /);
-    const narrow = await start(t, { hooks: { 'up.lua': up }, config: 'return { limits = { body_memory_per_ip = "1MiB", body = "4MiB" } }' });
+    const narrow = await start(t, { hooks: { 'up.lua': up, ...hold }, config: 'return { limits = { body_memory_per_ip = "1MiB", body = "4MiB" } }' });
     const one = upload(t, narrow);
     one.end();
     assert.match(await one.answer, /^HTTP\/1.1 200 [^]*4194304$/);
+    const size = 4 * MiB - 8192, packed = zlib.gzipSync(crypto.randomBytes(size), { level: 1 }); // and what it is unpacked to
+    assert.equal((await gzipped(narrow, packed)).text, String(size));
+    assert.equal((await gzipped(narrow, zlib.gzipSync(packed, { level: 1 }), '127.0.0.1', 'gzip, gzip')).text, String(size));
 });
 
 const hooks = {
