@@ -6,6 +6,7 @@
  */
 #include "server/body_guard.h"
 #include "server/body_refusal.h"
+#include "server/body_wanted.h"
 #include "server/server_internal.h"
 #include <dlfcn.h>
 #include <h2o.h>
@@ -212,7 +213,8 @@ static bool is_block(unsigned frame)
  */
 static bool is_too_much(const struct connection *c, size_t size)
 {
-    return c != NULL && !c->http2 && c->sock->_cb.read != NULL && c->body_most > 0 && size > c->body_most + 2 * AT_ONCE;
+    return c != NULL && !c->http2 && c->sock->_cb.read != NULL && c->body_most != BODY_UNKNOWN &&
+           size > c->body_most + 2 * AT_ONCE;
 }
 
 static h2o_iovec_t more_room(h2o_buffer_t **field, size_t least, unsigned frame)

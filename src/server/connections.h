@@ -59,7 +59,7 @@ struct connection {
     size_t turn_most;                /* bytes that it may have by the end of that pass */
     mono_t goodbye;                  /* HTTP/2: when it was told the first of two GOAWAYs; 0: not yet */
     struct refusal refusal;
-    size_t body_most;    /* HTTP/1: bytes that its request's endpoint takes of a chunked body; 0: not known */
+    size_t body_most;    /* HTTP/1: bytes that its request's endpoint takes of a chunked body; or BODY_UNKNOWN */
     const char *framing; /* HTTP/1: why its last request is refused, and it ends; NULL: nothing. See http1_guard.h */
     size_t held;         /* HTTP/2: bytes of answers that wait for its client */
     struct list behind;  /* exchanges that are begun when there are fewer */

@@ -197,6 +197,22 @@ for (const [target, status, reason] of refusals)
             assert.match(await raw(port, small, { enough: (s) => s.endsWith('0') }), new RegExp(`^HTTP/1.1 ${status} [^]*HTTP/1.1 200 OK[^]*0$`));
     });
 
+test('400 without a Host, whoever asks, before anything of a large body is read', async (t) => {
+    const server = await start(t, { hooks, config: 'return { trusted_proxies = { "127.0.0.2" } }', workers: 1 });
+    for (const from of ['127.0.0.1', '127.0.0.2'])
+        for (const framing of [`Content-Length: ${20 * MiB}`, 'Transfer-Encoding: chunked']) {
+            const socket = net.connect({ port: server.port, host: '127.0.0.1', localAddress: from });
+            t.after(() => socket.destroy());
+            let text = '';
+            socket.on('data', (d) => { text += d; }).on('error', () => {});
+            socket.write(`POST /up HTTP/1.1\r\n${framing}\r\n\r\n`);
+            await until(() => text.endsWith('}'), 'an answer');
+            assert.match(text, /^HTTP\/1.1 400 [^]*\r\nconnection: close\r\n[^]*there is no Host header/i);
+        }
+    const old = `POST /up HTTP/1.0\r\nContent-Length: ${2 * MiB}\r\n\r\n${'y'.repeat(2 * MiB)}`; // which may name none
+    assert.match(await raw(server.port, old, { enough: (s) => s.endsWith(String(2 * MiB)) }), /^HTTP\/1.[01] 200 /);
+});
+
 test('a chunked body is refused as soon as it is too long, and taken up to that', async (t) => {
     const server = await start(t, { hooks, workers: 1 });
     const chunk = `100000\r\n${'z'.repeat(MiB)}\r\n`, head = 'POST /small HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n';
