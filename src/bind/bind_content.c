@@ -5,12 +5,20 @@
 #include "bind/bind_limits.h"
 #include "script/error.h"
 
+static void count_fault(struct state *s, const struct content *c)
+{
+    if (c->status == 413)
+        bind_limits_passed(s, COUNTER_content_inflated);
+    else if (c->status == 503)
+        bind_limits_passed(s, c->past_share ? COUNTER_content_body_memory_per_ip : COUNTER_content_body_memory);
+}
+
 int bind_content_read(struct state *s, struct bind_req *r)
 {
     bool first = r->content.state == CONTENT_UNREAD;
-    int result = content_read(&r->content, r->http, r->max_body, r->memory);
-    if (result != 0 && first && r->content.status == 413)
-        bind_limits_passed(s, COUNTER_content_inflated);
+    int result = content_read(&r->content, r->http, r->max_body, r->memory, r->peer);
+    if (result != 0 && first)
+        count_fault(s, &r->content);
     return result;
 }
 

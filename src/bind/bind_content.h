@@ -15,7 +15,7 @@ struct slice bind_content_type(lua_State *L, const struct http_request *http);
 bool bind_content_is_json(struct slice type);
 bool bind_content_is_form(struct slice type);
 
-/* As content_read, of the request's body; what is too large when it is unpacked is counted. Runs no Lua. */
+/* As content_read, of the request's body; what passes a limit when it is unpacked is counted. Runs no Lua. */
 int bind_content_read(struct state *s, struct bind_req *r);
 
 #endif

@@ -16,13 +16,14 @@ struct bind_req {
     struct http_request *http;
     struct router_match *match; /* params */
     struct verify_auth *auth;
-    struct slice event_type; /* at == NULL: none */
-    void **userdata;         /* the Lua object's pointer to this, or NULL: bind_req_end clears both ways */
-    struct state *state;     /* where its body is parsed without an object, or NULL */
-    struct content content;  /* the body unpacked, once somebody has asked */
-    size_t max_body;         /* of the body when it is unpacked */
-    struct body_memory *memory;
-    bool verifying; /* a script's own verifier runs: req.body is what was sent, as it was signed */
+    struct slice event_type;    /* at == NULL: none */
+    void **userdata;            /* the Lua object's pointer to this, or NULL: bind_req_end clears both ways */
+    struct state *state;        /* where its body is parsed without an object, or NULL */
+    struct content content;     /* the body unpacked, once somebody has asked */
+    size_t max_body;            /* of the body when it is unpacked */
+    struct body_memory *memory; /* what counts that */
+    uint64_t peer;              /* for whom, as shm/peers has it; 0: nobody */
+    bool verifying;             /* a script's own verifier runs: req.body is what was sent, as it was signed */
 };
 
 /* Puts the types of req into the registry; once per state, before any bind_req_push. [-0,+0,m] */

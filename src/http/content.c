@@ -71,32 +71,51 @@ struct unpacked {
     size_t len, room;
 };
 
-static bool grow(struct content *c, struct unpacked *u, size_t bound)
+static void give(struct content *c, uint64_t n)
+{
+    body_memory_give(c->memory, n);
+    c->counted -= n;
+    body_memory_discharge(c->memory, &c->charge, c->counted);
+}
+
+/* What it is unpacked from may be past the share: else a body that fits might never be served. */
+static int take(struct content *c, uint64_t more, uint64_t room)
+{
+    uint64_t from = c->packed + (c->counted - room);
+    c->past_share = !body_memory_charge(c->memory, &c->charge, c->counted + more, from);
+    if (c->past_share)
+        return fail(c, 503, "this address has too many bodies on their way");
+    if (!body_memory_take(c->memory, more, room + more)) {
+        body_memory_discharge(c->memory, &c->charge, c->counted);
+        return fail(c, 503, "there is no memory for the body's content now");
+    }
+    c->counted += more;
+    return 0;
+}
+
+static int grow(struct content *c, struct unpacked *u, size_t bound)
 {
     size_t more = u->room == 0 ? ROOM_FIRST : u->room < ROOM_STEP ? u->room : ROOM_STEP;
     if (more > bound + 1 - u->room) /* one byte beyond it tells that there are too many */
         more = bound + 1 - u->room;
-    if (!body_memory_take(c->memory, more, u->room + more))
-        return false;
-    c->counted += more;
+    if (take(c, more, u->room) != 0)
+        return -1;
     u->room += more;
     u->at = need_realloc(u->at, u->room);
-    return true;
+    return 0;
 }
 
 static void drop(struct content *c, char *bytes, size_t room)
 {
     free(bytes);
-    body_memory_give(c->memory, room);
-    c->counted -= room;
+    give(c, room);
 }
 
 /* Gives back what was asked for and not needed. */
 static void fit(struct content *c, struct unpacked *u)
 {
     size_t room = u->len > 0 ? u->len : 1;
-    body_memory_give(c->memory, u->room - room);
-    c->counted -= u->room - room;
+    give(c, u->room - room);
     u->at = need_realloc(u->at, room);
     u->room = room;
 }
@@ -119,8 +138,8 @@ static int unpack(struct content *c, enum coding coding, struct slice packed, si
         size_t len;
         if (u->len > bound) {
             result = fail(c, 413, "the body's content is too large when it is unpacked");
-        } else if (u->len == u->room && !grow(c, u, bound)) {
-            result = fail(c, 503, "there is no memory for the body's content now");
+        } else if (u->len == u->room) {
+            result = grow(c, u, bound);
         } else {
             code = inflate_read(z, u->at + u->len, u->room - u->len, &len);
             u->len += len;
@@ -157,12 +176,15 @@ static int unpack_all(struct content *c, const struct codings *all, struct slice
     return 0;
 }
 
-int content_read(struct content *c, const struct http_request *view, size_t bound, struct body_memory *memory)
+int content_read(struct content *c, const struct http_request *view, size_t bound, struct body_memory *memory,
+                 uint64_t peer)
 {
     struct codings all;
     if (c->state != CONTENT_UNREAD)
         return c->state == CONTENT_FAULTY ? -1 : 0;
     c->memory = memory;
+    c->charge.peer = peer;
+    c->packed = view->body.len;
     if (read_codings(c, view, &all) != 0)
         return -1;
     if (all.count > 0 && view->body.len > 0)
@@ -180,6 +202,6 @@ struct slice content_bytes(const struct content *c, const struct http_request *v
 void content_free(struct content *c)
 {
     free(c->own);
-    body_memory_give(c->memory, c->counted);
+    give(c, c->counted);
     *c = (struct content){.state = CONTENT_UNREAD};
 }

@@ -21,15 +21,20 @@ struct content { /* born as {0} */
     size_t len;
     struct body_memory *memory; /* what `own` is counted by; NULL: it is not */
     uint64_t counted;
-    int status; /* of a fault: 400, 413, 415, 503 */
+    struct body_charge charge; /* the same, for the address that has sent it */
+    size_t packed;             /* bytes of the body as it was sent */
+    int status;                /* of a fault: 400, 413, 415, 503 */
+    bool past_share;           /* a 503 for the address's share, not for the limit of all */
     char words[120];
 };
 
 /*
  * Unpacks where that is needed and not done yet. bound: bytes that the body may have then. memory: counts what is
- * unpacked, or NULL. 0, or -1 with c->status and c->words.
+ * unpacked, for `peer` (as shm/peers has it; 0: nobody); or NULL. The share of an address has room for one body, and
+ * for what that is unpacked to beside it. 0, or -1 with c->status and c->words.
  */
-int content_read(struct content *c, const struct http_request *view, size_t bound, struct body_memory *memory);
+int content_read(struct content *c, const struct http_request *view, size_t bound, struct body_memory *memory,
+                 uint64_t peer);
 /* The bytes, after content_read gave 0: good until the view is detached or freed, or c is. */
 struct slice content_bytes(const struct content *c, const struct http_request *view);
 /* Frees the bytes; leaves {0}. */

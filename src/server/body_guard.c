@@ -1,11 +1,12 @@
 /*
  * body_guard.c: see body_guard.h. Not every caller within libh2o can take no for an answer (a NULL base). Those that
  * can: the reader of a socket, in clear and under TLS, and the one of HTTP/2's DATA frames. Those that cannot: header
- * blocks (after a frame of type HEADERS or CONTINUATION), and what a connection has read ahead when it is upgraded
- * (always a buffer's first room). These are counted, and granted.
+ * blocks (after a frame of type HEADERS or CONTINUATION), and a refusal that keeps a begin (see body_refusal.h; always
+ * a buffer's first room). These are counted, and granted.
  */
 #include "server/body_guard.h"
 #include "server/body_refusal.h"
+#include "server/body_wanted.h"
 #include "server/server_internal.h"
 #include <dlfcn.h>
 #include <h2o.h>
@@ -110,7 +111,7 @@ static enum reason claim(struct body_charge *charge, size_t had, size_t capacity
 {
     struct body_memory *memory = &guard.server->body_memory;
     uint64_t before = (uint64_t)charge->kib << 10;
-    if (!body_memory_charge(memory, charge, capacity, must))
+    if (!body_memory_charge(memory, charge, capacity, must ? BODY_MEMORY_MUST : 0))
         return REASON_body_memory_per_ip;
     if (must) {
         body_memory_add(memory, capacity - had);
@@ -212,7 +213,8 @@ static bool is_block(unsigned frame)
  */
 static bool is_too_much(const struct connection *c, size_t size)
 {
-    return c != NULL && !c->http2 && c->sock->_cb.read != NULL && c->body_most > 0 && size > c->body_most + 2 * AT_ONCE;
+    return c != NULL && !c->http2 && c->sock->_cb.read != NULL && c->body_most != BODY_UNKNOWN &&
+           size > c->body_most + 2 * AT_ONCE;
 }
 
 static h2o_iovec_t more_room(h2o_buffer_t **field, size_t least, unsigned frame)
@@ -232,8 +234,8 @@ static h2o_iovec_t more_room(h2o_buffer_t **field, size_t least, unsigned frame)
     } while (capacity - b->size < least);
     capacity += is_initial(capacity);
     struct body_charge charge = charge_of(b);
-    if (!is_charged(b))
-        charge.peer = c != NULL ? c->peer : frame == FRAME_DATA ? guard.peer : 0;
+    if (charge.peer == 0) /* nobody's so far: all of it counts, if it is somebody's now */
+        charge = (struct body_charge){.peer = c != NULL ? c->peer : frame == FRAME_DATA ? guard.peer : 0};
     enum reason why = is_too_much(c, b->size) ? REASON_body_too_large
                                               : claim(&charge, b->capacity, capacity, c == NULL && is_block(frame));
     if (why != REASON_none)

@@ -13,7 +13,7 @@
 static const struct endpoint *find(struct server *s, struct st_h2o_mem_pool_t *pool, const struct body_head *head)
 {
     struct generation *g = s->host.generation(s->host.cookie);
-    struct http_request view = {.raw_path = head->target, .authority = head->host, .version = 0x101};
+    struct http_request view = {.raw_path = head->target, .authority = head->host, .version = head->version};
     struct router_match match = {.endpoint = NULL};
     const char *why = NULL;
     if (g == NULL || http_request_target(pool, &view, &why) != 0)
@@ -26,10 +26,10 @@ bool body_wanted(struct connection *c, struct st_h2o_mem_pool_t *pool, const str
 {
     struct server *s = CONTAINER_OF(c->owner, struct server, connections);
     struct ip peer;
-    c->body_most = 0;
-    c->unread = false;
     if (head->length <= BODY_MEMORY_SMALL)
         return true;
+    if (head->host.at == NULL && head->version == 0x101) /* steps_view refuses it */
+        return false;
     connections_peer(c, &peer);
     if (client_trusted(s, &peer))
         return true;

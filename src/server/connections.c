@@ -6,6 +6,7 @@
 #include "base/panic.h"
 #include "crypto/identity.h"
 #include "server/body_refusal.h"
+#include "server/body_wanted.h"
 #include "server/linger.h"
 #include "server/proxy_gate.h"
 #include <stdlib.h>
@@ -91,7 +92,8 @@ struct connection *connections_add(struct connections *cs, h2o_socket_t *sock)
         c = CONTAINER_OF(cs->spare.next, struct connection, link);
         list_remove(&c->link);
     }
-    *c = (struct connection){.owner = cs, .sock = sock, .since = loop_now(cs->loop), .linger_fd = -1};
+    *c = (struct connection){
+        .owner = cs, .sock = sock, .since = loop_now(cs->loop), .body_most = BODY_UNKNOWN, .linger_fd = -1};
     list_init(&c->link);
     list_init(&c->refusal.link);
     list_init(&c->behind);

@@ -59,7 +59,7 @@ struct connection {
     size_t turn_most;                /* bytes that it may have by the end of that pass */
     mono_t goodbye;                  /* HTTP/2: when it was told the first of two GOAWAYs; 0: not yet */
     struct refusal refusal;
-    size_t body_most;    /* HTTP/1: bytes that its request's endpoint takes of a chunked body; 0: not known */
+    size_t body_most;    /* HTTP/1: bytes that its request's endpoint takes of a chunked body; or BODY_UNKNOWN */
     const char *framing; /* HTTP/1: why its last request is refused, and it ends; NULL: nothing. See http1_guard.h */
     size_t held;         /* HTTP/2: bytes of answers that wait for its client */
     struct list behind;  /* exchanges that are begun when there are fewer */
@@ -80,7 +80,7 @@ void connections_free(struct connections *cs);
 struct connection *connections_add(struct connections *cs, h2o_socket_t *sock);
 /* Whether libh2o has answered by itself since its last request: what it refuses, it may not have read to its end. */
 bool connections_library_spoke(const struct connection *c);
-/* The record of a socket or request, or NULL: not one of ours, or in the middle of an upgrade. */
+/* The record of a socket or request, or NULL: not one of ours. */
 struct connection *connections_of(h2o_socket_t *sock);
 struct connection *connections_of_request(h2o_req_t *req);
 /* The address of its other end; behind PROXY protocol, once its header was read, whom that names. sock is there. */

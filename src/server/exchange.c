@@ -44,7 +44,6 @@ static void end_if_idle(struct exchange *ex)
     list_remove(&ex->link);
     loop_later_cancel(&ex->later);
     http_request_free(&ex->view);
-    body_memory_give(&s->body_memory, ex->detached);
     if (ex->body != NULL)
         h2o_buffer_dispose(&ex->body);
     generation_release(&ex->generation);
@@ -84,8 +83,6 @@ static void disposed(void *data)
 static void begin_on(struct connection *c, h2o_req_t *req)
 {
     bool http2 = req->version >= 0x200;
-    if (http2 && !c->http2)
-        http2_guard_follow(c);
     connections_begin(c, http2);
     if (!connections_last_request(c))
         return;
@@ -127,8 +124,8 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
                                  .auth = &ex->auth,
                                  .event_type = SLICE_NONE,
                                  .state = s->host.state,
-                                 .memory = &s->body_memory};
-    ex->detached = 0;
+                                 .memory = &s->body_memory,
+                                 .peer = ex->connection != NULL ? ex->connection->peer : 0};
     ex->body = NULL;
     ex->step = 0;
     ex->outcome = STEP_NEXT;
@@ -191,13 +188,10 @@ void exchange_detach(struct exchange *ex)
         return;
     struct http_request old = ex->view;
     ex->body = http2_guard_take_body(ex->req);
-    if (ex->body != NULL)
-        ex->view.body = SLICE_NONE;
-    else
-        ex->detached = old.body.len; /* libh2o has it, too, until its request goes */
+    CHECK(old.body.len == 0 || (ex->body != NULL && old.body.at == ex->body->bytes));
+    ex->view.body = SLICE_NONE; /* it is not copied */
     http_request_detach(&ex->view);
-    ex->view.body = ex->body != NULL ? old.body : ex->view.body;
-    body_memory_add(&ex->server->body_memory, ex->detached);
+    ex->view.body = old.body;
     for (size_t i = 0; exchange_endpoint(ex) != NULL && i < ex->match.param_count; i++)
         move_slice(&ex->match.values[i], &old, &ex->view);
     move_slice(&ex->auth.by, &old, &ex->view);

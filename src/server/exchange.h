@@ -39,8 +39,7 @@ struct exchange {
     struct st_h2o_req_t *req;      /* NULL once disposed */
 
     struct http_request view;
-    size_t detached;              /* bytes of the body that the view has copied */
-    struct st_h2o_buffer_t *body; /* or what holds them, taken from libh2o */
+    struct st_h2o_buffer_t *body; /* what holds the body once the view is detached, taken from libh2o; or NULL */
     struct identity *identity;    /* held; view.identity is the same */
     struct generation *generation;
     struct router_match match;
@@ -90,7 +89,10 @@ static inline struct endpoint *exchange_endpoint(const struct exchange *ex)
 {
     return ex->generation != NULL ? ex->match.endpoint : NULL;
 }
-/* Copies the request into memory of the exchange: libh2o's may go, what was read from it stays right. */
+/*
+ * Copies an HTTP/2 request into memory of the exchange, but for the body, whose buffer it takes: libh2o's may go, what
+ * was read from it stays right.
+ */
 void exchange_detach(struct exchange *ex);
 /* The server's response, emptied, to be filled for exchange_answer. */
 struct http_response *exchange_response(struct exchange *ex);

@@ -104,7 +104,6 @@ static void leave_unread(struct connection *c, struct phr_header *h, size_t *cou
     c->unread = true;
     drop(h, count, H2O_STRLIT("content-length"));
     drop(h, count, H2O_STRLIT("transfer-encoding"));
-    drop(h, count, H2O_STRLIT("upgrade")); /* to HTTP/2: what follows is none */
 }
 
 /* The length that is announced; BODY_UNKNOWN where only its end will tell, 0 where libh2o refuses it. */
@@ -128,22 +127,23 @@ int phr_parse_request(const char *buf, size_t len, const char **method, size_t *
         return n;
     struct seen seen = {NULL, NULL, NULL};
     const char *fault = fault_of(buf, (size_t)n, *minor_version, headers, *num_headers, &seen);
-    if (fault == NULL && seen.length == NULL && seen.coding == NULL)
-        return n; /* most requests without a body */
     h2o_req_t *req = H2O_STRUCT_FROM_MEMBER(h2o_req_t, input.method.base, (char **)method);
     struct connection *c = connections_of_request(req);
     if (c == NULL)
         return fault == NULL ? n : -1;
-    if (fault != NULL) {
-        c->framing = fault;
+    c->framing = fault;
+    c->unread = false;
+    c->body_most = BODY_UNKNOWN;
+    if (fault != NULL)
         *num_headers = 0; /* so that there is no body to wait for, and nothing that the answer could go by */
+    if (fault != NULL || (seen.length == NULL && seen.coding == NULL))
         return n;
-    }
     const struct body_head head = {
         .method = {*method, *method_len},
         .target = {*path, *path_len},
         .host = seen.host != NULL ? (struct slice){seen.host->value, seen.host->value_len} : SLICE_NONE,
         .length = announced(&seen),
+        .version = 0x100 | (*minor_version != 0),
     };
     if (!body_wanted(c, &req->pool, &head))
         leave_unread(c, headers, num_headers);

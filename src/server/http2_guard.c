@@ -239,9 +239,9 @@ static void on_read(h2o_socket_t *sock, const char *err)
         connections_shut(c);
 }
 
-void http2_guard_follow(struct connection *c)
+static void follow(struct connection *c)
 {
-    if (c->sock == NULL || c->sock->_cb.read == NULL || c->sock->_cb.read == on_read)
+    if (c->sock == NULL || c->sock->_cb.read == NULL)
         return;
     guard.on_read = c->sock->_cb.read;
     c->sock->_cb.read = on_read;
@@ -259,8 +259,19 @@ void h2o_http2_accept(h2o_accept_ctx_t *ctx, h2o_socket_t *sock, struct timeval 
     guard.reading = c;
     guard.accept(ctx, sock, connected_at); /* reads what has come already, and may close it */
     guard.reading = outer;
+    body_guard_frames_over();
     if (c != NULL)
-        http2_guard_follow(c);
+        follow(c);
+}
+
+/*
+ * Of HTTP/1 (Upgrade: h2c), which RFC 9113 3.1 has deprecated: it is not offered, and the request is answered as it is.
+ * The library would read the frames behind it before anyone of ours knows of the connection. Prior knowledge stays.
+ */
+int h2o_http2_handle_upgrade(h2o_req_t *req, struct timeval connected_at)
+{
+    guard.calls.upgrade++;
+    return -1;
 }
 
 /* --- for others -------------------------------------------------------------------------------------------------- */
@@ -275,7 +286,8 @@ int http2_guard_bound(struct error *err)
                {"h2o_http2_update_peer_settings", (void *)h2o_http2_update_peer_settings},
                {"h2o_hpack_parse_headers", (void *)h2o_hpack_parse_headers},
                {"h2o_http2_decode_frame", (void *)h2o_http2_decode_frame},
-               {"h2o_http2_accept", (void *)h2o_http2_accept}};
+               {"h2o_http2_accept", (void *)h2o_http2_accept},
+               {"h2o_http2_handle_upgrade", (void *)h2o_http2_handle_upgrade}};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         if (dlsym(RTLD_DEFAULT, all[i].symbol) != all[i].ours)
             return error_set(err, "%s is not bound to the guard", all[i].symbol);
@@ -294,7 +306,8 @@ h2o_buffer_t *http2_guard_take_body(h2o_req_t *req)
 {
     h2o_http2_stream_t *stream = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, req);
     h2o_buffer_t *body = stream->_req_body;
-    if (req->version < 0x200 || body == NULL || body->bytes == NULL || req->entity.base != body->bytes)
+    CHECK(req->version >= 0x200);
+    if (body == NULL || body->bytes == NULL)
         return NULL;
     stream->_req_body = NULL; /* libh2o looks at it while the body comes, and to free it */
     return body;

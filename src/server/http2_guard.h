@@ -1,8 +1,8 @@
 /*
- * http2_guard.h: definitions of six of libh2o's own functions that take the place of the library's (the dynamic
+ * http2_guard.h: definitions of seven of libh2o's own functions that take the place of the library's (the dynamic
  * linker binds the library's calls to the executable's symbols) and close what 2.2.5 leaves open: the remote abort by
  * WINDOW_UPDATE, header blocks that unpack to gigabytes, streams reset faster than they cost, frames without end that
- * carry nothing (see flood.h), more streams than `limits.streams`.
+ * carry nothing (see flood.h), more streams than `limits.streams`, connections that come by HTTP/1's Upgrade.
  * Owns: nothing but the addresses of the originals. Runs in: the worker's thread. Fails: http2_guard_bound says whether
  * the linker did its part; http2_proof.h shows it at work.
  */
@@ -24,19 +24,17 @@ struct st_h2o_req_t;
 
 /* How often each of ours was called, and how often it refused. */
 struct http2_guard_calls {
-    uint64_t send, reset, settings, headers, frame, accept, refused;
+    uint64_t send, reset, settings, headers, frame, accept, upgrade, refused;
 };
 
 /* 0 when all the originals are there and the process's symbols are ours; -1 with words. */
 int http2_guard_bound(struct error *err);
 struct http2_guard_calls http2_guard_calls(void);
 /*
- * Takes the body's buffer from a dispatched HTTP/2 request: it outlives the stream, and is the caller's to dispose.
- * NULL: libh2o has the body elsewhere (a request that was upgraded), or there is none.
+ * Takes the body's buffer from a dispatched HTTP/2 request: its bytes stay where they are, it outlives the stream, and
+ * is the caller's to dispose. NULL: there is no body.
  */
 struct st_h2o_buffer_t *http2_guard_take_body(struct st_h2o_req_t *req);
-/* A connection that was upgraded to HTTP/2 has its first request: from now on, its frames are known as its. */
-void http2_guard_follow(struct connection *c);
 /* Bytes so far of a body that is being received over HTTP/2. */
 size_t http2_guard_received(const struct st_h2o_req_t *req);
 /* Whether an answer over HTTP/2, which is not all out, waits for its client to open a window. */
@@ -46,7 +44,7 @@ bool http2_guard_stalled(const struct st_h2o_req_t *req);
  * connection takes no more, drops what is still being received, and ends with its last answer.
  */
 void http2_guard_goaway(struct connection *c, bool last);
-/* Whose a link in the context's list of HTTP/2 connections is; NULL: it is in the middle of an upgrade. */
+/* Whose a link in the context's list of HTTP/2 connections is; NULL: nobody's of ours. */
 struct connection *http2_guard_connection(struct st_h2o_linklist_t *link);
 
 #endif

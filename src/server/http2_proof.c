@@ -48,10 +48,10 @@ static void add_request(struct buf *b, uint32_t stream, int fields)
     buf_free(&block);
 }
 
-/* Answers what has no header field; keeps the others waiting, to be reset. */
+/* Answers HTTP/1, and what has no header field; keeps the others waiting, to be reset. */
 static int on_req(h2o_handler_t *self, h2o_req_t *req)
 {
-    if (req->headers.size > 0)
+    if (req->version >= 0x200 && req->headers.size > 0)
         return 0;
     req->res.status = 200;
     req->res.reason = "OK";
@@ -109,6 +109,12 @@ static bool run_until(struct proof *p, bool (*over)(struct proof *p))
     return over(p);
 }
 
+static bool heard_http1(struct proof *p)
+{
+    struct slice heard = buf_slice(&p->heard);
+    return slice_starts(heard, SLICE("HTTP/1.1 200 ")) && slice_ends(heard, SLICE("\r\n\r\nok"));
+}
+
 static bool quiet_calls_made(struct proof *p)
 {
     struct http2_guard_calls calls = http2_guard_calls();
@@ -121,8 +127,21 @@ static bool closed(struct proof *p)
     return p->closed && heard_calm(&p->heard);
 }
 
+/* A request that would go on as HTTP/2, and is answered as it is. */
+static int lead_http1(struct proof *p, struct error *err)
+{
+    static const char request[] = "GET / HTTP/1.1\r\nHost: proof\r\nConnection: keep-alive, Upgrade, HTTP2-Settings\r\n"
+                                  "Upgrade: h2c\r\nHTTP2-Settings: \r\n\r\n";
+    if (fd_write_all(p->peer, slice_of(request)) != 0 || !run_until(p, heard_http1) || http2_guard_calls().upgrade == 0)
+        return error_set(err, "an upgrade to h2c was not refused");
+    buf_clear(&p->heard);
+    return 0;
+}
+
 static int lead(struct proof *p, struct error *err)
 {
+    if (lead_http1(p, err) != 0)
+        return -1;
     struct buf frames = {0};
     buf_add_text(&frames, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     add_frame(&frames, SETTINGS, 0, 0, SLICE_NONE);

@@ -350,10 +350,11 @@ static enum step_result refuse_untyped(struct exchange *ex, const struct bind_bo
     exchange_response(ex);
     accept_codings(ex, fault->status);
     exchange_refuse(ex,
-                    fault->status == 413   ? REASON_body_too_large
-                    : fault->status == 415 ? REASON_unknown_coding
-                    : fault->status == 503 ? REASON_body_memory
-                                           : REASON_bad_request,
+                    fault->status == 413          ? REASON_body_too_large
+                    : fault->status == 415        ? REASON_unknown_coding
+                    : fault->status != 503        ? REASON_bad_request
+                    : ex->bind.content.past_share ? REASON_body_memory_per_ip
+                                                  : REASON_body_memory,
                     fault->words);
     return STEP_DONE;
 }

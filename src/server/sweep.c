@@ -75,7 +75,7 @@ static int look_at_request(h2o_req_t *req, void *cookie)
     struct look *look = cookie;
     struct connection *c = connections_of_request(req);
     if (c == NULL || req->pathconf != NULL || !begun(req->timestamps.request_begin_at))
-        return 0; /* being upgraded, dispatched (the exchange's matter), or idle (the registry's) */
+        return 0; /* dispatched (the exchange's matter), or idle (the registry's) */
     bool body = begun(req->timestamps.request_body_begin_at);
     look->receiving = true;
     if (!look->cut)

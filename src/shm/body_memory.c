@@ -65,11 +65,13 @@ static uint32_t kib(uint64_t n)
     return (uint32_t)((n + 1023) >> 10);
 }
 
-bool body_memory_charge(struct body_memory *m, struct body_charge *c, uint64_t whole, bool must)
+bool body_memory_charge(struct body_memory *m, struct body_charge *c, uint64_t whole, uint64_t beyond)
 {
+    if (m == NULL)
+        return true;
     uint32_t more = kib(whole) - c->kib;
     uint64_t has = peers_add(&m->peers, c->peer, more); /* likewise */
-    if (!must && has > roomier(m->share, whole) >> 10) {
+    if (has > beyond >> 10 && has - (beyond >> 10) > roomier(m->share, whole) >> 10) {
         peers_remove(&m->peers, c->peer, more);
         return false;
     }
@@ -79,6 +81,8 @@ bool body_memory_charge(struct body_memory *m, struct body_charge *c, uint64_t w
 
 void body_memory_discharge(struct body_memory *m, struct body_charge *c, uint64_t whole)
 {
+    if (m == NULL)
+        return;
     uint32_t less = c->kib - kib(whole);
     peers_remove(&m->peers, c->peer, less);
     c->kib -= less;

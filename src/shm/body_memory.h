@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 #define BODY_MEMORY_SMALL ((uint64_t)64 << 10) /* a body of so many bytes is small: most webhooks are */
+#define BODY_MEMORY_MUST UINT64_MAX            /* beyond its share: whatever that says */
 
 struct body_memory {
     struct area *area;
@@ -42,9 +43,9 @@ bool body_memory_take(struct body_memory *m, uint64_t n, uint64_t whole);
 void body_memory_add(struct body_memory *m, uint64_t n);
 /*
  * A buffer has grown to `whole` bytes, for the address of its charge: false, and nothing changed, when that address
- * would have more than its share. What is charged is counted by take or add as well. `must`: whatever the share says.
+ * would then have more than its share and `beyond` bytes. What is charged is counted by take or add as well.
  */
-bool body_memory_charge(struct body_memory *m, struct body_charge *c, uint64_t whole, bool must);
+bool body_memory_charge(struct body_memory *m, struct body_charge *c, uint64_t whole, uint64_t beyond);
 /* It has gone, or back to `whole` bytes. */
 void body_memory_discharge(struct body_memory *m, struct body_charge *c, uint64_t whole);
 /* n bytes less. */

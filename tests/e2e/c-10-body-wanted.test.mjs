@@ -1,9 +1,12 @@
 // What one address may take of the memory for bodies, and which bodies nobody waits for: refused by their header alone.
 import assert from 'node:assert/strict';
+import crypto from 'node:crypto';
 import http2 from 'node:http2';
 import net from 'node:net';
 import { test } from 'node:test';
-import { assertProblem, certificate, folder, ms, raw as rawly, request, sleep, start, until } from './helper.mjs';
+import zlib from 'node:zlib';
+import { DATA, frame, get, post, PREFACE, SETTINGS } from './attack/frames.mjs';
+import { assertProblem, certificate, folder, ms, raw as rawly, request, sleep, start, tool, until } from './helper.mjs';
 
 const MiB = 1 << 20;
 const raw = async (...args) => (await rawly(...args)).text;
@@ -80,16 +83,88 @@ test('the share holds for HTTP/2 bodies, also for many small ones; for TLS; a de
     await until(() => request(`${plain}/up`, { method: 'POST', body: Buffer.alloc(4 * MiB) }).then((r) => r.status === 200, () => false), 'all of it is there again');
 });
 
+test('an upgrade to h2c is not offered: what comes with it is answered over HTTP/1.1, and has its share', async (t) => {
+    const server = await start(t, { hooks: { 'up.lua': up }, config, workers: 1 });
+    const streams = [3, 5, 7, 9], frames = (stream) => Buffer.concat([post(stream, '/up'), frame(DATA, 0, stream, Buffer.alloc(9000))]);
+    const attackers = Array.from({ length: 3 }, () => {
+        const socket = net.connect(server.port, '127.0.0.1');
+        t.after(() => socket.destroy());
+        socket.heard = '';
+        socket.on('data', (d) => { socket.heard += d.toString('latin1'); }).on('error', () => {});
+        socket.write(Buffer.concat([Buffer.from('POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nConnection: Upgrade, HTTP2-Settings, keep-alive\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\nx'),
+            PREFACE, frame(SETTINGS, 0, 0), ...streams.map(frames)]));
+        return socket;
+    });
+    await until(() => attackers.every((a) => /^HTTP\/1\.1 /.test(a.heard)), 'all are answered');
+    for (const { heard } of attackers) assert.match(heard, /^HTTP\/1\.1 200 [^]*\r\n\r\n1/);
+    await sleep(ms(100));
+    for (const a of attackers) for (let i = 0; i < 2 * MiB; i += 16384) a.write(Buffer.concat(streams.map((stream) => frame(DATA, 0, stream, Buffer.alloc(16384)))));
+    await until(async () => await cut(server) > 0, 'streams are reset', 15000);
+    await sleep(ms(300));
+    assert.ok(await held(server) <= share * 1.25 + 2 * MiB, `${await held(server)} bytes held`);
+    for (const a of attackers) a.destroy();
+    await until(async () => await held(server) === 0, 'all is given back');
+    assert.equal(await tool('curl', ['-sS', '--http2', '-d', 'hello', '-w', ' %{http_code} %{http_version}', `${server.url}/up`]), '5 200 1.1');
+    assert.equal(await tool('curl', ['-sS', '--http2-prior-knowledge', '-d', 'hello', '-w', ' %{http_code} %{http_version}', `${server.url}/up`]), '5 200 2');
+});
+
+test('what an address has used up is not refused to the next one who comes behind a frame of it', async (t) => {
+    const server = await start(t, { hooks: { 'up.lua': 'return function() return 200 end' }, config: 'return { limits = { body_memory_per_ip = "1MiB", body = "64KiB" } }', workers: 1 });
+    const sockets = [];
+    const attack = (...frames) => {
+        const socket = net.connect(server.port, '127.0.0.1', () => socket.write(Buffer.concat([PREFACE, frame(SETTINGS, 0, 0), ...frames])));
+        sockets.push(socket);
+        return new Promise((done) => { socket.on('error', () => {}).once('data', done); });
+    };
+    const bodies = (count, size) => Array.from({ length: count }, (_, i) => [post(2 * i + 1, '/up'), frame(DATA, 0, 2 * i + 1, Buffer.alloc(size))]).flat();
+    for (const [streams, size, connections] of [[3, 16384, 60], [6, 1000, 60]]) { // what is read at once counts, too
+        const before = await cut(server);
+        for (let i = 0; i < connections; i++) attack(...bodies(streams, size));
+        await until(async () => await cut(server) > before, 'the share is used up');
+        await sleep(ms(200));
+    }
+    const before = await cut(server);
+    await attack(get(1, '/up'), frame(DATA, 0, 1, Buffer.alloc(10))); // its first bytes, which end with a frame that has no room
+    const victim = upload(t, server, { from: '127.0.0.2', size: 1 });
+    victim.end();
+    assert.match(await victim.answer, /^HTTP\/1\.1 200 /);
+    assert.equal(await cut(server), before);
+    for (const socket of sockets) socket.destroy();
+});
+
+const hold = { 'hold.lua': 'return { max_body = "4MiB", handle = function(req) local n = #req.body sleep(3) return 200, tostring(n) end }' };
+const gzipped = (server, packed, from = '127.0.0.1', coding = 'gzip') => request(`${server.url}/hold`, { method: 'POST', headers: { 'content-encoding': coding }, body: packed, localAddress: from });
+
+test('what bodies are unpacked to is in the share of their address, too', async (t) => {
+    const server = await start(t, { hooks: { ...hold, 'event.lua': 'return { max_body = "4MiB", event_type = "/type", events = { "push" }, handle = function(req) return 200 end }' }, config, workers: 1 });
+    const size = 3.5 * MiB, zeros = zlib.gzipSync(Buffer.alloc(size));
+    const ours = Array.from({ length: 12 }, () => gzipped(server, zeros));
+    const counted = () => server.metric('crescent_content_refused_total', 'reason="body_memory_per_ip"');
+    await until(async () => await counted() === 10, 'those past the share are refused', 15000);
+    assert.ok(await held(server) <= share, `${await held(server)} bytes held`);
+    assertProblem(await request(`${server.url}/event`, { method: 'POST', headers: { 'content-encoding': 'gzip' }, body: zeros }), 503, /this address has too many bodies/);
+    assert.equal(await refused(server, 'body_memory_per_ip'), 1);
+    assert.equal((await gzipped(server, zeros, '127.0.0.2')).text, String(size));
+    const answers = await Promise.all(ours);
+    assert.equal(answers.filter((r) => r.status === 200).length, 2);
+    for (const r of answers.filter(({ status }) => status !== 200)) assertProblem(r, 503, /this address has too many bodies/);
+    await until(async () => await held(server) === 0, 'all is given back');
+    assert.equal((await gzipped(server, zeros)).text, String(size));
+});
+
 test('a trusted proxy has no share, and one body of limits.body has room whatever the share is', async (t) => {
     const trusting = await start(t, { hooks: { 'up.lua': up }, config: config.replace('{ limits', '{ trusted_proxies = { "127.0.0.1" }, limits') });
     const all = Array.from({ length: 8 }, () => upload(t, trusting));
     await until(async () => await held(trusting) >= 8 * 4 * MiB, 'all are received', 15000);
     for (const u of all) u.end();
     for (const u of all) assert.match(await u.answer, /^HTTP\/1.1 200 /);
-    const narrow = await start(t, { hooks: { 'up.lua': up }, config: 'return { limits = { body_memory_per_ip = "1MiB", body = "4MiB" } }' });
+    const narrow = await start(t, { hooks: { 'up.lua': up, ...hold }, config: 'return { limits = { body_memory_per_ip = "1MiB", body = "4MiB" } }' });
     const one = upload(t, narrow);
     one.end();
     assert.match(await one.answer, /^HTTP\/1.1 200 [^]*4194304$/);
+    const size = 4 * MiB - 8192, packed = zlib.gzipSync(crypto.randomBytes(size), { level: 1 }); // and what it is unpacked to
+    assert.equal((await gzipped(narrow, packed)).text, String(size));
+    assert.equal((await gzipped(narrow, zlib.gzipSync(packed, { level: 1 }), '127.0.0.1', 'gzip, gzip')).text, String(size));
 });
 
 const hooks = {
@@ -121,6 +196,22 @@ for (const [target, status, reason] of refusals)
         if (status !== 413) // the connection of a small one goes on
             assert.match(await raw(port, small, { enough: (s) => s.endsWith('0') }), new RegExp(`^HTTP/1.1 ${status} [^]*HTTP/1.1 200 OK[^]*0$`));
     });
+
+test('400 without a Host, whoever asks, before anything of a large body is read', async (t) => {
+    const server = await start(t, { hooks, config: 'return { trusted_proxies = { "127.0.0.2" } }', workers: 1 });
+    for (const from of ['127.0.0.1', '127.0.0.2'])
+        for (const framing of [`Content-Length: ${20 * MiB}`, 'Transfer-Encoding: chunked']) {
+            const socket = net.connect({ port: server.port, host: '127.0.0.1', localAddress: from });
+            t.after(() => socket.destroy());
+            let text = '';
+            socket.on('data', (d) => { text += d; }).on('error', () => {});
+            socket.write(`POST /up HTTP/1.1\r\n${framing}\r\n\r\n`);
+            await until(() => text.endsWith('}'), 'an answer');
+            assert.match(text, /^HTTP\/1.1 400 [^]*\r\nconnection: close\r\n[^]*there is no Host header/i);
+        }
+    const old = `POST /up HTTP/1.0\r\nContent-Length: ${2 * MiB}\r\n\r\n${'y'.repeat(2 * MiB)}`; // which may name none
+    assert.match(await raw(server.port, old, { enough: (s) => s.endsWith(String(2 * MiB)) }), /^HTTP\/1.[01] 200 /);
+});
 
 test('a chunked body is refused as soon as it is too long, and taken up to that', async (t) => {
     const server = await start(t, { hooks, workers: 1 });

@@ -19,12 +19,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct content content = {.state = CONTENT_UNREAD};
     struct body_memory memory;
     body_memory_open(&memory, &area, 0, 4 * BOUND);
-    if (content_read(&content, &view, BOUND, &memory) == 0) {
+    if (content_read(&content, &view, BOUND, &memory, 7) == 0) {
         struct slice bytes = content_bytes(&content, &view);
         fuzz_touch(bytes);
         CHECK(content.state == CONTENT_PLAIN || (bytes.len <= BOUND && memory.own >= bytes.len));
+        CHECK(content.charge.kib == (memory.own + 1023) >> 10);
     } else {
-        CHECK(content.status >= 400 && content.words[0] != '\0' && memory.own == 0);
+        CHECK(content.status >= 400 && content.words[0] != '\0' && memory.own == 0 && content.charge.kib == 0);
     }
     content_free(&content);
     CHECK(memory.own == 0);

@@ -52,19 +52,19 @@ static void new_body(struct slice body, const char *coding)
 
 static void gives(struct body_memory *memory, const char *text)
 {
-    assert_int_equal(content_read(&content, &view, 1000, memory), 0);
+    assert_int_equal(content_read(&content, &view, 1000, memory, 0), 0);
     assert_true(slice_equal(content_bytes(&content, &view), slice_of(text)));
-    assert_int_equal(content_read(&content, &view, 0, memory), 0); /* not again */
+    assert_int_equal(content_read(&content, &view, 0, memory, 0), 0); /* not again */
 }
 
 static void fails(int status, const char *words)
 {
-    assert_int_equal(content_read(&content, &view, 1000, NULL), -1);
+    assert_int_equal(content_read(&content, &view, 1000, NULL, 0), -1);
     assert_int_equal(content.status, status);
     if (strstr(content.words, words) == NULL)
         print_message("said: %s\n", content.words);
     assert_non_null(strstr(content.words, words));
-    assert_int_equal(content_read(&content, &view, 1000, NULL), -1);
+    assert_int_equal(content_read(&content, &view, 1000, NULL, 0), -1);
 }
 
 static void codings_come_off(void **state)
@@ -119,10 +119,10 @@ static void a_bomb_meets_the_bound(void **state)
     new_body((struct slice){gzip, len}, "gzip");
     fails(413, "too large when it is unpacked");
     content_free(&content);
-    assert_int_equal(content_read(&content, &view, 4 << 20, NULL), 0);
+    assert_int_equal(content_read(&content, &view, 4 << 20, NULL, 0), 0);
     assert_int_equal(content_bytes(&content, &view).len, 4 << 20);
     content_free(&content);
-    assert_int_equal(content_read(&content, &view, (4 << 20) - 1, NULL), -1);
+    assert_int_equal(content_read(&content, &view, (4 << 20) - 1, NULL, 0), -1);
     assert_int_equal(content.status, 413);
     free(zeros);
     free(gzip);
@@ -137,17 +137,63 @@ static void what_is_unpacked_is_counted(void **state)
     atomic_store(&area->used, 3);
     body_memory_open(&memory, area, 1, 2 << 20);
     new_body((struct slice){gzip, len}, "gzip");
-    assert_int_equal(content_read(&content, &view, 1 << 20, &memory), 0);
+    assert_int_equal(content_read(&content, &view, 1 << 20, &memory, 0), 0);
     assert_int_equal(atomic_load(&area->body_memory[1]), 1 << 20);
     content_free(&content);
     assert_int_equal(atomic_load(&area->body_memory[1]), 0);
     atomic_store(&area->body_memory[2], (1 << 20) + 1); /* another worker's */
-    assert_int_equal(content_read(&content, &view, 1 << 20, &memory), -1);
+    assert_int_equal(content_read(&content, &view, 1 << 20, &memory, 0), -1);
     assert_int_equal(content.status, 503);
     assert_int_equal(atomic_load(&area->body_memory[1]), 0);
     content_free(&content);
     free(zeros);
     free(gzip);
+    free(area);
+}
+
+static uint64_t charged(struct body_memory *m, uint64_t peer)
+{
+    uint64_t has = peers_add(&m->peers, peer, 1);
+    peers_remove(&m->peers, peer, 1);
+    return has - 1;
+}
+
+/* Of its address, which has a body on its way already. */
+static void what_is_unpacked_is_in_its_address_s_share(void **state)
+{
+    struct area *area = need_zero(1, sizeof(*area));
+    struct body_memory memory;
+    struct body_charge other = {.peer = 7};
+    size_t len, twice;
+    char *zeros = need_zero(1, 1 << 20), *gzip = pack(zeros, 1 << 20, 31, &len), *again = pack(gzip, len, 31, &twice);
+    atomic_store(&area->used, 1);
+    body_memory_open(&memory, area, 0, 16 << 20);
+    body_memory_share(&memory, 2 << 20);
+    assert_true(body_memory_charge(&memory, &other, (1 << 20) - 2048, 0));
+    new_body((struct slice){gzip, len}, "gzip");
+    assert_int_equal(content_read(&content, &view, 1 << 20, &memory, 7), 0);
+    assert_int_equal(charged(&memory, 7), other.kib + 1024);
+    assert_true(body_memory_charge(&memory, &other, (1 << 20) + 8192, BODY_MEMORY_MUST));
+    new_body((struct slice){gzip, len}, "gzip");
+    assert_int_equal(charged(&memory, 7), other.kib);
+    assert_int_equal(content_read(&content, &view, 1 << 20, &memory, 7), -1);
+    assert_int_equal(content.status, 503);
+    assert_true(content.past_share);
+    assert_int_equal(charged(&memory, 7), other.kib);
+    assert_int_equal(memory.own, 0);
+    new_body((struct slice){gzip, len}, "gzip");
+    assert_int_equal(content_read(&content, &view, 1 << 20, &memory, 8), 0); /* another's */
+    new_body((struct slice){again, twice}, "gzip");
+    coded("gzip");
+    body_memory_discharge(&memory, &other, (1 << 20) - 2048);
+    assert_int_equal(content_read(&content, &view, 1 << 20, &memory, 7), 0); /* of both codings one is left */
+    assert_int_equal(charged(&memory, 7), other.kib + 1024);
+    content_free(&content);
+    assert_int_equal(charged(&memory, 7), other.kib);
+    assert_int_equal(memory.own, 0);
+    free(zeros);
+    free(gzip);
+    free(again);
     free(area);
 }
 
@@ -185,6 +231,7 @@ int main(void)
         cmocka_unit_test(others_are_refused),
         cmocka_unit_test(a_bomb_meets_the_bound),
         cmocka_unit_test(what_is_unpacked_is_counted),
+        cmocka_unit_test(what_is_unpacked_is_in_its_address_s_share),
         cmocka_unit_test(the_limit_holds_for_all_together_and_lies_are_bounded),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

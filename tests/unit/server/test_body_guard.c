@@ -208,6 +208,28 @@ static void an_address_has_its_share_and_gets_it_back(void **state)
     body_memory_share(&s->body_memory, LIMIT);
 }
 
+/* It was nobody's while nobody knew whose it is; what it has counts as well, then. */
+static void what_was_nobodys_is_charged_as_soon_as_its_address_is_known(void **state)
+{
+    struct holder h = {{NULL}, NULL, {NULL}};
+    h2o_buffer_init(&h.field, &h2o_socket_buffer_prototype);
+    body_memory_share(&s->body_memory, LIMIT / 4);
+    body_guard_frame(0, 0);
+    add(&h.field, 16384, 'a');
+    body_guard_frame(0, 7);
+    add(&h.field, 16384, 'b');
+    assert_int_equal(charged(7), (h.field->capacity + 1023) >> 10);
+    size_t had = h.field->capacity;
+    h.field->size = had; /* as good as full */
+    body_guard_frame(0, 7);
+    assert_null(h2o_buffer_reserve(&h.field, LIMIT / 2).base);
+    assert_int_equal(charged(7), (had + 1023) >> 10);
+    h2o_buffer_dispose(&h.field);
+    assert_int_equal(charged(7), 0);
+    assert_int_equal(s->body_memory.own, 0);
+    body_memory_share(&s->body_memory, LIMIT);
+}
+
 static void buffers_of_others_are_not_counted(void **state)
 {
     static h2o_buffer_prototype_t other = {.allocator = {.max = 16}, ._initial_buf = {.capacity = 8192}};
@@ -234,6 +256,7 @@ int main(void)
         cmocka_unit_test(a_fast_sender_over_tls_lets_others_have_a_turn),
         cmocka_unit_test(past_the_limit_large_ones_are_refused_small_ones_a_quarter_later),
         cmocka_unit_test(an_address_has_its_share_and_gets_it_back),
+        cmocka_unit_test(what_was_nobodys_is_charged_as_soon_as_its_address_is_known),
         cmocka_unit_test(buffers_of_others_are_not_counted),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

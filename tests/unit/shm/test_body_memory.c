@@ -80,31 +80,34 @@ static void an_address_has_its_share_at_all_workers_together(void **state)
     body_memory_open(&b, f->area, 1, LIMIT);
     body_memory_share(&a, LIMIT / 2);
     body_memory_share(&b, LIMIT / 2);
-    assert_true(body_memory_charge(&a, &one, LIMIT / 4, false));
-    assert_true(body_memory_charge(&b, &two, LARGE, false));
-    assert_true(body_memory_charge(&b, &two, LIMIT / 4, false)); /* grows: only the difference counts */
-    assert_false(body_memory_charge(&a, &one, LIMIT / 4 + 1, false));
+    assert_true(body_memory_charge(&a, &one, LIMIT / 4, 0));
+    assert_true(body_memory_charge(&b, &two, LARGE, 0));
+    assert_true(body_memory_charge(&b, &two, LIMIT / 4, 0)); /* grows: only the difference counts */
+    assert_false(body_memory_charge(&a, &one, LIMIT / 4 + 1, 0));
+    assert_false(body_memory_charge(&a, &one, LIMIT / 4 + 2048, 1024));
     assert_int_equal(one.kib, LIMIT / 4 >> 10);
-    assert_true(body_memory_charge(&a, &other, LIMIT / 2, false));
-    assert_true(body_memory_charge(&a, &nobody, LIMIT, false)); /* no address, no share */
+    assert_true(body_memory_charge(&a, &one, LIMIT / 4 + 2048, 2048)); /* so much beyond it */
+    body_memory_discharge(&a, &one, LIMIT / 4);
+    assert_true(body_memory_charge(&a, &other, LIMIT / 2, 0));
+    assert_true(body_memory_charge(&a, &nobody, LIMIT, 0)); /* no address, no share */
 
     struct body_charge small = {.peer = 7}, more = {.peer = 7};
-    assert_true(body_memory_charge(&a, &small, BODY_MEMORY_SMALL, false)); /* a quarter more for these */
-    assert_true(body_memory_charge(&a, &more, BODY_MEMORY_SMALL, false));
+    assert_true(body_memory_charge(&a, &small, BODY_MEMORY_SMALL, 0)); /* a quarter more for these */
+    assert_true(body_memory_charge(&a, &more, BODY_MEMORY_SMALL, 0));
     struct body_charge last = {.peer = 7}, forced = {.peer = 7};
-    assert_false(body_memory_charge(&b, &last, 1, false));
-    assert_true(body_memory_charge(&b, &forced, 1, true));
+    assert_false(body_memory_charge(&b, &last, 1, 0));
+    assert_true(body_memory_charge(&b, &forced, 1, BODY_MEMORY_MUST));
     body_memory_discharge(&b, &forced, 0);
     body_memory_discharge(&a, &more, 0);
     body_memory_discharge(&a, &small, 0);
     body_memory_discharge(&b, &two, 1);
     assert_int_equal(two.kib, 1);
-    assert_true(body_memory_charge(&a, &one, LIMIT / 2 - 1024, false));
+    assert_true(body_memory_charge(&a, &one, LIMIT / 2 - 1024, 0));
     body_memory_discharge(&a, &one, 0);
     body_memory_discharge(&b, &two, 0);
-    assert_true(body_memory_charge(&b, &two, LIMIT / 2, false)); /* all of it is there again */
-    area_reset_worker(f->area, 1);                               /* also by its worker's death */
-    assert_true(body_memory_charge(&a, &one, LIMIT / 2, false));
+    assert_true(body_memory_charge(&b, &two, LIMIT / 2, 0)); /* all of it is there again */
+    area_reset_worker(f->area, 1);                           /* also by its worker's death */
+    assert_true(body_memory_charge(&a, &one, LIMIT / 2, 0));
 }
 
 static void a_share_as_large_as_the_limit_refuses_nobody(void **state)
@@ -113,9 +116,9 @@ static void a_share_as_large_as_the_limit_refuses_nobody(void **state)
     struct body_memory m;
     struct body_charge c = {.peer = 7};
     body_memory_open(&m, f->area, 0, LIMIT);
-    assert_true(body_memory_charge(&m, &c, 2 * LIMIT, false));
+    assert_true(body_memory_charge(&m, &c, 2 * LIMIT, 0));
     body_memory_share(&m, LIMIT);
-    assert_true(body_memory_charge(&m, &c, 3 * LIMIT, false));
+    assert_true(body_memory_charge(&m, &c, 3 * LIMIT, 0));
 }
 
 /* --- at the same time --------------------------------------------------------------------------------------------- */
