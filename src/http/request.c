@@ -4,6 +4,7 @@
  */
 #include "http/request.h"
 #include "base/panic.h"
+#include "codec/authority.h"
 #include <h2o.h>
 #include <stdlib.h>
 
@@ -186,6 +187,31 @@ static void add_header(struct http_request *view, struct http_header *headers, s
     view->header_bytes += name.len + value.len;
 }
 
+/*
+ * HTTP/2 may name the host in a Host field instead of :authority; who names two must mean the same one (RFC 9113
+ * 8.3.1). Of HTTP/1's header http1_guard has seen to that, and libh2o has taken the field out.
+ */
+static int view_host_field(h2o_req_t *req, struct http_request *view, const char **why_out)
+{
+    struct slice field = SLICE_NONE;
+    for (size_t i = 0; i < req->headers.size; i++) {
+        const h2o_header_t *h = &req->headers.entries[i];
+        if (h->name != &H2O_TOKEN_HOST->buf)
+            continue;
+        if (field.at != NULL) {
+            *why_out = "there is more than one Host header";
+            return -1;
+        }
+        field = slice_iovec(h->value);
+    }
+    if (view->authority.at == NULL)
+        view->authority = field;
+    if (field.at == NULL || slice_equal_nocase(field, view->authority))
+        return 0;
+    *why_out = "Host and :authority are not the same";
+    return -1;
+}
+
 /* libh2o keeps Host and Content-Length apart; a script (and a verifier) expects them among the others. */
 static int view_headers(h2o_req_t *req, struct http_request *view, const char **why_out)
 {
@@ -232,9 +258,16 @@ int http_request_view(h2o_req_t *req, wall_t now, struct http_request *view, con
     bool nameless = view->authority.at == NULL || view->authority.at == req->hostconf->authority.hostport.base;
     if (nameless)
         view->authority = SLICE_NONE;
+    bool unclear = view->version >= 0x200 && view_host_field(req, view, why_out) != 0;
     split_target(&req->pool, view);
+    if (unclear)
+        return -1;
     if (nameless && view->version == 0x101) {
         *why_out = "there is no Host header"; /* RFC 9112 3.2 */
+        return -1;
+    }
+    if (view->authority.at != NULL && !authority_valid(view->authority)) {
+        *why_out = "what the request names is no host"; /* RFC 9112 3.2 */
         return -1;
     }
     if (view_headers(req, view, why_out) != 0)

@@ -3,10 +3,9 @@
  * so that no quote or comma a client has sent can reach into what a proxy has put behind it.
  */
 #include "policy/forwarded.h"
+#include "codec/authority.h"
 #include <ctype.h>
 #include <stdint.h>
-
-#define AUTHORITY_MOST 261 /* a name, ':' and a port */
 
 /* --- lists, from the right ---------------------------------------------------------------------------------------- */
 
@@ -114,30 +113,9 @@ static struct slice read_scheme(struct slice text)
     return slice_equal_nocase(text, SLICE("http")) ? SLICE("http") : SLICE_NONE;
 }
 
-/* A host and perhaps a port, of characters that a Host field may have and a log line, too; else nothing. */
 static struct slice read_authority(struct slice text)
 {
-    bool v6 = text.len > 0 && text.at[0] == '[';
-    size_t close = v6 ? slice_find(text, ']') : 0;
-    struct slice port = SLICE_NONE;
-    size_t colon = slice_find(v6 && close != SIZE_MAX ? slice_from(text, close) : text, ':');
-    if (text.len == 0 || text.len > AUTHORITY_MOST || close == SIZE_MAX)
-        return SLICE_NONE;
-    struct slice host = text;
-    if (colon != SIZE_MAX) {
-        host.len = close + colon;
-        port = slice_from(text, host.len + 1);
-    }
-    if (host.len == 0 || (v6 && host.len != close + 1) ||
-        (colon != SIZE_MAX && (port.len == 0 || !is_port(port) || port.at[0] == '_')))
-        return SLICE_NONE;
-    struct ip ip;
-    if (v6)
-        return ip_parse((struct slice){host.at + 1, host.len - 2}, &ip) ? text : SLICE_NONE;
-    for (size_t i = 0; i < host.len; i++)
-        if (!isalnum((unsigned char)host.at[i]) && (host.at[i] == '\0' || strchr("-._~", host.at[i]) == NULL))
-            return SLICE_NONE;
-    return text;
+    return authority_valid(text) ? text : SLICE_NONE;
 }
 
 /* --- X-Forwarded-* ------------------------------------------------------------------------------------------------ */

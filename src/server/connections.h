@@ -65,6 +65,7 @@ struct connection {
     struct list behind;  /* exchanges that are begun when there are fewer */
     int linger_fd;       /* its socket once more, or -1: see linger.h */
     bool http2;
+    bool crowded;   /* HTTP/1: its last request has more header fields than can be kept, and it ends */
     bool unread;    /* HTTP/1: the body of its last request is not read, and it ends: see body_wanted.h */
     bool announced; /* HTTP/2: it was told of our own settings */
     bool retiring;  /* HTTP/2: it has had limits.connection_requests; goodbye follows */

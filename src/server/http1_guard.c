@@ -28,10 +28,13 @@ int phr_parse_request(const char *buf, size_t len, const char **method, size_t *
                       size_t *path_len, int *minor_version, struct phr_header *headers, size_t *num_headers,
                       size_t last_len);
 
+#define CROWD 4096 /* fields of a section that is told from a malformed one */
+
 /* File-scope because the library calls it with arguments of its own only. */
 static struct {
     parse_fn *parse;
     uint64_t calls;
+    struct phr_header crowd[CROWD]; /* of one section, within a call */
 } guard;
 
 struct seen { /* fields that say where a request ends, and for whom it is; NULL: not there */
@@ -119,24 +122,32 @@ int phr_parse_request(const char *buf, size_t len, const char **method, size_t *
                       size_t *path_len, int *minor_version, struct phr_header *headers, size_t *num_headers,
                       size_t last_len)
 {
+    const size_t room = *num_headers;
     if (guard.parse == NULL)
         guard.parse = (parse_fn *)dlsym(RTLD_NEXT, "phr_parse_request");
     guard.calls++;
     int n = guard.parse(buf, len, method, method_len, path, path_len, minor_version, headers, num_headers, last_len);
+    bool crowded = n == -1 && room == H2O_MAX_HEADERS;
+    if (crowded) { /* it is malformed, or has more fields than the library has room for */
+        *num_headers = CROWD;
+        n = guard.parse(buf, len, method, method_len, path, path_len, minor_version, guard.crowd, num_headers,
+                        last_len);
+    }
     if (n <= 0)
         return n;
     struct seen seen = {NULL, NULL, NULL};
-    const char *fault = fault_of(buf, (size_t)n, *minor_version, headers, *num_headers, &seen);
+    const char *fault = fault_of(buf, (size_t)n, *minor_version, crowded ? guard.crowd : headers, *num_headers, &seen);
     h2o_req_t *req = H2O_STRUCT_FROM_MEMBER(h2o_req_t, input.method.base, (char **)method);
     struct connection *c = connections_of_request(req);
     if (c == NULL)
         return fault == NULL ? n : -1;
     c->framing = fault;
+    c->crowded = crowded;
     c->unread = false;
     c->body_most = BODY_UNKNOWN;
-    if (fault != NULL)
+    if (fault != NULL || crowded)
         *num_headers = 0; /* so that there is no body to wait for, and nothing that the answer could go by */
-    if (fault != NULL || (seen.length == NULL && seen.coding == NULL))
+    if (fault != NULL || crowded || (seen.length == NULL && seen.coding == NULL))
         return n;
     const struct body_head head = {
         .method = {*method, *method_len},

@@ -12,7 +12,8 @@
 
 /*
  * After libh2o was led through a connection (http2_proof_run): 0 when it asked ours to parse; -1 with words.
- * A request with such a header section reaches the pipeline with no field at all, and connection.framing says why.
+ * A request with such a header section reaches the pipeline with no field at all, and connection.framing says why; so
+ * does one with more fields than the library has room for (connection.crowded).
  */
 int http1_guard_proved(struct error *err);
 

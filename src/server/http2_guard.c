@@ -154,9 +154,13 @@ int h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_header_table_t *table, con
     FIND(headers, "h2o_hpack_parse_headers");
     if (len > FLOOD_BLOCK_MOST)
         return refuse_headers(req, "header block too large", err_desc);
+    size_t fields = req->headers.size;
     int result = guard.headers(req, table, src, len, pseudo_map, content_length, digests, err_desc);
     if (req->headers.size > HTTP2_GUARD_FIELDS)
         return refuse_headers(req, "too many header fields", err_desc);
+    if (pseudo_map ==
+        NULL) /* trailers: a field there is none of the header (RFC 9110 6.5.1), where proxies put theirs */
+        req->headers.size = fields;
     /* Not of trailers (whose stream is open), nor of what ends the connection. */
     if (pseudo_map != NULL && (result == 0 || result == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR))
         bound_streams(req);
@@ -275,6 +279,11 @@ int h2o_http2_handle_upgrade(h2o_req_t *req, struct timeval connected_at)
 }
 
 /* --- for others -------------------------------------------------------------------------------------------------- */
+
+void http2_guard_open(void)
+{
+    H2O_TOKEN_HOST->http2_should_reject = 0;
+}
 
 int http2_guard_bound(struct error *err)
 {

@@ -27,6 +27,11 @@ struct http2_guard_calls {
     uint64_t send, reset, settings, headers, frame, accept, upgrade, refused;
 };
 
+/*
+ * Once, before the first connection: a Host field, which the library passes over, is among a request's fields from now
+ * on (RFC 9113 8.3.1: it may stand in the place of :authority).
+ */
+void http2_guard_open(void);
 /* 0 when all the originals are there and the process's symbols are ours; -1 with words. */
 int http2_guard_bound(struct error *err);
 struct http2_guard_calls http2_guard_calls(void);

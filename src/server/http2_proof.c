@@ -166,6 +166,7 @@ static int lead(struct proof *p, struct error *err)
 
 int http2_proof_run(struct error *err)
 {
+    http2_guard_open();
     if (http2_guard_bound(err) != 0)
         return -1;
     int pair[2];

@@ -56,7 +56,7 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
         return refuse_cut(req);
     if (c != NULL && c->refusal.why != REASON_none)
         req->http1_is_persistent = 0; /* bytes behind this request are gone */
-    if (c != NULL && (c->framing != NULL || c->unread)) {
+    if (c != NULL && (c->framing != NULL || c->crowded || c->unread)) {
         req->http1_is_persistent = 0; /* nobody knows where the next request begins */
         linger_keep(c);
     }

@@ -79,10 +79,14 @@ enum step_result steps_view(struct exchange *ex)
     trace_read(&ex->view, &ex->trace);
     if (ex->connection != NULL && ex->connection->identity != NULL)
         ex->view.identity = ex->identity = identity_hold(ex->connection->identity);
-    if (viewed == 0)
+    bool crowded = ex->connection != NULL && ex->connection->crowded;
+    if (viewed == 0 && !crowded)
         return STEP_NEXT;
     exchange_response(ex);
-    exchange_refuse(ex, REASON_bad_request, why);
+    if (crowded)
+        exchange_refuse(ex, REASON_headers_too_large, "the request has too many header fields");
+    else
+        exchange_refuse(ex, REASON_bad_request, why);
     return STEP_DONE;
 }
 

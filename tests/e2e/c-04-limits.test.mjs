@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import net from 'node:net';
 import { test } from 'node:test';
-import { assertProblem, raw, request, request2, session, start, tool } from './helper.mjs';
+import { assertProblem, raw, request, request2, session, sleep, start, tool, until } from './helper.mjs';
 
 const hooks = {
     'size.lua': 'return { methods = { "GET", "POST" }, handle = function(req) return tostring(#req.body) end }',
@@ -49,6 +50,21 @@ test('414 and 431 are problems on both versions', async (t) => {
         assert.equal((await get('/size', { 'x-big': 'v'.repeat(30_000) })).status, 200);
         assertProblem(await get('/size', { 'x-big': 'v'.repeat(34_000) }), 431);
     }
+    // more than libh2o has room for, in one piece and in several; what is malformed is so among many, too
+    const before = await server.metric('crescent_refused_total', 'reason="headers_too_large"');
+    const lots = (n, more = '') => `POST /size HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n${Array.from({ length: n }, (_, i) => `x-${i}: v\r\n`).join('')}${more}\r\nx`;
+    for (const n of [99, 100, 200, 4000]) assert.match((await raw(server.port, lots(n))).text, /^HTTP\/1\.1 431 [^]*too many header fields/, String(n));
+    const pieces = net.connect(server.port, '127.0.0.1'), bytes = lots(150);
+    let text = '';
+    pieces.on('data', (part) => { text += part; });
+    for (let at = 0; at < bytes.length; at += 700) {
+        pieces.write(bytes.slice(at, at + 700));
+        await sleep(10);
+    }
+    await until(() => text.includes('too many header fields'), 'an answer');
+    await until(() => pieces.closed || pieces.readableEnded, 'the end');
+    assert.equal(await server.metric('crescent_refused_total', 'reason="headers_too_large"'), before + 5);
+    assert.match((await raw(server.port, lots(150, 'a b: c\r\n'))).text, /^HTTP\/1\.1 400 /);
 });
 
 test('limits are settings, with their bounds', async (t) => {

@@ -5,9 +5,9 @@ import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import { from, haproxy, hooks, nginx, see } from './addresses.mjs';
-import { assertProblem, folder, repository, request, request2, run, session, start, tool } from './helper.mjs';
+import { assertProblem, folder, raw, repository, request, request2, run, session, start, tool } from './helper.mjs';
 
-const guarded = (list, more = '') => `return { allow_ips = ${list}, methods = { "GET" }, ${more} handle = function(req) return req.ip end }`;
+const guarded = (list, more = '') => `return { allow_ips = ${list}, methods = { "GET", "POST" }, ${more} handle = function(req) return req.ip end }`;
 
 test('allow_ips: IPv4, IPv6, and IPv4 in IPv6 form; before method and body', async (t) => {
     const server = await start(t, {
@@ -107,6 +107,31 @@ test('HAProxy in front, which adds to what its client has sent', async (t) => {
     const port = await haproxy(t, dir, 'http', `127.0.0.1:${server.port}`, 'option forwardfor\n    http-request set-header X-Forwarded-Proto https');
     const seen = (await from('127.0.0.9', `http://127.0.0.1:${port}/see`, { host: 'hooks.example.com', 'x-forwarded-for': '192.0.2.7' })).json;
     assert.deepEqual({ ...seen, forwarded: 0 }, { ip: '127.0.0.9', scheme: 'https', host: 'hooks.example.com', forwarded: 0 });
+});
+
+test('HAProxy in front over HTTP/2: a trailer is no header field, and Host is the host', async (t) => {
+    const dir = folder(t);
+    const server = await start(t, {
+        dir, env: { CRESCENT_TRUSTED_PROXIES: '127.0.0.1' },
+        hooks: { ...hooks, 'far.lua': guarded('"192.0.2.0/24"'), 'inside.lua': 'return { host = "internal.example.com", handle = function() return "inside" end }', 'own.lua': 'return { host = "hooks.example.com", handle = function() return "own" end }' },
+    });
+    const port = await haproxy(t, dir, 'http', `127.0.0.1:${server.port} proto h2`, `http-request del-header X-Forwarded-For
+    http-request del-header Forwarded
+    http-request del-header X-Forwarded-Host
+    option forwardfor`);
+    const ask = async (target, trailers) => {
+        const text = `POST ${target} HTTP/1.1\r\nHost: hooks.example.com\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\n${trailers}\r\n`;
+        const answer = (await raw(port, text, { limit: 10000 })).text;
+        return { status: Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1]), text: answer };
+    };
+    assert.equal((await ask('/own', '')).status, 200);
+    assert.equal((await ask('/far', '')).status, 403);
+    assert.equal((await ask('/far', 'X-Forwarded-For: 192.0.2.7\r\n')).status, 403);
+    assert.equal((await ask('/far', 'Forwarded: for=192.0.2.7\r\n')).status, 403);
+    assert.equal((await ask('/inside', 'X-Forwarded-Host: internal.example.com\r\n')).status, 404);
+    const seen = (await ask('/see', 'X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Host: internal.example.com\r\n')).text;
+    assert.match(seen, /"ip":"127\.0\.0\.1"/);
+    assert.match(seen, /"host":"hooks\.example\.com"/);
 });
 
 test('nginx in front, set up as README says: nothing of what its client makes up counts', async (t) => {

@@ -13,7 +13,8 @@ const hooks = {
     'size.lua': 'return { max_body = "20MiB", handle = function(req) return 200, tostring(#req.body) end }',
     'slow.lua': 'return { methods = { "GET", "POST" }, handle = function() sleep "300ms" return "slow" end }',
     'page.lua': 'return function() return 200, ("x"):rep(300000) end',
-    'trailer.lua': 'return { handle = function(req) return 200, req.body end }',
+    'trailer.lua': 'return { handle = function(req) return 200, req.headers["x-t"] and "a field" or req.body end }',
+    'host.lua': 'return { methods = { "GET" }, handle = function(req) return (req.host or "none") .. " " .. (req.headers.host or "none") end }',
 };
 const answered = (a, stream, text) => a.frames.some((f) => f.type === DATA && f.stream === stream && f.payload.toString() === text);
 const resetOf = (a, stream) => a.frames.find((f) => f.type === RST_STREAM && f.stream === stream)?.payload.readUInt32BE(0);
@@ -63,6 +64,30 @@ test('a request in every framing that is allowed', async (t) => {
         frame(PRIORITY, 0, 21, Buffer.from([0, 0, 0, 0, 10])), frame(HEADERS, END_HEADERS, 21, head), data(21, END_STREAM)]));
     for (const stream of [1, 3, 5, 7, 9, 21]) await until(() => answered(a, stream, 'body'), `stream ${stream}`);
     assert.ok(!a.isClosed && a.goaway === undefined);
+});
+
+/** A literal field without indexing. */
+const field = (name, value) => Buffer.concat([Buffer.from([0, name.length]), Buffer.from(name), Buffer.from([value.length]), Buffer.from(value)]);
+
+test('Host stands for an :authority that is not there (RFC 9113 8.3.1); two that differ, or what is no host, are a 400', async (t) => {
+    const s = await server(t);
+    const ask = async (...fields) => {
+        const a = await Attacker.open(t, s.port);
+        const pseudo = fields.filter(([name]) => name.startsWith(':')), others = fields.filter(([name]) => !name.startsWith(':'));
+        const head = Buffer.concat([Buffer.from([0x82, 0x86]), ...[[':path', '/host'], ...pseudo, ...others].map(([name, value]) => field(name, value))]);
+        await a.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, head));
+        await until(() => a.frames.some((f) => f.type === DATA && f.stream === 1), 'an answer');
+        return Buffer.concat(a.frames.filter((f) => f.type === DATA && f.stream === 1).map((f) => f.payload)).toString();
+    };
+    assert.equal(await ask(['host', 'Hooks.example.com:81']), 'hooks.example.com Hooks.example.com:81');
+    assert.equal(await ask([':authority', 'hooks.example.com']), 'hooks.example.com hooks.example.com');
+    assert.equal(await ask([':authority', 'hooks.example.com'], ['host', 'HOOKS.example.com']), 'hooks.example.com HOOKS.example.com');
+    assert.match(await ask([':authority', 'hooks.example.com'], ['host', 'other.example.com']), /"status":400.*Host and :authority/);
+    assert.match(await ask(['host', 'a.example.com'], ['host', 'a.example.com']), /"status":400.*more than one Host/);
+    for (const bad of ['a b', 'a/b', 'u@a', 'a,b', '[::1', 'a:99999', 'a:', '']) {
+        assert.match(await ask(['host', bad]), /"status":400.*no host/, bad);
+        assert.match(await ask([':authority', bad]), /"status":400.*no host/, bad);
+    }
 });
 
 /** Frames that end the connection: what they are, by which code. */

@@ -178,6 +178,19 @@ static void a_folded_header_is_refused(void **state)
     assert_non_null(strstr(refused, "folded"));
 }
 
+static void what_is_no_host_is_refused(void **state)
+{
+    static const char *const bad[] = {"a b", "a/b", "u@a", "a,b", "[::1", "a:99999", ""};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char text[80];
+        snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", bad[i]);
+        ask(text);
+        assert_non_null(refused);
+    }
+    ask("GET http://u:p@a/ HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_non_null(refused);
+}
+
 static void a_missing_host_is_refused_but_for_http_1_0(void **state)
 {
     ask("GET / HTTP/1.1\r\n\r\n");
@@ -205,6 +218,7 @@ int main(void)
         cmocka_unit_test(absolute_form_names_the_host),
         cmocka_unit_test(hosts_lose_their_port),
         cmocka_unit_test(a_folded_header_is_refused),
+        cmocka_unit_test(what_is_no_host_is_refused),
         cmocka_unit_test(a_missing_host_is_refused_but_for_http_1_0),
         cmocka_unit_test(a_chunked_body_arrives_whole),
     };
