@@ -22,7 +22,7 @@
 #define SITES 40
 #define KEY_BYTES 3000
 #define GAPS 5
-#define MARK 24              /* bytes that are found nowhere else */
+#define MARK 24             /* bytes that are found nowhere else */
 #define LARGEST (1ul << 30) /* a mapping; larger ones are a sanitizer's own */
 
 /* The bytes of the mark, one after the other: no copy of it stands in this program. */
