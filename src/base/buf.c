@@ -8,23 +8,44 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void buf_free(struct buf *b)
+static void release(struct buf *b)
 {
+    if (b->secret && b->at != NULL)
+        explicit_bzero(b->at, b->room);
     free(b->at);
-    *b = (struct buf){0};
 }
 
-void buf_wipe(struct buf *b)
+void buf_free(struct buf *b)
 {
-    if (b->at != NULL)
-        explicit_bzero(b->at, b->room);
-    buf_free(b);
+    release(b);
+    *b = (struct buf){0};
 }
 
 void buf_clear(struct buf *b)
 {
     b->len = 0;
     b->overflow = false;
+}
+
+/* realloc would leave a copy behind where it moves. */
+static void move_secret(struct buf *b, size_t room)
+{
+    char *to = need_alloc(room);
+    if (b->len > 0)
+        memcpy(to, b->at, b->len);
+    release(b);
+    b->at = to;
+    b->room = room;
+}
+
+static void grow(struct buf *b, size_t room)
+{
+    if (b->secret) {
+        move_secret(b, room);
+        return;
+    }
+    b->at = need_realloc(b->at, room);
+    b->room = room;
 }
 
 char *buf_reserve(struct buf *b, size_t more)
@@ -38,8 +59,7 @@ char *buf_reserve(struct buf *b, size_t more)
     /* one byte beyond what is asked, for buf_text's NUL */
     if (wanted + 1 > b->room) {
         size_t room = b->room * 2 > wanted + 1 ? b->room * 2 : wanted + 1;
-        b->room = room > 64 ? room : 64;
-        b->at = need_realloc(b->at, b->room);
+        grow(b, room > 64 ? room : 64);
     }
     return b->at + b->len;
 }

@@ -16,11 +16,10 @@ struct buf {
     size_t len, room;
     size_t limit; /* 0: none; else more bytes than this are dropped and `overflow` is set */
     bool overflow;
+    bool secret; /* set at its birth: nothing of what it held is left in freed memory, when it moves neither */
 };
 
 void buf_free(struct buf *b);
-/* As buf_free, for what holds secrets: nothing of them is left in freed memory, but where the buf had to move. */
-void buf_wipe(struct buf *b);
 /* Empties it, keeps the memory and the limit. */
 void buf_clear(struct buf *b);
 /* Room for `more` bytes behind len; returns where they go (NULL when that would pass the limit). Does not change len.

@@ -31,7 +31,7 @@ static int override(struct config_draft *d, struct error *err)
 static int read_one(const struct config_text *t, const char *root, bool pem, struct config_tls_file *into,
                     struct error *err)
 {
-    struct buf bytes = {0};
+    struct buf bytes = {.secret = true}; /* of a private key, perhaps */
     if (t->text == NULL)
         return 0;
     char *path = config_load_path(root, t->text);
@@ -42,8 +42,6 @@ static int read_one(const struct config_text *t, const char *root, bool pem, str
         done = error_set(err, "%s: %s: not PEM", t->where, path);
     else
         config_tls_set(into, slice_of(path), buf_slice(&bytes));
-    if (bytes.len > 0)
-        explicit_bzero(bytes.at, bytes.len);
     buf_free(&bytes);
     free(path);
     return done;

@@ -173,7 +173,8 @@ static int try_all(struct loading *l, bool no_secrets, struct error *err)
 int folder_load(const struct config *config, bool no_secrets, struct folder *f_out, struct error *err)
 {
     const char *slash = strrchr(config->hooks, '/');
-    struct loading l = {.folder = f_out, .config = config, .prefix = slash[1] != '\0' ? slash + 1 : "hooks"};
+    struct loading l = {
+        .folder = f_out, .config = config, .prefix = slash[1] != '\0' ? slash + 1 : "hooks", .env_room.secret = true};
     *f_out = (struct folder){0};
     int done = scan_folder(config->hooks, &l.scan, err);
     if (done == 0)

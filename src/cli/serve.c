@@ -76,7 +76,7 @@ static int answer(const struct order *o, int out)
     struct options options;
     struct config config;
     struct error err;
-    struct buf text = {0};
+    struct buf text = {.secret = true};
     if (options_parse(o->argc, o->argv, &options, &err) != 0)
         return print_usage(o->argv[0], err.text);
     for (char **one = o->inherited; *one != NULL; one++)

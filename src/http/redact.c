@@ -123,7 +123,7 @@ static void keep(struct redact *r, struct slice value)
 
 void redact_learn(struct redact *r, struct slice name, struct slice value)
 {
-    struct buf quoted = {0};
+    struct buf quoted = {.secret = true};
     struct json_writer json;
     bool place = slice_ends(name, SLICE("_FILE")) || slice_equal(name, SLICE("PWD")); /* says where something is */
     bool named = !place && redact_name(name);
@@ -135,7 +135,6 @@ void redact_learn(struct redact *r, struct slice name, struct slice value)
     json_write_begin(&json, &quoted);
     if (json_write_string(&json, value))
         keep(r, (struct slice){quoted.at + 1, quoted.len - 2});
-    explicit_bzero(quoted.at, quoted.len);
     buf_free(&quoted);
 }
 

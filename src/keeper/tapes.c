@@ -20,6 +20,13 @@
 #define CHUNK (64u << 10)       /* lines handed over at once; a drain is divided into passes of the loop by it */
 #define REPORT DUR_S(1)         /* between two lines about dropped ones */
 
+struct telling { /* the line about dropped ones that is on its way */
+    bool under_way;
+    uint64_t end;          /* of its record on the keeper's own tape */
+    uint64_t dropped, own; /* what is told once it is written */
+    uint64_t lost;         /* lines so far: one more may be this one */
+};
+
 struct tapes {
     struct tapes_host host;
     struct logwriter *writer;
@@ -38,6 +45,7 @@ struct tapes {
     struct tape_reader readers[AREA_SLOTS + 2];
     struct logwriter_mark marks[AREA_SLOTS + 2];
     uint64_t own_told; /* dropped lines of its own tape that were reported */
+    struct telling telling;
     mono_t reported;
 };
 
@@ -56,12 +64,13 @@ static uint64_t count_dropped(const struct tapes *t)
 }
 
 /* Since the last report. What the keeper before has told is in the area, so what was dropped while nobody read is told
- * by the next one. */
+ * by the next one. Workers can write there, and make less of what was told already: that is nothing new. */
 static uint64_t untold(const struct tapes *t, uint64_t dropped, uint64_t own)
 {
+    uint64_t told = atomic_load_explicit(&t->host.area->log_told, memory_order_relaxed);
     if (!t->ours)
         return 0;
-    return dropped - atomic_load_explicit(&t->host.area->log_told, memory_order_relaxed) + own - t->own_told;
+    return (dropped > told ? dropped - told : 0) + own - t->own_told;
 }
 
 /* Slots that have come into use since. */
@@ -158,17 +167,47 @@ static bool waiting(struct tapes *t)
 
 /* --- awake and asleep --------------------------------------------------------------------------------------------- */
 
-static void report(struct tapes *t, mono_t now)
+/* It is told when its line is written: a keeper that is killed before leaves it to the next one. */
+static void note_told(struct tapes *t)
 {
+    struct telling *told = &t->telling;
+    struct area *a = t->host.area;
+    if (!told->under_way || atomic_load_explicit(&t->tape->read, memory_order_acquire) < told->end)
+        return;
+    told->under_way = false;
+    if (atomic_load_explicit(&a->log_lost, memory_order_relaxed) != told->lost)
+        return; /* perhaps it could not be: it is told once more, with what was */
+    t->own_told = told->own;
+    atomic_store_explicit(&a->log_told, told->dropped, memory_order_relaxed);
+}
+
+static void tell(struct tapes *t, uint64_t dropped, uint64_t own, uint64_t count)
+{
+    uint64_t lost = atomic_load_explicit(&t->host.area->log_lost, memory_order_relaxed);
+    log_at(LOG_WARN, "log lines dropped: whoever reads the log is too slow", LOG_INT("count", count));
+    bool taken = tape_dropped(t->tape) == own;
+    t->telling = (struct telling){
+        .under_way = taken, .end = t->sink.writer.written, .dropped = dropped, .own = own, .lost = lost};
+}
+
+static void report_dropped(struct tapes *t, mono_t now)
+{
+    note_told(t);
     uint64_t dropped = count_dropped(t), own = tape_dropped(t->tape), count = untold(t, dropped, own);
-    struct error said;
-    bool failed;
-    if (count != 0 && mono_since(now, t->reported).ns >= REPORT.ns && logwriter_ready(t->writer)) {
-        log_at(LOG_WARN, "log lines dropped: whoever reads the log is too slow", LOG_INT("count", count));
-        t->own_told = own;
-        atomic_store_explicit(&t->host.area->log_told, dropped, memory_order_relaxed);
+    bool late = mono_since(now, t->reported).ns >= REPORT.ns;
+    if (count != 0 && late && !t->telling.under_way && logwriter_ready(t->writer)) {
+        tell(t, dropped, own, count);
         t->reported = now;
     }
+    if (t->ours && dropped < atomic_load_explicit(&t->host.area->log_told, memory_order_relaxed))
+        atomic_store_explicit(&t->host.area->log_told, dropped, memory_order_relaxed); /* counted back: from there on */
+}
+
+static void report(struct tapes *t, mono_t now)
+{
+    struct error said;
+    bool failed;
+    report_dropped(t, now);
     if (t->reopening && logwriter_said(t->writer, &said, &failed)) {
         t->reopening = false;
         if (failed)
@@ -253,4 +292,5 @@ void tapes_finish(struct tapes *t, dur_t most)
             return;
     }
     logwriter_finish(t->writer, mono_since(until, mono_now()));
+    note_told(t);
 }

@@ -138,7 +138,7 @@ static const char *read_line(struct reader *r, struct buf *value)
 
 static int read_lines(struct reader *r, const char *base, struct error *err)
 {
-    struct buf value = {0};
+    struct buf value = {.secret = true};
     if (r->end - r->at >= 3 && memcmp(r->at, "\xef\xbb\xbf", 3) == 0)
         r->at += 3; /* editors of some systems put a mark first */
     while (r->at < r->end) {
@@ -149,7 +149,7 @@ static int read_lines(struct reader *r, const char *base, struct error *err)
         if (r->at < r->end && *r->at != '\n' && *r->at != '#')
             fault = read_line(r, &value);
         if (fault != NULL) {
-            buf_wipe(&value);
+            buf_free(&value);
             return error_set(err, "%s:%u: %s", base, line, fault);
         }
         while (r->at < r->end && *r->at != '\n')
@@ -157,13 +157,13 @@ static int read_lines(struct reader *r, const char *base, struct error *err)
         if (r->at < r->end)
             r->at++, r->line++;
     }
-    buf_wipe(&value);
+    buf_free(&value);
     return 0;
 }
 
 static int read_file(struct reader *r, const char *env_file, struct error *err)
 {
-    struct buf text = {0};
+    struct buf text = {.secret = true};
     if (access(env_file, F_OK) != 0 && errno == ENOENT)
         return 0;
     const char *slash = strrchr(env_file, '/');
@@ -172,7 +172,7 @@ static int read_file(struct reader *r, const char *env_file, struct error *err)
     r->end = r->at + text.len;
     if (done == 0)
         done = read_lines(r, slash != NULL ? slash + 1 : env_file, err);
-    buf_wipe(&text);
+    buf_free(&text);
     return done;
 }
 
@@ -199,7 +199,7 @@ static struct slice without_break(struct slice s)
 /* what: where the path comes from, for the words of a fault. */
 static void read_value_file(struct reader *r, const struct env_source *from, const char *what)
 {
-    struct buf text = {0}, words = {0};
+    struct buf text = {.secret = true}, words = {0};
     struct error err;
     int done = fd_read_file(from->path, ENV_VALUE_FILE_MAX, &text, &err);
     if (done == 0 && slice_find(buf_slice(&text), '\0') != SIZE_MAX)
@@ -207,7 +207,7 @@ static void read_value_file(struct reader *r, const struct env_source *from, con
     if (done != 0)
         buf_addf(&words, "env.%s: %s: %s", from->name, what, err.text);
     put(r, slice_of(from->name), done == 0 ? without_break(buf_slice(&text)) : buf_slice(&words), done != 0);
-    buf_wipe(&text);
+    buf_free(&text);
     buf_free(&words);
 }
 

@@ -61,7 +61,7 @@ static void on_tried(void *cookie, size_t script, const struct trial_result *r)
 static bool read_env(struct trial_process *p)
 {
     struct error err;
-    struct buf bytes = {0};
+    struct buf bytes = {.secret = true};
     if (p->candidate.env_count > 0)
         return true;
     bool good = trial_read_env(p->config.env_file, &p->room, &p->env, &err) == 0;
@@ -76,7 +76,7 @@ static bool read_env(struct trial_process *p)
         trial_result_write(&r, &bytes);
     }
     say_tried(p, ENV_INDEX, buf_slice(&bytes));
-    buf_wipe(&bytes);
+    buf_free(&bytes);
     return good;
 }
 
@@ -104,7 +104,7 @@ static int take_heritage(struct trial_process *p, struct error *err)
 
 int trial_main(void)
 {
-    struct trial_process p = {0};
+    struct trial_process p = {.room.secret = true};
     struct error err;
     log_open(STDERR_FILENO, LOG_INFO, "trial", isatty(STDERR_FILENO) == 1 ? LOG_COLOURED : LOG_JSON_LINES);
     panic_process("trial");
@@ -126,7 +126,7 @@ int trial_main(void)
     say(&p, &(struct message){.type = MESSAGE_tried_all, .tried_all = {p.count}});
     channel_free(&p.keeper);
     snapshot_free(&p.candidate);
-    buf_wipe(&p.room);
+    buf_free(&p.room);
     config_free(&p.config);
     return 0;
 }

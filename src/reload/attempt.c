@@ -134,7 +134,7 @@ static void finish(struct attempt *a)
 
 static void begin_trial(struct attempt *a)
 {
-    struct buf bytes = {0};
+    struct buf bytes = {.secret = true};
     struct error err;
     a->rest = a->all;
     a->rest.scripts = need_zero(a->all.script_count + 1, sizeof(*a->rest.scripts));
@@ -148,7 +148,7 @@ static void begin_trial(struct attempt *a)
     a->trying = SIZE_MAX;
     snapshot_write(&a->rest, &bytes);
     int fd = fd_sealed("candidate", buf_slice(&bytes), &err);
-    buf_wipe(&bytes);
+    buf_free(&bytes);
     if (fd == -1) {
         all_broken(a, err.text);
         finish(a);

@@ -30,11 +30,11 @@ static int dup_fd(int fd)
 static int make_snapshot(struct reload *r, uint64_t generation, struct error *err)
 {
     struct snapshot snap;
-    struct buf bytes = {0};
+    struct buf bytes = {.secret = true};
     catalog_snapshot(&r->catalog, generation, &snap);
     snapshot_write(&snap, &bytes);
     int fd = fd_sealed("snapshot", buf_slice(&bytes), err);
-    buf_wipe(&bytes);
+    buf_free(&bytes);
     snapshot_free(&snap);
     return fd;
 }

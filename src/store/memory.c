@@ -32,6 +32,7 @@ struct store_memory {
     _Atomic int fails, held;
     _Atomic bool lost, done, shut;
     _Atomic unsigned commits, opened, slow_us;
+    _Atomic int syncs, most_syncs; /* under way, and the most that ever were */
 };
 
 /* --- the table ---------------------------------------------------------------------------------------------------- */
@@ -192,7 +193,11 @@ static int commit(struct store_db *db, struct error *err)
 /* Beside the other calls. */
 static int sync_memory(struct store_db *db, struct error *err)
 {
+    int now = atomic_fetch_add(&db->m->syncs, 1) + 1;
+    if (now > atomic_load(&db->m->most_syncs))
+        atomic_store(&db->m->most_syncs, now);
     stand_still(db, STORE_MEMORY_SYNC);
+    atomic_fetch_sub(&db->m->syncs, 1);
     if (atomic_load(&db->m->slow_us) > 0)
         usleep(atomic_load(&db->m->slow_us));
     return atomic_load(&db->m->fails) == STORE_MEMORY_SYNC ? error_set(err, "memory: told to fail") : 0;
@@ -401,6 +406,11 @@ unsigned store_memory_commits(const struct store_memory *m)
 unsigned store_memory_opened(const struct store_memory *m)
 {
     return atomic_load(&m->opened);
+}
+
+int store_memory_most_syncs(const struct store_memory *m)
+{
+    return atomic_load(&m->most_syncs);
 }
 
 static size_t count(const struct store_memory *m, bool kept)

@@ -41,6 +41,8 @@ void store_memory_slow(struct store_memory *m, unsigned us);
 /* From any thread: transactions that changed something, and how often it was opened. */
 unsigned store_memory_commits(const struct store_memory *m);
 unsigned store_memory_opened(const struct store_memory *m);
+/* From any thread: the most syncs that were under way at once; more than one is nothing that a driver must bear. */
+int store_memory_most_syncs(const struct store_memory *m);
 /* Rows, and lives of which answers are kept; only while no thread uses it. */
 size_t store_memory_rows(const struct store_memory *m);
 size_t store_memory_kept(const struct store_memory *m);

@@ -104,11 +104,16 @@ static bool settle(struct store_thread *t)
     return false;
 }
 
-/* While changes fail nobody may be asking for any: the answers to nobody are kept, to see whether they still do. */
+/*
+ * While changes fail nobody may be asking for any: the answers to nobody are kept, to see whether they still do. What
+ * was done before is waited for first: a file tells its fault once, and here it would be missed where it belongs.
+ */
 static void probe(struct store_thread *t)
 {
     struct error why;
     const struct store_driver *d = t->place.driver;
+    if (!settle(t))
+        return;
     if (d->begin(t->db, true, &why) != 0) {
         judge(t, &why);
         return;

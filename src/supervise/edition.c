@@ -42,13 +42,12 @@ void edition_free(struct edition **e, const struct sockets *keep)
 
 int edition_open_text(const struct edition *e, struct error *err)
 {
-    struct config without = e->config; /* nothing of it is owned */
-    struct buf text = {0};
+    struct config without = e->config;  /* nothing of it is owned */
+    struct buf text = {.secret = true}; /* private keys are in it */
 
     without.admin_token = NULL;
     config_write(&without, &text);
     int fd = fd_sealed("crescent-configuration", buf_slice(&text), err);
-    explicit_bzero(text.at, text.len); /* private keys are in it */
     buf_free(&text);
     return fd;
 }

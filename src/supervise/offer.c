@@ -15,7 +15,7 @@
 
 void offer_write(const struct config *config, struct buf *out)
 {
-    struct buf text = {0};
+    struct buf text = {.secret = true}; /* the private key and tokens are in it */
 
     buf_add_u32(out, OFFER_MAGIC);
     buf_add_string(out, SLICE(CRESCENT_VERSION));
@@ -25,7 +25,6 @@ void offer_write(const struct config *config, struct buf *out)
     buf_add_u32(out, OFFER_STATE);
     config_write(config, &text);
     buf_add_string(out, buf_slice(&text));
-    explicit_bzero(text.at, text.len); /* the private key and tokens are in it */
     buf_free(&text);
 }
 
@@ -82,14 +81,12 @@ static int take(struct slice bytes, struct offer_taken *taken_out, struct error 
 
 int offer_take(int file, struct offer_taken *taken_out, struct error *err)
 {
-    struct buf bytes = {0};
+    struct buf bytes = {.secret = true};
     int done =
         lseek(file, 0, SEEK_SET) == 0 ? fd_read_all(file, OFFER_MOST, &bytes, err) : error_errno(err, "memory file");
 
     if (done == 0)
         done = take(buf_slice(&bytes), taken_out, err);
-    if (bytes.len > 0)
-        explicit_bzero(bytes.at, bytes.len);
     buf_free(&bytes);
     return done;
 }

@@ -1,14 +1,17 @@
 /*
  * test_tapes.c: promise: to open the log again takes no more from the tapes at once than the writer's queue holds,
  * however much others write; and no line is lost to it. What is dropped while nobody reads is told by the next keeper,
- * once.
+ * once; one that is killed before its line about it is written leaves that to the next; and a worker that counts back
+ * makes nothing of it.
  */
 #include "base/fd.h"
 #include "io/loop.h"
 #include "ipc/records.h"
 #include "keeper/logwriter.h"
 #include "keeper/tapes.h"
+#include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -22,7 +25,7 @@
 
 #define WORKERS 16u
 
-static struct tapes *volatile tapes, *volatile before[2]; /* they live as long as their threads */
+static struct tapes *volatile tapes, *volatile before[8]; /* they live as long as their threads */
 
 /* As many lines as there is room for. */
 static size_t fill(struct area *a, uint32_t slot)
@@ -78,21 +81,38 @@ static void opening_again_takes_no_more_at_once_than_the_queue_holds(void **stat
     rmdir(folder);
 }
 
-/* The text of a keeper's log, once it has nothing more to say; the caller's to free. */
-static char *log_of_next_keeper(struct tapes_host *host, int keeper, const char *path)
+static void pass_for(struct loop *loop, dur_t time)
 {
+    mono_t until = mono_add(mono_now(), time);
+    while (mono_before(mono_now(), until))
+        loop_pass(loop, DUR_MS(20));
+}
+
+static void begin_keeper(struct tapes_host *host)
+{
+    static size_t count;
     struct error err;
-    struct buf all = {0};
     host->loop = loop_new();
-    before[keeper - 1] = tapes;
+    before[count++] = tapes;
     tapes = tapes_new(host, &err);
     assert_non_null(tapes);
-    mono_t until = mono_add(mono_now(), DUR_MS(300));
-    while (mono_before(mono_now(), until))
-        loop_pass(host->loop, DUR_MS(20));
-    tapes_finish(tapes, DUR_S(30));
+}
+
+/* The caller's to free. */
+static char *text_of(const char *path)
+{
+    struct buf all = {0};
     assert_true(fd_read_file(path, 16 << 20, &all, NULL) >= 0);
     return buf_take(&all);
+}
+
+/* The text of a keeper's log, once it has nothing more to say; the caller's to free. */
+static char *log_of_next_keeper(struct tapes_host *host, const char *path)
+{
+    begin_keeper(host);
+    pass_for(host->loop, DUR_MS(300));
+    tapes_finish(tapes, DUR_S(30));
+    return text_of(path);
 }
 
 static void what_is_dropped_while_nobody_reads_is_told_once(void **state)
@@ -108,7 +128,7 @@ static void what_is_dropped_while_nobody_reads_is_told_once(void **state)
     fill(host.area, 0);
     fill(host.area, 0); /* the last line of each is dropped */
     for (int keeper = 1; keeper <= 2; keeper++) {
-        char *text = log_of_next_keeper(&host, keeper, path), *told = strstr(text, "log lines dropped");
+        char *text = log_of_next_keeper(&host, path), *told = strstr(text, "log lines dropped");
         assert_non_null(told);
         assert_non_null(strstr(told, "\"count\":2"));
         assert_null(strstr(told + 1, "log lines dropped"));
@@ -118,11 +138,94 @@ static void what_is_dropped_while_nobody_reads_is_told_once(void **state)
     rmdir(folder);
 }
 
+/* A pipe that takes no more. */
+static int full_pipe(const char *path)
+{
+    char room[4096] = {0};
+    assert_int_equal(mkfifo(path, 0600), 0);
+    int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    assert_true(fd >= 0);
+    while (write(fd, room, sizeof(room)) > 0)
+        continue;
+    return fd;
+}
+
+static void what_a_keeper_could_not_write_of_it_any_more_is_told_by_the_next(void **state)
+{
+    char folder[] = "/tmp/crescent-tapes-XXXXXX", pipe[64], path[64];
+    struct error err;
+    assert_non_null(mkdtemp(folder));
+    snprintf(pipe, sizeof(pipe), "%s/pipe", folder);
+    snprintf(path, sizeof(path), "%s/log", folder);
+    int reader = full_pipe(pipe);
+    struct config stalled = {.log_file = pipe}, config = {.log_file = path};
+    struct tapes_host host = {.config = &stalled, .wake = eventfd(0, EFD_NONBLOCK)};
+    host.area = area_new(&host.area_fd, &err);
+    area_use(host.area, 0);
+    atomic_store(&host.area->worker[0].tape.dropped, 7);
+    begin_keeper(&host);
+    pass_for(host.loop, DUR_MS(300)); /* its line waits; then it is killed */
+    host.config = &config;
+    char *text = log_of_next_keeper(&host, path), *told = strstr(text, "log lines dropped");
+    assert_non_null(told);
+    assert_non_null(strstr(told, "\"count\":7"));
+    assert_null(strstr(told + 1, "log lines dropped"));
+    free(text);
+    close(reader);
+    unlink(pipe);
+    unlink(path);
+    rmdir(folder);
+}
+
+static size_t times(const char *text, const char *what)
+{
+    size_t count = 0;
+    for (; (text = strstr(text, what)) != NULL; text++)
+        count++;
+    return count;
+}
+
+/* What it counts lies where it can write. */
+static void a_worker_that_counts_back_makes_nothing_of_it(void **state)
+{
+    char folder[] = "/tmp/crescent-tapes-XXXXXX", path[64];
+    struct error err;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/log", folder);
+    struct config config = {.log_file = path};
+    struct tapes_host host = {.config = &config, .wake = eventfd(0, EFD_NONBLOCK)};
+    host.area = area_new(&host.area_fd, &err);
+    area_use(host.area, 1);
+    atomic_store(&host.area->worker[0].tape.dropped, 50);
+    begin_keeper(&host);
+    pass_for(host.loop, DUR_MS(300));
+    atomic_store(&host.area->worker[0].tape.dropped, 10);
+    tapes_look(tapes);
+    pass_for(host.loop, DUR_MS(2500)); /* reports */
+    char *text = text_of(path);
+    assert_int_equal(times(text, "log lines dropped"), 1);
+    free(text);
+    atomic_store(&host.area->worker[1].tape.dropped, 3); /* another one's are told all the same */
+    tapes_look(tapes);
+    pass_for(host.loop, DUR_MS(2500));
+    tapes_finish(tapes, DUR_S(30));
+    text = text_of(path);
+    assert_int_equal(times(text, "log lines dropped"), 2);
+    assert_int_equal(times(text, "\"count\":50"), 1);
+    assert_int_equal(times(text, "\"count\":3"), 1);
+    free(text);
+    unlink(path);
+    rmdir(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(opening_again_takes_no_more_at_once_than_the_queue_holds),
         cmocka_unit_test(what_is_dropped_while_nobody_reads_is_told_once),
+        cmocka_unit_test(what_a_keeper_could_not_write_of_it_any_more_is_told_by_the_next),
+        cmocka_unit_test(a_worker_that_counts_back_makes_nothing_of_it),
     };
+    signal(SIGPIPE, SIG_IGN); /* as in a keeper */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -363,6 +363,35 @@ static void changed_env_values_try_every_script(void **state)
     assert_true(slice_equal(f->snapshot.envs[0].values[0], SLICE("two")));
 }
 
+static void write_env(struct fake *f, const char *text)
+{
+    int fd = open(f->env_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(fd_write_all(fd, slice_of(text)), 0);
+    close(fd);
+}
+
+/* The file may change once more within the tick of its clock: it is read again later. Where there is none, nothing is.
+ */
+static void values_are_asked_for_again_only_where_a_file_has_them(void **state)
+{
+    struct fake *f = *state;
+    fake_write(f, "a.lua", "first");
+    fake_begin_keeper(f, -1, 0);
+    assert_true(fake_flip(f));
+    assert_int_equal(f->trials, 1);
+    fake_run(f, 2500);
+    assert_int_equal(f->trials, 1);
+    write_env(f, "NAME=one\n");
+    fake_run(f, 500);
+    assert_true(f->trials >= 2);
+    fake_run(f, 4500);
+    unsigned trials = f->trials;
+    assert_in_range(trials, 3, 5); /* once; or until it has stood for longer than a tick */
+    fake_run(f, 2500);
+    assert_int_equal(f->trials, trials);
+}
+
 static void a_change_during_a_round_is_the_next_round(void **state)
 {
     struct fake *f = *state;
@@ -475,6 +504,7 @@ int main(void)
         PROMISE(a_worker_that_stands_still_holds_nobody_up_for_long),
         PROMISE(without_a_prepared_worker_nothing_flips),
         PROMISE(changed_env_values_try_every_script),
+        PROMISE(values_are_asked_for_again_only_where_a_file_has_them),
         PROMISE(a_change_during_a_round_is_the_next_round),
         PROMISE(a_new_keeper_knows_what_was_live_and_what_was_broken),
         PROMISE(a_new_keeper_sees_what_changed_without_one),

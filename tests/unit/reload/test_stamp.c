@@ -1,6 +1,7 @@
 /*
  * test_stamp.c: promises: a file whose stamp differs is read; one whose stamp stands still is read once more after a
- * tick of its file system's clock, and then no more; nothing depends on our wall clock, nor on what time files say.
+ * tick of its file system's clock, and then no more, and where there is no file, not at all; nothing depends on our
+ * wall clock, nor on what time files say.
  */
 #include "reload/stamp.h"
 #include <setjmp.h>
@@ -60,13 +61,16 @@ static void times_ahead_and_behind_settle_as_any(void **state)
     }
 }
 
-static void nothing_there_settles_too(void **state)
+static void nothing_there_settles_at_once(void **state)
 {
     struct stamp s = {.known = false};
-    const uint64_t none[4] = {0};
+    const uint64_t none[4] = {0}, made_of_a_path[4] = {7}, without_a_time[4] = {1, 2, 0, 5};
     assert_true(stamp_is_news(&s, none, (mono_t){0}));
-    assert_true(stamp_is_news(&s, none, (mono_t){60000000}));
-    assert_false(stamp_is_news(&s, none, (mono_t){60000001}));
+    assert_false(stamp_is_news(&s, none, (mono_t){1}));
+    assert_true(stamp_is_news(&s, made_of_a_path, (mono_t){2}));
+    assert_false(stamp_is_news(&s, made_of_a_path, (mono_t){3}));
+    assert_true(stamp_is_news(&s, without_a_time, (mono_t){4})); /* as some file systems have it: there is a file */
+    assert_true(stamp_is_news(&s, without_a_time, (mono_t){5}));
 }
 
 int main(void)
@@ -75,7 +79,7 @@ int main(void)
         cmocka_unit_test(a_fine_clock_settles_soon),
         cmocka_unit_test(a_coarse_clock_settles_later),
         cmocka_unit_test(times_ahead_and_behind_settle_as_any),
-        cmocka_unit_test(nothing_there_settles_too),
+        cmocka_unit_test(nothing_there_settles_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -173,6 +173,57 @@ static void a_wait_that_fails_fails_all_that_is_not_on_the_disk(void **state)
     assert_string_equal(get("k"), "second");
 }
 
+/* The first waits for the disk; whether the second has failed in its commit meanwhile. */
+static bool second_fails_beside_the_wait(struct operation *a, struct operation *b)
+{
+    set("k", "quick", 0);
+    unsigned before = store_memory_commits(memory);
+    make(a, KV_SET, "k", "first", 0);
+    make(b, KV_SET, "k", "second", 0);
+    store_memory_hold(memory, STORE_MEMORY_SYNC);
+    submit(a);
+    UNTIL(store_memory_commits(memory) == before + 1);
+    store_memory_fail(memory, STORE_MEMORY_COMMIT, false, false);
+    submit(b);
+    pass_for(DUR_MS(50));
+    store_memory_fail(memory, STORE_MEMORY_NONE, false, false);
+    return turns.away == 1;
+}
+
+/* A disk tells its error once: to whoever waits for it, so no other may while batches do. */
+static void whether_changes_succeed_again_is_tried_when_the_disk_is_waited_for_no_more(void **state)
+{
+    struct operation a, b;
+    bool failed = false;
+    for (int tries = 0; tries < 50 && !failed; tries++) {
+        failed = second_fails_beside_the_wait(&a, &b);
+        if (!failed) {
+            store_memory_hold(memory, STORE_MEMORY_NONE);
+            UNTIL(a.told == 1 && b.told == 1);
+            UNTIL(turns.up > turns.away);
+            turns.up = 1;
+            turns.away = 0;
+        }
+    }
+    assert_true(failed);
+    unsigned commits = store_memory_commits(memory);
+    pass_for(DUR_MS(2500)); /* rounds: it would be tried */
+    assert_int_equal(store_memory_most_syncs(memory), 1);
+    assert_int_equal(store_memory_commits(memory), commits);
+    assert_int_equal(a.told + b.told, 0);
+    assert_int_equal(turns.up, 1);
+
+    store_memory_fail(memory, STORE_MEMORY_SYNC, true, true);
+    store_memory_hold(memory, STORE_MEMORY_NONE);
+    UNTIL(a.told == 1 && b.told == 1);
+    assert_int_equal(a.op.end, KV_UNKNOWN);
+    assert_int_equal(b.op.end, KV_NOT_DONE);
+    store_memory_fail(memory, STORE_MEMORY_NONE, false, false);
+    UNTIL(turns.up == 2);
+    assert_int_equal(turns.away, 1);
+    assert_true(store_memory_opened(memory) >= 2);
+}
+
 static void a_batch_is_bounded(void **state)
 {
     static struct operation ops[2 * STORE_BATCH_MOST + 1];
@@ -350,6 +401,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_was_told_by_a_slow_disk_may_come_along, begin, end),
         cmocka_unit_test_setup_teardown(the_next_batch_is_done_while_the_disk_is_waited_for, begin, end),
         cmocka_unit_test_setup_teardown(a_wait_that_fails_fails_all_that_is_not_on_the_disk, begin, end),
+        cmocka_unit_test_setup_teardown(whether_changes_succeed_again_is_tried_when_the_disk_is_waited_for_no_more,
+                                        begin, end),
         cmocka_unit_test_setup_teardown(a_batch_is_bounded, begin, end),
         cmocka_unit_test_setup_teardown(reads_in_front_wait_for_no_commit, begin, end),
         cmocka_unit_test_setup_teardown(a_failing_call_fails_its_batch_and_the_store_comes_back, begin, end),
