@@ -164,7 +164,8 @@ static enum proxy_header_result read_binary(struct slice bytes, struct proxy_hea
         return bad(why_out, "it is longer than 4096 bytes");
     if (bytes.len < out->len)
         return PROXY_HEADER_MORE;
-    if ((bytes.at[12] & 15) == 0) /* LOCAL: a health check of the proxy; what else it says does not count */
+    out->local = (bytes.at[12] & 15) == 0; /* LOCAL: a health check of the proxy; what else it says does not count */
+    if (out->local)
         return PROXY_HEADER_DONE;
     return read_addresses((struct slice){bytes.at, out->len}, out, why_out);
 }

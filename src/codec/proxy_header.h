@@ -7,6 +7,7 @@
 #define CRESCENT_CODEC_PROXY_HEADER_H
 
 #include "codec/ip.h"
+#include <stdbool.h>
 
 #define PROXY_HEADER_MOST 4096 /* bytes; what proxies say beside the addresses (TLVs) is a few hundred */
 
@@ -15,6 +16,7 @@ struct proxy_header {
     /* Whose connection it is. IP_NONE: it does not say, or the proxy speaks for itself: the peer is who it is. */
     struct ip client;
     unsigned short port;
+    bool local; /* the proxy speaks for itself (LOCAL), so nobody else's connection it is */
 };
 
 enum proxy_header_result {

@@ -84,7 +84,8 @@ bool admission_address(struct server *s, struct connection *c)
 {
     struct ip peer;
     connections_peer(c, &peer);
-    if (client_trusted(s, &peer) || connections_count_as(c, &peer) <= s->host.config->limits.connections_per_ip)
+    c->proxied = client_trusted(s, &peer);
+    if (c->proxied || connections_count_as(c, &peer) <= s->host.config->limits.connections_per_ip)
         return true;
     return turn_away(s, c, COUNTER_cut_per_ip, "connections_per_ip");
 }

@@ -45,6 +45,8 @@ enum step_result client_step(struct exchange *ex)
     ex->view.published = s->published.base.at != NULL ? &s->published : NULL;
     if (!client_any_trusted(s) || !client_trusted(s, &ex->view.client))
         return STEP_NEXT;
+    if (ex->connection != NULL && ex->connection->unnamed)
+        return STEP_NEXT;
     if (forwarded_read(&ex->view, s->trusted, &by, &why) != 0) {
         exchange_response(ex);
         exchange_refuse(ex, REASON_forwarded_conflict, why);

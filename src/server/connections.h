@@ -65,6 +65,8 @@ struct connection {
     struct list behind;  /* exchanges that are begun when there are fewer */
     int linger_fd;       /* its socket once more, or -1: see linger.h */
     bool http2;
+    bool proxied;   /* its other end is one of trusted_proxies: over HTTP/2 it has requests of many clients */
+    bool unnamed;   /* its PROXY header names nobody, so it is passed on as it comes: no field is the proxy's */
     bool crowded;   /* HTTP/1: its last request has more header fields than can be kept, and it ends */
     bool unread;    /* HTTP/1: the body of its last request is not read, and it ends: see body_wanted.h */
     bool announced; /* HTTP/2: it was told of our own settings */

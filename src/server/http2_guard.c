@@ -75,10 +75,11 @@ static void end_if_deaf(struct connection *c)
         connections_shut(c);
 }
 
+/* A proxy passes on what its clients do: they are its matter, and others have requests there, too. */
 static void count_reset(struct connection *c)
 {
     struct connections *cs = c->owner;
-    if (flood_spend(&c->flood, FLOOD_RESETS, cs->limits, loop_now(cs->loop)))
+    if (c->proxied || flood_spend(&c->flood, FLOOD_RESETS, cs->limits, loop_now(cs->loop)))
         return;
     connections_abused(c, FLOOD_RESETS);
     if (guard.reading != c) /* else its next frame is its last, or on_read sees to it */
@@ -309,6 +310,18 @@ int http2_guard_bound(struct error *err)
 struct http2_guard_calls http2_guard_calls(void)
 {
     return guard.calls;
+}
+
+void http2_guard_end(h2o_req_t *req)
+{
+    h2o_http2_stream_t *stream = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, req);
+    h2o_http2_conn_t *conn = (h2o_http2_conn_t *)req->conn;
+    CHECK(req->version >= 0x200);
+    FIND(reset, "h2o_http2_stream_reset");
+    h2o_http2_encode_rst_stream_frame(&conn->_write.buf, stream->stream_id, -H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM);
+    h2o_http2_conn_request_write(conn);
+    stream->output_window._avail = SAFE_WINDOW;
+    guard.reset(conn, stream);
 }
 
 h2o_buffer_t *http2_guard_take_body(h2o_req_t *req)

@@ -36,6 +36,11 @@ void http2_guard_open(void);
 int http2_guard_bound(struct error *err);
 struct http2_guard_calls http2_guard_calls(void);
 /*
+ * Ends one stream, as its client's RST_STREAM would, and tells that client (ENHANCE_YOUR_CALM). The request is gone
+ * when it returns, and others of the connection may have begun.
+ */
+void http2_guard_end(struct st_h2o_req_t *req);
+/*
  * Takes the body's buffer from a dispatched HTTP/2 request: its bytes stay where they are, it outlives the stream, and
  * is the caller's to dispose. NULL: there is no body.
  */

@@ -69,6 +69,7 @@ static void pass(struct connection *c, const struct proxy_header *header)
         socklen_t len = ip_to_sockaddr(&header->client, header->port, &address);
         h2o_socket_setpeername(c->sock, (struct sockaddr *)&address, len);
     }
+    c->unnamed = header->client.kind == IP_NONE && !header->local;
     h2o_socket_read_stop(c->sock);
     h2o_socket_dont_read(c->sock, 0);
     proxy_gate_closed(c);

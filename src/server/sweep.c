@@ -57,6 +57,18 @@ static bool begun(struct timeval t)
     return t.tv_sec != 0;
 }
 
+/* Of a proxy's connection over HTTP/2 only the stream: its other streams are other clients'. The request may be gone.
+ */
+static void end_slow(struct connection *c, h2o_req_t *req, enum counter why)
+{
+    if (!c->http2 || !c->proxied) {
+        connections_cut(c, why);
+        return;
+    }
+    counters_add(c->owner->counters, why, 1);
+    http2_guard_end(req);
+}
+
 /* --- requests that arrive --------------------------------------------------------------------------------------- */
 
 /* Less than limits.body_rate since its begin. libh2o keeps what it has: HTTP/1's in the connection's own input. */
@@ -83,9 +95,9 @@ static int look_at_request(h2o_req_t *req, void *cookie)
     c->receiving = look->server->sweep_number;
     dur_t since = body ? age(look, req->timestamps.request_body_begin_at) : (dur_t){0};
     if (body && since.ns > look->limits->body_time.ns)
-        connections_cut(c, COUNTER_cut_body);
+        end_slow(c, req, COUNTER_cut_body);
     else if (body && too_slow(look, c, req, since))
-        connections_cut(c, COUNTER_cut_body_rate);
+        end_slow(c, req, COUNTER_cut_body_rate);
     else if (!body && age(look, req->timestamps.request_begin_at).ns > look->limits->header_time.ns)
         connections_cut(c, COUNTER_cut_header);
     return 0;
@@ -207,14 +219,15 @@ static enum counter too_slow_for(const struct look *look, struct exchange *ex, u
 static void look_at_answers(struct look *look)
 {
     struct list *all = &look->server->answering;
-    for (struct list *l = all->next; l != all; l = l->next) {
+    for (struct list *l = all->next, *next; l != all; l = next) {
         struct exchange *ex = CONTAINER_OF(l, struct exchange, link);
+        next = l->next;
         CHECK(ex->magic == EXCHANGE_MAGIC && ex->req != NULL);
         if (ex->connection == NULL)
             continue;
         enum counter why = too_slow_for(look, ex, delivered(ex), true);
         if (why != COUNTER_COUNT)
-            connections_cut(ex->connection, why);
+            end_slow(ex->connection, ex->req, why);
     }
 }
 
@@ -246,7 +259,11 @@ static void look_at_stream(struct look *look, struct exchange *ex)
         return;
     }
     enum counter why = too_slow_for(look, ex, progress, waits);
-    if (why != COUNTER_COUNT)
+    if (why == COUNTER_COUNT)
+        return;
+    if (ex->connection->http2 && ex->connection->proxied)
+        end_slow(ex->connection, ex->req, why);
+    else
         streaming_cut(ex, why);
 }
 

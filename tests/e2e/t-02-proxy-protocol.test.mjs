@@ -101,6 +101,18 @@ test('trusted_proxies says who may send one, and through it who may forward', as
     assert.equal((await server.said((r) => /trusted_proxies/.test(r.error ?? ''))).peer, '127.0.0.2');
 });
 
+test('a header that names nobody: what is forwarded over its connection is its client\'s own word', async (t) => {
+    const server = await gated(t, { env: { CRESCENT_TRUSTED_PROXIES: '127.0.0.1' } });
+    const fields = 'X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Host: internal.example.com\r\n';
+    for (const bytes of [Buffer.from('PROXY UNKNOWN\r\n'), header2({ family: 0 })]) {
+        const seen = await see(await connect(server.port, bytes), fields);
+        assert.equal(seen.ip, '127.0.0.1');
+        assert.notEqual(seen.host, 'internal.example.com');
+    }
+    assert.equal((await see(await connect(server.port, header1('127.0.0.1')), fields)).ip, '203.0.113.9'); // the proxy's own
+    assert.equal((await see(await connect(server.port, header2({ command: 0 })), fields)).ip, '203.0.113.9'); // likewise
+});
+
 test('allow_ips goes by the header', async (t) => {
     const server = await gated(t, { hooks: { 'a.lua': 'return { allow_ips = "192.0.2.0/24", methods = { "GET" }, handle = function(req) return req.ip end }' } });
     const status = async (bytes) => {

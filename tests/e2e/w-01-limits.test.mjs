@@ -347,3 +347,57 @@ test('each limit is in the README, with its default and its count, and each coun
     for (const [, kind, reason] of readme.matchAll(/(cut|refused|content) `(\w+)`/g))
         assert.match(text, new RegExp(`^crescent_(${{ cut: 'connections_cut', refused: 'refused', content: 'content_refused' }[kind]})_total\\{reason="${reason}"\\} 0`, 'm'));
 });
+
+// --- a proxy's connection -------------------------------------------------------------------------------------------
+
+const CALM = 0xb, NO_WINDOW = 4;
+const resetOf = (a, stream) => a.frames.find((f) => f.type === RST_STREAM && f.stream === stream)?.payload.readUInt32BE(0);
+const textOf = (a, stream) => Buffer.concat(a.frames.filter((f) => f.type === DATA && f.stream === stream).map((f) => f.payload)).toString();
+const whole = (a, stream) => a.frames.some((f) => f.type === DATA && f.stream === stream && f.flags & END_STREAM);
+
+test('what is one client\'s fault ends its stream, not the HTTP/2 connection of a trusted proxy, which has others\'', async (t) => {
+    const got = (text) => `return { methods = { "GET" }, handle = function() ${text} end }`;
+    const own = {
+        'written.lua': got('return reply.stream(function(write) while true do write(("x"):rep(10000)) end end)'), 'huge.lua': got('return 200, ("x"):rep(1000000)'),
+        'long.lua': got('sleep(3) return "long"'), 'late.lua': got('sleep "400ms" return "late"'),
+    };
+    for (const proxied of [true, false]) {
+        const server = await start(t, {
+            hooks: { ...hooks, ...own },
+            config: `return { ${proxied ? 'trusted_proxies = "127.0.0.1",' : ''} limits = { body_time = "${ms(600)}ms", write_time = "${ms(600)}ms", stall_time = "${ms(600)}ms", resets = 5 } }`,
+        });
+        const faults = {
+            body: (a) => a.send(Buffer.concat([frame(HEADERS, END_HEADERS, 3, block('/read', { method: 'POST' })), frame(DATA, 0, 3, Buffer.from('x'))])),
+            answer: (a) => a.send(get(3, '/huge')), // its window is closed
+            stream: (a) => a.send(get(3, '/written')),
+        };
+        for (const [what, begin] of Object.entries(faults)) {
+            const a = await Attacker.open(t, server.port, { settings: Buffer.concat([Buffer.from([0, NO_WINDOW]), Buffer.from([0, 0, 0, 0])]) });
+            await a.send(Buffer.concat([get(1, '/long'), frame(8, 0, 1, Buffer.from([0, 0, 1, 0]))])); // this one has a window
+            await begin(a);
+            if (proxied) {
+                await until(() => resetOf(a, 3) === CALM, () => `${what}: the end of its stream`, ms(10000));
+                await until(() => whole(a, 1), `${what}: the other answer`, ms(20000));
+                assert.equal(textOf(a, 1), 'long');
+                assert.ok(!a.isClosed && a.goaway === undefined, what);
+            } else {
+                await a.ended(what);
+            }
+            a.socket.destroy();
+        }
+        const counted = await cut(server, 'body_time') + await cut(server, 'write_time') + await cut(server, 'stall_time');
+        assert.equal(counted, 3);
+        const a = await Attacker.open(t, server.port);
+        await a.send(get(1, '/late'));
+        for (let i = 0; i < 20; i++) await a.send(Buffer.concat([get(3 + 2 * i, '/long'), frame(RST_STREAM, 0, 3 + 2 * i, Buffer.from([0, 0, 0, 8]))]));
+        if (proxied) {
+            await until(() => textOf(a, 1) === 'late', 'the other answer beside resets');
+            assert.equal(await cut(server, 'resets'), 0);
+        } else {
+            await a.ended('resets');
+            assert.equal(await cut(server, 'resets'), 1);
+        }
+        assert.equal((await server.get('/hello')).text, 'hello');
+        assert.equal(await server.metric('crescent_body_memory_bytes').catch(() => 0), 0);
+    }
+});

@@ -144,7 +144,9 @@ static void binary_headers_are_read(void **state)
     good(binary(&b, 0x20, 0x00, SLICE("")), "unknown", 0);
     good(binary(&b, 0x20, 0x11, SLICE(V4)), "unknown", 0);
     good(binary(&b, 0x20, 0xff, SLICE("nonsense")), "unknown", 0);
+    assert_true(header.local);
     good(binary(&b, 0x21, 0x00, SLICE("")), "unknown", 0);
+    assert_false(header.local);
     good(binary(&b, 0x21, 0x00, SLICE("anything")), "unknown", 0);
     good(binary(&b, 0x21, 0x12, SLICE(V4)), "unknown", 0);
     good(binary(&b, 0x21, 0x22, SLICE(V6)), "unknown", 0);
