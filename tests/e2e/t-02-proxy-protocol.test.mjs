@@ -65,9 +65,8 @@ test('what has no header, or a bad one, is closed without a word, counted and sa
     // a megabyte that is no header is not read for long
     const flood = await connect(server.port, Buffer.alloc(1 << 20, 'x'));
     assert.equal(await readAll(flood), '');
-    const line = await server.said('connection refused: PROXY protocol');
+    const line = await server.said((r) => r.message === 'connection refused: PROXY protocol' && /header/.test(r.error)); // each worker says its first
     assert.equal(line.peer, '127.0.0.1');
-    assert.match(line.error, /header/);
     // a second header is no header
     assert.match(await heard(`PROXY TCP4 1.2.3.4 1.2.3.4 1 2\r\nPROXY TCP4 5.6.7.8 1.2.3.4 1 2\r\n${ask}`), /^HTTP\/1\.1 400/);
     assert.equal((await see(await connect(server.port, header1('192.0.2.7')))).ip, '192.0.2.7', 'it serves on');
