@@ -273,6 +273,12 @@ void h2o_buffer__do_free(h2o_buffer_t *b)
     guard.free(b);
 }
 
+uint64_t body_guard_room(const struct config_limits *limits)
+{
+    uint64_t least = limits->body + limits->headers + BODY_GUARD_MARGIN;
+    return ((least - 1) / STEP + 1) * STEP;
+}
+
 void body_guard_open(struct server *s)
 {
     guard.server = s;
