@@ -2,6 +2,7 @@
  * main.c: the table of commands, and the way to one. Exit codes: 0 done, 1 failed, 2 wrong usage.
  * Owns: nothing. Runs in: every process first. Fails: a command that is not there is wrong usage.
  */
+#include "base/jail.h"
 #include "base/slice.h"
 #include "cli/cli.h"
 #include "cli/print.h"
@@ -47,6 +48,16 @@ const struct command cli_commands[] = {
     {NULL, NULL, NULL},
 };
 
+/* Those that hold the token, keys of TLS or values of .env for long. A spawner has none, so it stays as it is. */
+static bool is_hidden(const char *name)
+{
+    static const char *const names[] = {"serve", "keeper", "worker", "trial", "config"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
 /* Of the design, and not built yet. */
 static const char *const later[] = {"new", "send", "events", "dead", "pause", "resume", "test", "handshake", "connect"};
 
@@ -79,6 +90,8 @@ int main(int argc, char **argv)
     if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
         name = "version";
     argv[1] = (char *)name;
+    if (is_hidden(name))
+        jail_hide();
     for (const struct command *c = cli_commands; c->name != NULL; c++)
         if (strcmp(c->name, name) == 0)
             return c->run(argc - 1, argv + 1);

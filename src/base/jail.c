@@ -70,13 +70,18 @@ int jail_become(const struct jail_user *user, struct error *err)
     return getppid() == parent ? 0 : error_set(err, "the supervisor has gone");
 }
 
+void jail_hide(void)
+{
+    if (!JAIL_SANITIZED)
+        prctl(PR_SET_DUMPABLE, 0);
+}
+
 void jail_close(void)
 {
     const struct rlimit none = {0, 0};
 
-    setrlimit(RLIMIT_CORE, &none);         /* to lower a limit is always allowed */
-    if (geteuid() == 0 && !JAIL_SANITIZED) /* who has become another user is so by the kernel's own rule (prctl(2)) */
-        prctl(PR_SET_DUMPABLE, 0);
+    setrlimit(RLIMIT_CORE, &none); /* to lower a limit is always allowed */
+    jail_hide();
 }
 
 void jail_close_supervisor(void)
@@ -87,8 +92,7 @@ void jail_close_supervisor(void)
         limit.rlim_cur = 0;
         setrlimit(RLIMIT_CORE, &limit);
     }
-    if (geteuid() == 0 && !JAIL_SANITIZED)
-        prctl(PR_SET_DUMPABLE, 0);
+    jail_hide();
 }
 
 int jail_enter(const struct jail_rules *rules, bool *files_out, struct error *err)

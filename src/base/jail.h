@@ -64,7 +64,14 @@ int jail_become(const struct jail_user *user, struct error *err);
  * signal its children, and about files.
  */
 int jail_keep_few(struct error *err);
-/* No core dumps. Where the server was started by root, no other process of the same user may trace it either. */
+/*
+ * No other process of the same user may trace this one, or read its memory, environment and descriptors in /proc: what
+ * scripts start by `exec` may be of that user. The process's first act, for each exec undoes it; a change of ids does
+ * as the system has it (fs.suid_dumpable), so jail_close says it again. Its own files in /proc/self are root's from
+ * then on: of those, links and descriptors are there for the process still, `environ`, `maps` and `mem` are not.
+ */
+void jail_hide(void);
+/* No core dumps, and hidden. */
 void jail_close(void);
 /* The supervisor's own: as jail_close, but its children (what scripts start, too) may lift the limit of core dumps. */
 void jail_close_supervisor(void);

@@ -5,6 +5,7 @@
  * origin.
  */
 #include "cli/config_load.h"
+#include "base/duration.h"
 #include "base/fd.h"
 #include "base/panic.h"
 #include "base/path.h"
@@ -16,6 +17,7 @@
 #include "cli/config_rate.h"
 #include "cli/config_tls_files.h"
 #include "cli/config_user.h"
+#include "server/body_guard.h"
 #include "store/open.h"
 #include <ctype.h>
 #include <errno.h>
@@ -390,6 +392,18 @@ static int finish_user(struct config_draft *d, struct error *err)
     return error_prefix(err, "%s", d->user.where);
 }
 
+/* Else a body that is long, and allowed, were refused for ever, with nobody else there. */
+static int finish_limits(const struct config_draft *d, struct error *err)
+{
+    const struct config_limits *l = &d->config->limits;
+    char body[32], memory[32], least[32];
+    if (l->body_memory >= body_guard_room(l))
+        return 0;
+    return error_set(err, "limits.body_memory (%s) has no room for a body of limits.body (%s): that needs %s",
+                     duration_size_text(l->body_memory, memory), duration_size_text(l->body, body),
+                     duration_size_text(body_guard_room(l), least));
+}
+
 static int load(struct config_draft *d, const struct options *o, bool serving, const char *here, int *code_out,
                 struct error *err)
 {
@@ -400,7 +414,7 @@ static int load(struct config_draft *d, const struct options *o, bool serving, c
     if (read_flags(d, o, err) != 0)
         return -1;
     *code_out = CLI_FAILED;
-    if (finish_paths(d, here, err) != 0)
+    if (finish_limits(d, err) != 0 || finish_paths(d, here, err) != 0)
         return -1;
     for (size_t i = 0; i < d->tls_count; i++)
         d->config->client_ca |= d->tls[i].client_ca.text != NULL;

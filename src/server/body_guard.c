@@ -159,13 +159,14 @@ static h2o_iovec_t first_room(h2o_buffer_t **field, size_t least, unsigned frame
 /*
  * Whether so much has come from it in this pass of the loop that others shall have a turn: libh2o reads a socket until
  * it is empty, which that of a fast sender never is. A body is read on in larger pieces than a flood, most of which
- * would be read for nothing.
+ * would be read for nothing. Frames are no longer than 16 KiB and taken out in each pass, so what is there of them has
+ * come in this one; would it count from there, each pass that fills the buffer had a larger one for the next.
  */
 static bool had_turn(struct connection *c, size_t size)
 {
     mono_t now = loop_now(c->owner->loop);
     if (c->turn.ns != now.ns) {
-        c->turn_most = size + (c->http2 || c->turn.ns == 0 ? AT_FIRST : AT_ONCE);
+        c->turn_most = c->http2 ? AT_FIRST : size + (c->turn.ns == 0 ? AT_FIRST : AT_ONCE);
         c->turn = now;
     }
     return size >= c->turn_most;
@@ -272,6 +273,12 @@ void h2o_buffer__do_free(h2o_buffer_t *b)
         body_memory_give(&guard.server->body_memory, b->capacity);
     }
     guard.free(b);
+}
+
+uint64_t body_guard_room(const struct config_limits *limits)
+{
+    uint64_t least = limits->body + limits->headers + BODY_GUARD_MARGIN;
+    return ((least - 1) / STEP + 1) * STEP;
 }
 
 void body_guard_open(struct server *s)

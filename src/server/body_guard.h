@@ -9,12 +9,16 @@
 #ifndef CRESCENT_SERVER_BODY_GUARD_H
 #define CRESCENT_SERVER_BODY_GUARD_H
 
+#include "base/config.h"
 #include "base/error.h"
 #include <stdint.h>
 
 struct server;
 
 #define BODY_GUARD_MARGIN ((size_t)2 << 20) /* so much larger than what they hold are large buffers, at most */
+
+/* Bytes that one body of limits.body may take while it comes in, in whole MiB: limits.body_memory must have them. */
+uint64_t body_guard_room(const struct config_limits *limits);
 
 /* From now on, buffers are counted by s->body_memory. Once, before the process's first buffer; s lives as long as it.
  */

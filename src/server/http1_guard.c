@@ -1,9 +1,11 @@
 /*
- * http1_guard.c: see http1_guard.h. The parser's function has no header that is installed: its prototype, and that
- * libh2o passes the address of a request's own method to it, are those of exactly the version the build asks for; so is
- * that it waits for a body only where it finds one of the two fields that announce it.
+ * http1_guard.c: see http1_guard.h. The parser's functions have no header that is installed: their prototypes, and that
+ * libh2o passes the address of a request's own method to the first, are those of exactly the version the build asks
+ * for; so is that it waits for a body only where it finds one of the two fields that announce it, and that it reads
+ * nothing of the chunks' decoder, which it fills with zeros.
  */
 #include "server/http1_guard.h"
+#include "codec/chunked.h"
 #include "server/body_wanted.h"
 #include "server/connections.h"
 #include <dlfcn.h>
@@ -30,10 +32,20 @@ int phr_parse_request(const char *buf, size_t len, const char **method, size_t *
 
 #define CROWD 4096 /* fields of a section that is told from a malformed one */
 
-/* File-scope because the library calls it with arguments of its own only. */
+struct phr_chunked_decoder { /* as large as the library has it, which sets consume_trailer only */
+    uint64_t left;
+    char consume_trailer; /* 0: what libh2o's client asks for, which nobody here uses */
+    uint8_t state, digits;
+    uint32_t aside;
+};
+_Static_assert(sizeof(struct phr_chunked_decoder) == 16 && offsetof(struct phr_chunked_decoder, consume_trailer) == 8,
+               "libh2o has room for it, and sets what it means to");
+ssize_t phr_decode_chunked(struct phr_chunked_decoder *decoder, char *buf, size_t *size);
+
+/* File-scope because the library calls these with arguments of its own only. */
 static struct {
     parse_fn *parse;
-    uint64_t calls;
+    uint64_t calls, chunk_calls;
     struct phr_header crowd[CROWD]; /* of one section, within a call */
 } guard;
 
@@ -161,11 +173,31 @@ int phr_parse_request(const char *buf, size_t len, const char **method, size_t *
     return n;
 }
 
+/* -1 makes it a 400 that ends the connection; no part of the request was dispatched before. */
+ssize_t phr_decode_chunked(struct phr_chunked_decoder *decoder, char *buf, size_t *size)
+{
+    guard.chunk_calls++;
+    if (!decoder->consume_trailer)
+        return CHUNKED_BAD;
+    struct chunked c = {decoder->left, decoder->aside, decoder->state, decoder->digits};
+    ssize_t behind = chunked_decode(&c, buf, size);
+    *decoder = (struct phr_chunked_decoder){c.left, true, c.state, c.digits, c.aside};
+    return behind; /* CHUNKED_BAD and CHUNKED_MORE are the library's -1 and -2 */
+}
+
 int http1_guard_proved(struct error *err)
 {
-    if (dlsym(RTLD_DEFAULT, "phr_parse_request") != (void *)phr_parse_request)
-        return error_set(err, "phr_parse_request is not bound to the guard");
-    if (guard.calls == 0)
-        return error_set(err, "libh2o does not call phr_parse_request");
+    const struct {
+        const char *symbol;
+        void *ours;
+        uint64_t calls;
+    } all[] = {{"phr_parse_request", (void *)phr_parse_request, guard.calls},
+               {"phr_decode_chunked", (void *)phr_decode_chunked, guard.chunk_calls}};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if (dlsym(RTLD_DEFAULT, all[i].symbol) != all[i].ours)
+            return error_set(err, "%s is not bound to the guard", all[i].symbol);
+        if (all[i].calls == 0)
+            return error_set(err, "libh2o does not call %s", all[i].symbol);
+    }
     return 0;
 }

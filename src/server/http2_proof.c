@@ -127,13 +127,21 @@ static bool closed(struct proof *p)
     return p->closed && heard_calm(&p->heard);
 }
 
-/* A request that would go on as HTTP/2, and is answered as it is. */
+/*
+ * A request that would go on as HTTP/2, and is answered as it is; and a body in chunks, which http1_guard_proved asks
+ * about.
+ */
 static int lead_http1(struct proof *p, struct error *err)
 {
-    static const char request[] = "GET / HTTP/1.1\r\nHost: proof\r\nConnection: keep-alive, Upgrade, HTTP2-Settings\r\n"
-                                  "Upgrade: h2c\r\nHTTP2-Settings: \r\n\r\n";
-    if (fd_write_all(p->peer, slice_of(request)) != 0 || !run_until(p, heard_http1) || http2_guard_calls().upgrade == 0)
+    static const char upgrade[] = "GET / HTTP/1.1\r\nHost: proof\r\nConnection: keep-alive, Upgrade, HTTP2-Settings\r\n"
+                                  "Upgrade: h2c\r\nHTTP2-Settings: \r\n\r\n",
+                      chunks[] = "POST / HTTP/1.1\r\nHost: proof\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                 "1\r\nx\r\n0\r\n\r\n";
+    if (fd_write_all(p->peer, slice_of(upgrade)) != 0 || !run_until(p, heard_http1) || http2_guard_calls().upgrade == 0)
         return error_set(err, "an upgrade to h2c was not refused");
+    buf_clear(&p->heard);
+    if (fd_write_all(p->peer, slice_of(chunks)) != 0 || !run_until(p, heard_http1))
+        return error_set(err, "libh2o does not answer an HTTP/1.1 request with a body in chunks");
     buf_clear(&p->heard);
     return 0;
 }

@@ -109,10 +109,10 @@ static int open_tls(struct server *s, struct error *err)
     return 0;
 }
 
-/* One body of limits.body has room in any case, and what its buffer is larger than that. */
+/* One body of limits.body has room in any case. */
 static uint64_t share_of(const struct config_limits *limits)
 {
-    uint64_t least = limits->body + limits->headers + BODY_GUARD_MARGIN;
+    uint64_t least = body_guard_room(limits);
     return limits->body_memory_per_ip > least ? limits->body_memory_per_ip : least;
 }
 

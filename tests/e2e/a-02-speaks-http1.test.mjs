@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
+import net from 'node:net';
 import { test } from 'node:test';
-import { ms, raw, request, start, tool } from './helper.mjs';
+import { ms, raw, request, start, tool, until } from './helper.mjs';
 
 const hooks = {
     'echo.lua': 'return { methods = { "POST", "PUT" }, handle = function(req) return 200, req.body, { ["x-length"] = tostring(#req.body) } end }',
     'hello.lua': 'return function(req) return "hello " .. (req.query.n or "") end',
+    'ran.lua': 'return { methods = { "POST" }, handle = function(req) log.info("ran", { size = #req.body }) return 200 end }',
     'slow.lua': 'return function() sleep "300ms" return "slow" end',
 };
 const setup = (t) => start(t, { hooks });
@@ -122,6 +124,72 @@ for (const [what, [head, body, detail]] of Object.entries({
     });
 }
 
+/** Bodies in chunks that a front end with another reading would take for longer, or shorter, or for other requests. */
+const looseChunks = {
+    'a bare LF behind a size': '5\nhello\r\n0\r\n\r\n',
+    'a bare LF behind an extension': '5;x\nhello\r\n0\r\n\r\n',
+    'a bare LF behind data': '5\r\nhello\n0\r\n\r\n',
+    'CRs behind data': '5\r\nhello\r\r\r\n0\r\n\r\n',
+    'a bare LF at the end': '5\r\nhello\r\n0\r\n\n',
+    'a bare LF behind the last size': '5\r\nhello\r\n0\n\r\n',
+    'letters behind a size': '5xyz\r\nhello\r\n0\r\n\r\n',
+    'a blank behind a size': '5 \r\nhello\r\n0\r\n\r\n',
+    'a size in C notation': '0x5\r\nhello\r\n0\r\n\r\n',
+    'a sign': '+5\r\nhello\r\n0\r\n\r\n',
+    'a size of 17 digits': '10000000000000005\r\nhello\r\n0\r\n\r\n',
+    'more data than its size': '4\r\nhello\r\n0\r\n\r\n',
+    'a control character in an extension': '5;\0\r\nhello\r\n0\r\n\r\n',
+    'a trailer that is no field': '5\r\nhello\r\n0\r\nGET /hello HTTP/1.1\r\n\r\n',
+    'a bare LF behind a trailer field': '5\r\nhello\r\n0\r\na: b\n\r\n',
+    'an extension without an end': `5;${'x'.repeat(20000)}`,
+    'trailer fields without an end': `5\r\nhello\r\n0\r\n${'a: b\r\n'.repeat(4000)}`,
+    'requests between lines with a bare LF': '2;\nxx\r\n3a\r\n0\r\n\r\nPOST /ran HTTP/1.1\r\nHost: a\r\nContent-Length: 47\r\n\r\n\r\n0\r\n\r\n',
+};
+const inChunks = 'POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n';
+
+test('framing: chunks that two readers could read differently are a 400 that ends the connection', async (t) => {
+    const server = await setup(t);
+    await Promise.all(Object.entries(looseChunks).flatMap(([what, body]) => ['', smuggled].map(async (behind) => {
+        const { text, closed } = await raw(server.port, Buffer.from(inChunks.replace('echo', 'ran') + body + behind, 'latin1'), { limit: 15000 });
+        assert.match(text, /^HTTP\/1\.1 400 .*\r\n(?:.+\r\n)*connection: close\r\n/i, what);
+        assert.equal(text.match(/HTTP\/1\.1 \d/g).length, 1, `${what}: ${text}`);
+        assert.ok(closed, what);
+    })));
+    assert.match((await raw(server.port, `${inChunks.replace('echo', 'ran').replace('Host', 'Connection: close\r\nHost')}${chunks}`)).text, /^HTTP\/1\.1 200 /);
+    await until(() => server.records('ran').some((record) => record.size === 3), 'the good one has run');
+    assert.equal(server.records('ran').length, 1, 'no other has');
+});
+
+/** Writes the bytes before `at`, and those behind it once the first were read. */
+async function cut(port, bytes, at) {
+    const socket = net.connect(port, '127.0.0.1').setNoDelay();
+    let text = '';
+    const closed = new Promise((done) => socket.on('error', () => {}).on('close', done));
+    socket.on('data', (part) => { text += part.toString('latin1'); });
+    socket.write(bytes.subarray(0, at));
+    await new Promise((done) => setTimeout(done, 20));
+    if (socket.writable) socket.write(bytes.subarray(at));
+    await closed;
+    return text;
+}
+
+test('framing: chunks mean the same wherever a connection cuts them', async (t) => {
+    const server = await setup(t);
+    const last = 'GET /hello?n=last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n';
+    const good = Buffer.from(`${inChunks}3\r\nabc\r\n00a;x=y\r\n0123\r\n6789\r\n0\r\na: b\r\n\r\n${last}`);
+    const bad = Buffer.from(`${inChunks}3\r\nabc\r\n0\r\n\r\n${inChunks}5;x\nhello\r\n0\r\n\r\n${last}`);
+    const from = inChunks.length - 2; // the header is read the same way, as other tests have it
+    await Promise.all(Array.from({ length: good.length - from }, async (_, i) => {
+        const text = await cut(server.port, good, from + i);
+        assert.match(text, /^HTTP\/1\.1 200 [^]*\r\n\r\nabc0123\r\n6789HTTP\/1\.1 200 [^]*hello last$/, `cut at ${from + i}`);
+    }));
+    await Promise.all(Array.from({ length: bad.length - from }, async (_, i) => {
+        const text = await cut(server.port, bad, from + i);
+        assert.match(text, /^HTTP\/1\.1 200 [^]*\r\n\r\nabcHTTP\/1\.1 400 /, `cut at ${from + i}`);
+        assert.equal(text.match(/HTTP\/1\.1 \d/g).length, 2, text);
+    }));
+});
+
 test('HTTP/1.1 without a Host is a 400, whole and no more: the next request on the connection is served', async (t) => {
     const server = await setup(t);
     const { text } = await raw(server.port, `GET /hello HTTP/1.1\r\n\r\nGET /hello?n=2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
@@ -136,6 +204,9 @@ test('framing: what RFC 9112 allows is taken as before', async (t) => {
     }
     const { text } = await raw(server.port, `\r\nPOST /echo HTTP/1.1\r\nTRANSFER-ENCODING: Chunked\r\nhost: x\r\nConnection: close\r\n\r\n${chunks}`);
     assert.match(text, /^HTTP\/1\.1 200[^]*\r\n\r\nabc$/);
+    const sizes = '3;a="b; c";d\r\nabc\r\n0A ;e\r\n0123456789\r\n000\r\nX-Sum: 1\r\nempty:\r\n\r\n';
+    const several = await raw(server.port, `${inChunks.replace('Host', 'Connection: close\r\nHost')}${sizes}`);
+    assert.match(several.text, /^HTTP\/1\.1 200[^]*\r\n\r\nabc0123456789$/);
     const old = await raw(server.port, 'POST /echo HTTP/1.0\r\nContent-Length: 3\r\n\r\nabc');
     assert.match(old.text, /^HTTP\/1\.[01] 200[^]*\r\n\r\nabc$/);
 });

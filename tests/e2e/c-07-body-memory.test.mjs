@@ -5,7 +5,7 @@ import http from 'node:http';
 import http2 from 'node:http2';
 import net from 'node:net';
 import { test } from 'node:test';
-import { alive, assertProblem, certificate, folder, ms, request, request2, session, sleep, start, until } from './helper.mjs';
+import { alive, assertProblem, certificate, folder, ms, request, request2, run, session, sleep, start, until, write } from './helper.mjs';
 
 const MiB = 1 << 20;
 const zeros = Buffer.alloc(16 * MiB);
@@ -44,6 +44,36 @@ function watch(server) {
     const timer = setInterval(() => { peak = Math.max(peak, rss(server)); }, 5);
     return { stop: () => { clearInterval(timer); return peak; } };
 }
+
+test('a budget that has no room for one body is told at the start; the least that has takes it, however it comes', async (t) => {
+    const dir = folder(t), tls = await certificate(dir);
+    write(dir, { 'hooks/up.lua': hooks['up.lua'] });
+    for (const [limits, words] of [
+        ['body_memory = "16MiB", body = "16MiB"', 'limits.body_memory (16MiB) has no room for a body of limits.body (16MiB): that needs 19MiB'],
+        ['body_memory = "18MiB", body = "16MiB"', 'limits.body_memory (18MiB) has no room for a body of limits.body (16MiB): that needs 19MiB'],
+        ['body_memory = "8MiB"', 'limits.body_memory (8MiB) has no room for a body of limits.body (32MiB): that needs 35MiB'],
+        ['body = "1GiB"', 'limits.body_memory (256MiB) has no room for a body of limits.body (1GiB): that needs 1027MiB'],
+    ])
+        for (const command of ['serve', 'check']) {
+            write(dir, { 'crescent.lua': `return { listen = "127.0.0.1:0", admin = "off", limits = { ${limits} } }` });
+            const { code, stderr } = await run([command], { cwd: dir });
+            assert.equal(code, 1, `${command}, ${limits}: ${stderr}`);
+            assert.ok(stderr.includes(words), stderr);
+        }
+    const server = await start(t, { hooks, dir, config: limited('19MiB'), workers: 1, listen: ['http://127.0.0.1:0', 'https://127.0.0.1:0'], args: tls.args });
+    const https = await import('node:https');
+    for (const url of server.urls) {
+        for (const chunked of [false, true]) {
+            const one = upload(url, 16 * MiB, { chunked, https, rejectUnauthorized: false });
+            one.finish();
+            assert.deepEqual(await one.over, { status: 200, retry: undefined }, `${url} ${chunked}`);
+        }
+        const client = http2.connect(url, { rejectUnauthorized: false });
+        t.after(() => client.destroy());
+        assert.equal((await request2(client, '/up', { method: 'POST', body: Buffer.alloc(16 * MiB) })).text, String(16 * MiB), url);
+        await until(async () => await held(server) === 0, 'all memory is given back');
+    }
+});
 
 for (const chunked of [false, true])
     test(`a flood of uploads stays within the budget, ${chunked ? 'chunked' : 'with Content-Length'}; small ones pass`, async (t) => {
@@ -100,9 +130,9 @@ test('HTTP/2 streams are refused one by one, and what they held is given back', 
 
 test('TLS uploads are within the budget too', async (t) => {
     const dir = folder(t), tls = await certificate(dir);
-    const server = await start(t, { hooks, dir, config: limited('16MiB'), listen: ['https://127.0.0.1:0'], args: tls.args });
+    const server = await start(t, { hooks, dir, config: limited('19MiB'), listen: ['https://127.0.0.1:0'], args: tls.args });
     const https = await import('node:https');
-    const all = Array.from({ length: 16 }, () => upload(server.url, 6 * MiB, { https, rejectUnauthorized: false }));
+    const all = Array.from({ length: 16 }, () => upload(server.url, 8 * MiB, { https, rejectUnauthorized: false }));
     await until(() => server.records('bodies refused')[0], 'a refusal in the log', 15000);
     await sleep(ms(2500));
     for (const u of all) u.finish();
@@ -113,7 +143,9 @@ test('TLS uploads are within the budget too', async (t) => {
 });
 
 test('a refused client that only writes hears a 503 with Retry-After, in the order of the steps', async (t) => {
-    const server = await start(t, { hooks, config: limited('4MiB'), workers: 1 });
+    const server = await start(t, { hooks, config: limited('19MiB'), workers: 1 });
+    const first = upload(server.url, 12 * MiB);
+    await until(async () => await held(server) >= 12 * MiB, 'held while it comes');
     const reply = await request(`${server.url}/up`, { method: 'POST', body: Buffer.alloc(8 * MiB) });
     assertProblem(reply, 503, /no memory for the body/);
     assert.equal(reply.headers['retry-after'], '1');
@@ -122,15 +154,17 @@ test('a refused client that only writes hears a 503 with Retry-After, in the ord
     assert.equal(await server.metric('crescent_refused_total', 'reason="body_memory"'), 1);
     await server.said((r) => r.message === 'request refused' && r.reason === 'body_memory');
     assert.equal((await server.post('/up', Buffer.alloc(2 * MiB))).status, 200);
+    first.finish();
+    assert.equal((await first.over).status, 200);
     await until(async () => await held(server) === 0, 'all memory is given back');
 });
 
 test('bodies that are worked on count; a worker that dies gives back what it held', async (t) => {
-    const server = await start(t, { hooks, config: limited('16MiB'), workers: 1 });
+    const server = await start(t, { hooks, config: limited('19MiB'), workers: 1 });
     const holding = upload(server.url, 8 * MiB, { target: '/hold' });
     holding.finish();
     await until(async () => await held(server) >= 8 * MiB, 'held while it waits');
-    assertProblem(await request(`${server.url}/up`, { method: 'POST', body: Buffer.alloc(10 * MiB) }), 503);
+    assertProblem(await request(`${server.url}/up`, { method: 'POST', body: Buffer.alloc(14 * MiB) }), 503);
     assert.equal((await holding.over).status, 200);
     await until(async () => await held(server) === 0, 'given back with the answer');
     const other = upload(server.url, 8 * MiB);
@@ -143,7 +177,7 @@ test('bodies that are worked on count; a worker that dies gives back what it hel
 });
 
 test('clients that go, stall or send junk after a refusal leave nothing behind', async (t) => {
-    const server = await start(t, { hooks, config: `return { limits = { body_memory = "2MiB", body = "16MiB", body_time = "1s" } }`, workers: 1 });
+    const server = await start(t, { hooks, config: `return { limits = { body_memory = "19MiB", body = "16MiB", body_time = "1s" } }`, workers: 1 });
     const head = `POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: ${8 * MiB}\r\n\r\n`;
     const open = () => new Promise((done) => {
         const socket = net.connect(server.port, '127.0.0.1', () => { socket.write(head); socket.write(Buffer.alloc(5 * MiB)); done(socket); });
@@ -153,6 +187,7 @@ test('clients that go, stall or send junk after a refusal leave nothing behind',
     for (let i = 0; i < 10; i++) sockets[i].destroy();
     for (let i = 10; i < 20; i++) sockets[i].resetAndDestroy();
     for (let i = 20; i < 30; i++) sockets[i].on('data', () => {}).write('GET /small HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(1000));
+    await server.said('bodies refused: limits.body_memory is used up');
     await until(async () => await held(server) === 0, 'nothing is held', 10000);
     for (const s of sockets) s.destroy();
     assert.equal((await server.post('/small', 'x')).text, 'x');

@@ -9,7 +9,7 @@ const hooks = { 'up.lua': `return { max_body = "4MiB", methods = { "GET", "POST"
     if #req.body > 100000 then sleep(0.1) end
     return 200, tostring(#req.body)
 end }` };
-const config = 'return { limits = { body_memory = "1MiB", body = "4MiB", body_time = "2s", header_time = "1s" } }';
+const config = 'return { limits = { body_memory = "7MiB", body = "4MiB", body_time = "2s", header_time = "1s" } }';
 const below = (n) => Math.floor(Math.random() * n);
 const some = (n, make) => Buffer.concat(Array.from({ length: n }, (_, i) => make(i)));
 

@@ -117,7 +117,7 @@ test('what an address has used up is not refused to the next one who comes behin
         return new Promise((done) => { socket.on('error', () => {}).once('data', done); });
     };
     const bodies = (count, size) => Array.from({ length: count }, (_, i) => [post(2 * i + 1, '/up'), frame(DATA, 0, 2 * i + 1, Buffer.alloc(size))]).flat();
-    for (const [streams, size, connections] of [[3, 16384, 60], [6, 1000, 60]]) { // what is read at once counts, too
+    for (const [streams, size, connections] of [[3, 16384, 120], [6, 1000, 120]]) { // what is read at once counts, too
         const before = await cut(server);
         for (let i = 0; i < connections; i++) attack(...bodies(streams, size));
         await until(async () => await cut(server) > before, 'the share is used up');

@@ -1,7 +1,7 @@
 // What every end-to-end test uses: a server of its own on free ports, in a folder of its own, and ways to talk to it.
 // The binary is $CRESCENT_BINARY, else the release build. $CRESCENT_TIME_FACTOR stretches every time bound.
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
 import http2 from 'node:http2';
@@ -49,11 +49,24 @@ export function write(dir, files) {
     }
 }
 
+/** For an ordinary user, who may not look into the server's processes as tests do: see visible.c. Sanitized ones hide nothing. */
+let visible;
+function visibility() {
+    if (process.getuid() === 0 || process.env.CRESCENT_SANITIZE) return {};
+    if (!visible) {
+        const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'crescent-visible-'));
+        process.on('exit', () => fs.rmSync(dir, { recursive: true, force: true }));
+        visible = path.join(dir, 'visible.so');
+        execFileSync('cc', ['-O1', '-shared', '-fPIC', '-o', visible, path.join(repository, 'tests/e2e/visible.c')]);
+    }
+    return { LD_PRELOAD: visible };
+}
+
 /** The environment a server gets: nothing of ours but what it needs, and the sanitizers' options. */
 export function environment(extra) {
     const env = { PATH: process.env.PATH, HOME: process.env.HOME, LANG: 'C.UTF-8' };
     for (const name of Object.keys(process.env)) if (/^[A-Z]+SAN_OPTIONS$/.test(name)) env[name] = process.env[name];
-    return { ...env, ...extra };
+    return { ...env, ...visibility(), ...extra };
 }
 
 /** Runs the binary to its end: {code, stdout, stderr}. */

@@ -392,6 +392,42 @@ test('an ordinary user starts it, too', needsRoot, async (t) => {
     for (const pid of server.children('worker')) assert.equal(field(pid, 'CapPrm'), '0000000000000000');
 });
 
+test('of an ordinary user\'s server, programs of exec read neither memory nor environment nor descriptors', { skip: needsRoot.skip || traced.skip }, async (t) => {
+    const dir = openFolder(t, nobody), token = 'fjord-lantern-9174';
+    const server = await startUpgradable(t, { dir, prefix: ['setpriv', '--reuid', 'nobody', '--regid', 'nogroup', '--clear-groups'], env: { CRESCENT_ADMIN_TOKEN: token },
+        config: 'return {}', dotenv: 'WORD=a-word-in-dot-env\n', hooks: { 'run.lua': runner, 'hello.lua': 'return function() return env.WORD end', 'kept.lua': 'return function() return "n" .. kv.incr "n" end' } });
+    const ask = async (argv) => { const seen = await exec(server, argv); return [seen.ok, seen.stdout, seen.stderr].join('\n'); };
+    const check = async () => {
+        assert.match(await ask(['id', '-u']), /^true\n65534\n/);
+        assert.match(await ask(['sh', '-c', 'tr "\\0" "\\n" < /proc/$$/environ; ls /proc/$$/fd']), /^true\n(?:.*\n)*PATH=/, 'a program reads its own');
+        const pids = { supervisor: server.pid, keeper: server.children('keeper')[0], worker: server.children('worker')[0] };
+        assert.equal(remembers(pids.keeper, token), true, 'it is found where it is');
+        for (const [name, pid] of Object.entries(pids)) {
+            assert.deepEqual(uids(pid), [nobody, nobody, nobody, nobody]);
+            for (const file of ['environ', 'mem', 'maps', 'fd/0'])
+                assert.match(await ask(['cat', `/proc/${pid}/${file}`]), /^false\n\n.*Permission denied/, `${file} of the ${name}`);
+            assert.match(await ask(['ls', `/proc/${pid}/fd/`]), /^false\n\n.*Permission denied/, name);
+            const seen = await ask(['python3', '-c', `import ctypes, os; c = ctypes.CDLL(None, use_errno=True); print(c.ptrace(16, ${pid}, 0, 0), os.strerror(ctypes.get_errno()))`]);
+            assert.match(seen, /^true\n-1 Operation not permitted\n/, `the ${name} is traced`);
+        }
+        assert.equal((await server.get('/hello')).text, 'a-word-in-dot-env');
+        assert.match((await server.get('/kept')).text, /^n\d$/);
+        for (const kind of ['supervisor', 'keeper', 'worker'])
+            await until(async () => await request(`${server.admin}/metrics`, { headers: { authorization: `Bearer ${token}` } }).then(({ text }) => new RegExp(`^crescent_open_descriptors{process="${kind}".*} [1-9]`, 'm').test(text)), `what ${kind} has open`);
+    };
+    await check();
+    assert.equal((await server.upgrade()).message, 'upgrade: done', server.tail());
+    await check();
+    replaceBinary(server.program, version('0.1.1')); // an exec in place undoes it
+    assert.equal((await server.upgrade()).version, '0.1.1', server.tail());
+    await check();
+    const [worker] = server.children('worker');
+    process.kill(worker, 'SIGKILL');
+    await until(() => server.children('worker').length > 0 && !server.children('worker').includes(worker), 'the next worker');
+    await until(async () => (await server.get('/hello')).status === 200, 'it serves');
+    await check();
+});
+
 test('the unit of systemd is as closed as it says', async (t) => {
     let text;
     try {

@@ -1,7 +1,8 @@
 /*
- * The promise: HTTP/2 is offered only where libh2o calls the guard, and the proof of it takes milliseconds.
+ * The promise: HTTP/2 is offered only where libh2o calls the guard, HTTP/1 too, and the proof of it takes milliseconds.
  */
 #include "base/time.h"
+#include "server/http1_guard.h"
 #include "server/http2_guard.h"
 #include "server/http2_proof.h"
 #include <setjmp.h>
@@ -16,10 +17,13 @@ static void the_guard_is_bound_and_refuses(void **state)
     struct error err = {""};
     uint64_t refused = http2_guard_calls().refused;
     mono_t before = mono_now();
+    assert_int_equal(http1_guard_proved(&err), -1);
     if (http2_proof_run(&err) != 0)
         fail_msg("%s", err.text);
     assert_int_equal(http2_guard_calls().refused, refused + 1);
     assert_true(mono_since(mono_now(), before).ns < DUR_MS(500).ns);
+    if (http1_guard_proved(&err) != 0)
+        fail_msg("%s", err.text);
 }
 
 static void the_proof_can_be_made_again(void **state)
