@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "cli/config_address.h"
 #include "cli/config_exec.h"
+#include "cli/config_files.h"
 #include "cli/config_ports.h"
 #include "cli/config_proxies.h"
 #include "cli/config_rate.h"
@@ -406,7 +407,9 @@ static int load(struct config_draft *d, const struct options *o, bool serving, c
     if (finish_user(d, err) != 0 || finish_log(d, err) != 0 || config_tls_files_finish(d, err) != 0 ||
         config_address_finish(d, o, err) != 0)
         return -1;
-    return config_user_check(d->config, err);
+    if (config_user_check(d->config, err) != 0)
+        return -1;
+    return config_files_check(d->config, d->files.text != NULL ? d->files.where : NULL, err);
 }
 
 /* What --dev changes; the log's settings may change it back. */
