@@ -44,20 +44,42 @@ void jail_folder_note(struct jail_folder *f, const char *path, bool of_file)
     }
 }
 
-/* Where a file system knows no files without a name, nothing tells the jail from the rest: the folder is another one,
- * and that will do. */
-static bool is_shut_out(const char *real)
+/* Whether it can be read, and, where the user may, written to; errno. */
+static bool is_open(const char *real)
 {
-    int fd = open(real, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
-    bool refused = fd < 0 && (errno == EACCES || errno == EOPNOTSUPP);
+    int fd = open(real, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
+    if (fd < 0)
+        return false;
     fd_close(&fd);
-    return refused && faccessat(AT_FDCWD, real, W_OK | X_OK, AT_EACCESS) == 0;
+    if (faccessat(AT_FDCWD, real, W_OK, AT_EACCESS) != 0)
+        return true;
+    fd = open(real, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return false;
+    fd_close(&fd);
+    return true;
 }
 
-bool jail_folder_lost(const struct jail_folder *f, char real_out[PATH_MAX])
+/* Where a file system knows no files without a name, nothing tells the jail from the rest: that the folder is another
+ * one will do. */
+static bool is_jail_that_refuses(const char *real)
+{
+    return (errno == EACCES || errno == EOPNOTSUPP) && faccessat(AT_FDCWD, real, R_OK | X_OK, AT_EACCESS) == 0;
+}
+
+bool jail_folder_lost(struct jail_folder *f, char real_out[PATH_MAX])
 {
     struct stat st;
 
-    return find(f, real_out, &st) && (st.st_dev != f->device || st.st_ino != f->inode) && is_shut_out(real_out);
+    if (!find(f, real_out, &st) || (st.st_dev == f->device && st.st_ino == f->inode))
+        return false;
+    if (!is_open(real_out))
+        return is_jail_that_refuses(real_out);
+    if (faccessat(AT_FDCWD, real_out, W_OK, AT_EACCESS) ==
+        0) { /* else the user may be let in later, and the jail not */
+        f->device = st.st_dev;
+        f->inode = st.st_ino;
+    }
+    return false;
 }

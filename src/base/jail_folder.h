@@ -1,5 +1,5 @@
 /*
- * jail_folder.h: whether a folder that a process may write to is still the one that its jail knows. Rules for files
+ * jail_folder.h: whether a folder that a process works in is still the one that its jail knows. Rules for files
  * hold for inodes: a folder that takes another's place (a restored backup, a swapped link), or that was not there when
  * the jail was entered, is out of reach for good. Only a process that enters a jail anew gets there.
  * Owns nothing. Runs in: the process that is jailed. Never fails.
@@ -21,10 +21,10 @@ struct jail_folder {
 /* What is there now; before the jail is entered, as its user. path: absolute, outlives it. */
 void jail_folder_note(struct jail_folder *f, const char *path, bool of_file);
 /*
- * From within: whether another folder is there than noted, where the user may write, and the jail does not let it. The
- * kernel keeps the inode of a rule, so that a new folder never has its number. Mostly one look-up of the path.
- * real_out: of that folder.
+ * From within: whether another folder is there than noted, which the user may read, or write to, and the jail does not
+ * let it. One that it does let is noted from then on. The kernel keeps the inode of a rule, so that a new folder never
+ * has its number. Mostly one look-up of the path. real_out: of that folder.
  */
-bool jail_folder_lost(const struct jail_folder *f, char real_out[PATH_MAX]);
+bool jail_folder_lost(struct jail_folder *f, char real_out[PATH_MAX]);
 
 #endif

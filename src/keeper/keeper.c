@@ -151,7 +151,7 @@ static int make_storage(struct keeper *k, struct error *err)
 
 /* Whether the jail does not know the folder that is there now: then the next keeper takes this one's place, which it
  * costs no request to wait for. */
-static bool has_lost(struct keeper *k, const struct jail_folder *folder)
+static bool has_lost(struct keeper *k, struct jail_folder *folder)
 {
     char real[PATH_MAX];
     if (k->draining || k->leaving || atomic_load(area_generation(k->area)) == 0 || !jail_folder_lost(folder, real))

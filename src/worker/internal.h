@@ -5,6 +5,7 @@
 #define CRESCENT_WORKER_INTERNAL_H
 
 #include "base/config.h"
+#include "base/jail_folder.h"
 #include "base/jail_libraries.h"
 #include "exec/exec.h"
 #include "io/httpc.h"
@@ -28,6 +29,7 @@ struct worker {
     struct records_sink records; /* its log lines and exchanges */
     struct loop *loop;
     struct jail_libraries libraries; /* as they were when the jail was entered */
+    struct jail_folder files;        /* likewise */
     struct exec *exec;               /* NULL: the configuration allows no program */
     struct pool *pool;
     struct calls *calls;

@@ -186,8 +186,11 @@ static int start(struct worker *w, struct error *err)
         return -1;
     jail_close();
     jail_libraries_note(&w->libraries);
+    jail_folder_note(&w->files, w->config.files, false);
     if (jail_places_enter(&w->config, JAIL_WORKER, err) != 0)
         return -1;
+    if (w->files.inode == 0) /* it may have been made there */
+        jail_folder_note(&w->files, w->config.files, false);
     w->pool = pool_new(w->loop);
     w->calls = calls_new(w->loop, &w->area->worker[w->heritage.slot].counters);
     if (make_http(w, err) != 0 || make_state(w, err) != 0 || take_scripts(w, err) != 0 || make_server(w, err) != 0)

@@ -47,9 +47,22 @@ void worn_by_spawner(void *cookie)
     loop_stop(w->loop);
 }
 
-void worn_look(struct worker *w)
+static void look_at_files(struct worker *w)
 {
-    const char *lost = w->draining || !w->serving ? NULL : jail_libraries_lost(&w->libraries);
+    char real[PATH_MAX];
+
+    if (!jail_folder_lost(&w->files, real))
+        return;
+    if (!w->worn)
+        log_at(LOG_WARN,
+               "a folder was replaced by another, which the jail of this worker does not know: another takes its place",
+               LOG_STR("folder", real));
+    ask_for_successor(w);
+}
+
+static void look_at_libraries(struct worker *w)
+{
+    const char *lost = jail_libraries_lost(&w->libraries);
 
     if (lost == NULL)
         return;
@@ -58,4 +71,12 @@ void worn_look(struct worker *w)
                "a file was replaced by another, which the jail of this worker does not know: another takes its place",
                LOG_STR("file", lost));
     ask_for_successor(w);
+}
+
+void worn_look(struct worker *w)
+{
+    if (w->draining || !w->serving)
+        return;
+    look_at_libraries(w);
+    look_at_files(w);
 }

@@ -4,8 +4,10 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { folder, sleep, start, tool, until } from './helper.mjs';
+import { folder, load, sleep, start, tool, until } from './helper.mjs';
 
+const needsRoot = { skip: process.getuid() === 0 ? false : 'only root becomes another user' };
+const nobody = 65534;
 const hooks = {
     'kept.lua': 'return function() return "n" .. kv.incr "n" end',
     'hello.lua': 'return function() return "hello" end',
@@ -79,4 +81,43 @@ test('the log\'s folder: at USR1 the file is opened in the one that is there', a
     assert.equal((await server.post('/kept')).status, 200);
     await server.stop();
     assert.match(fs.readFileSync(at('lg/l'), 'utf8'), /"stopped"/);
+});
+
+test('the folder of files: another one, and a link that leads to another, are saved to and sent from; no request is lost', async (t) => {
+    const dir = places(t), at = (name) => path.join(dir, name), server = await serve(t, { dir, workers: 2 });
+    const works = async (where) => {
+        await until(async () => (await server.post('/saves', where)).text === 'saved' && (await server.post('/saves', where)).text === 'saved', () => `saves\n${server.tail()}`, 20000);
+        await until(async () => (await server.get('/sends')).text === where, () => `what was saved is sent\n${server.tail()}`, 20000);
+        assert.equal(fs.readFileSync(at(`${where}/a.bin`), 'utf8'), where);
+    };
+    await works('up');
+    const running = load(`${server.url}/hello`, { connections: 2 });
+    t.after(() => running.stop());
+    fs.renameSync(at('up'), at('up.old'));
+    fs.mkdirSync(at('up'));
+    await until(() => server.records((r) => replaced.test(r.message) && r.folder === at('up')).length === 2, () => `both workers say so\n${server.tail()}`, 20000);
+    await works('up');
+    fs.renameSync(at('up'), at('up.older'));
+    fs.mkdirSync(at('linked'));
+    fs.symlinkSync('linked', at('up'));
+    await until(() => server.records((r) => replaced.test(r.message) && r.folder === at('linked')).length === 2, () => `both workers say so\n${server.tail()}`, 20000);
+    await works('linked');
+    assert.deepEqual((await running.stop()).failures, []);
+    await until(() => server.children('worker').length === 2, 'the worn ones have left', 20000);
+    const workers = server.children('worker');
+    await sleep(2500);
+    assert.deepEqual(server.children('worker'), workers, 'it is over');
+});
+
+test('a folder of files that can only be read is sent from, also where another takes its place', needsRoot, async (t) => {
+    const dir = places(t), at = (name) => path.join(dir, name);
+    fs.chmodSync(dir, 0o755);
+    fs.chownSync(at('var'), nobody, nobody);
+    fs.writeFileSync(at('up/a.bin'), 'one');
+    const server = await start(t, { dir, hooks, workers: 1, config: 'return { user = "nobody", store = "sqlite:var/crescent.db", files = "up" }' });
+    assert.equal((await server.get('/sends')).text, 'one');
+    fs.renameSync(at('up'), at('up.old'));
+    fs.mkdirSync(at('up'));
+    fs.writeFileSync(at('up/a.bin'), 'two');
+    await until(async () => (await server.get('/sends')).text === 'two', () => server.tail(), 20000);
 });
