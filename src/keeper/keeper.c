@@ -169,7 +169,9 @@ static void on_ping(struct link *l, const struct message *m, void *cookie)
 {
     struct keeper *k = cookie;
     tapes_look(k->tapes);
-    has_lost(k, &k->store_folder); /* it comes once a second */
+    if (access(k->store_folder.path, F_OK) ==
+        0)                             /* else the next one would find no store either, as it is never made anew */
+        has_lost(k, &k->store_folder); /* this comes once a second */
     link_send(l, &(struct message){.type = MESSAGE_pong, .pong = {.sequence = m->ping.sequence}});
 }
 

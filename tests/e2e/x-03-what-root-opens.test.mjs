@@ -78,7 +78,9 @@ test('a link that the user puts in the place of the log leads root nowhere', nee
         untouched();
         await as('rm', log);
         server.child.kill('SIGUSR1');
-        await until(() => fs.existsSync(log), 'a file of its own again');
+        await until(async () => { await server.get('/kept'); return /"request"/.test(text(log)); }, 'a file of its own again');
+        const { request_id: last } = JSON.parse(text(log).split('\n').find((line) => line.includes('"request"')));
+        await server.said((r) => r.request_id === last, 'who follows it has seen it');
         assert.equal(owner(log), nobody);
     }
     assert.equal((await server.upgrade()).message, 'upgrade: done', server.tail());

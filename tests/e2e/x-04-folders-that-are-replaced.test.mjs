@@ -32,6 +32,8 @@ test('the store\'s folder: a backup that takes its place is served', async (t) =
     assert.equal(await until(kept(server), () => `the store is back\n${server.tail()}`, 20000), 'n2');
     const said = await server.said((r) => replaced.test(r.message), 'why the keeper begins anew');
     assert.deepEqual([said.process, said.folder], ['keeper', at('var')]);
+    const away = server.records('the store is away').length;
+    await until(() => server.records('the store is back').length === away, () => `it is over\n${server.tail()}`);
     assert.deepEqual(server.children('worker'), workers);
 
     // One that is away while a keeper starts, and comes back.
