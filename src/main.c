@@ -10,8 +10,10 @@
 #include "keeper/keeper.h"
 #include "load/trial.h"
 #include "worker/worker.h"
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static int run_keeper(int argc, char **argv)
 {
@@ -76,8 +78,20 @@ static int no_command(const char *name)
                       near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
 }
 
+/* What else is opened must not get the number of a standard descriptor that was closed: what is said there would go to
+ * a socket, say. The lowest number is taken each time, so none before it is free. */
+static bool fill_standard(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY) != fd)
+            return false;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
+    if (!fill_standard())
+        return print_fail(CLI_FAILED, "a standard descriptor is closed, and /dev/null does not open in its place");
     signal(SIGPIPE, SIG_IGN); /* a peer or reader that has gone is an error of the write */
     signal(SIGXFSZ, SIG_IGN); /* so is a limit of the process's files */
     if (argc < 2) {

@@ -50,12 +50,6 @@ uint64_t fd_count(void)
     return count - 1; /* the folder itself */
 }
 
-int fd_open_log(const char *path, struct error *err)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
-    return fd >= 0 ? fd : error_errno(err, "cannot open the log file %s", path);
-}
-
 int fd_write_all(int fd, struct slice bytes)
 {
     while (bytes.len > 0) {

@@ -19,9 +19,6 @@ int fd_write_all(int fd, struct slice bytes);
 int fd_read_all(int fd, size_t max, struct buf *into, struct error *err);
 /* Appends a regular file's bytes; a directory, device, or more than `max` bytes is an error that names the path. */
 int fd_read_file(const char *path, size_t max, struct buf *into, struct error *err);
-/* Opens a file to append to, made with mode 0640 where there is none; a pipe without a reader is an error. -1 with
- * words. */
-int fd_open_log(const char *path, struct error *err);
 /* A new memory file with these bytes, sealed against any change; the caller closes it. -1 with words. */
 int fd_sealed(const char *name, struct slice bytes, struct error *err);
 /* Maps a memory file read-only. It must carry all seals (what another process still may change is refused). The

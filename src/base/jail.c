@@ -3,6 +3,8 @@
  */
 #include "base/jail.h"
 
+#include "base/panic.h"
+
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -74,6 +76,39 @@ void jail_hide(void)
 {
     if (!JAIL_SANITIZED)
         prctl(PR_SET_DUMPABLE, 0);
+}
+
+/* The kernel forgets the last two with each change of ids. */
+static void take_down(struct jail_own *own)
+{
+    own->uid = geteuid();
+    own->gid = getegid();
+    own->group_count = getgroups(2 * JAIL_GROUPS_MAX, own->groups);
+    own->dumpable = prctl(PR_GET_DUMPABLE);
+    if (prctl(PR_GET_PDEATHSIG, &own->death_signal) != 0)
+        own->death_signal = 0;
+}
+
+int jail_borrow(const struct jail_user *user, struct jail_own *own_out, struct error *err)
+{
+    take_down(own_out);
+    if (own_out->group_count < 0)
+        return error_errno(err, "user %s", user->name);
+    if (setgroups(user->group_count, user->groups) == 0 && setegid(user->gid) == 0 && seteuid(user->uid) == 0)
+        return 0;
+    error_errno(err, "user %s", user->name);
+    jail_give_back(own_out);
+    return -1;
+}
+
+void jail_give_back(const struct jail_own *own)
+{
+    int kept = errno;
+
+    NEED(seteuid(own->uid) == 0 && setegid(own->gid) == 0 && setgroups((size_t)own->group_count, own->groups) == 0);
+    prctl(PR_SET_DUMPABLE, own->dumpable); /* refused where it is the system's own third kind, which it then is again */
+    prctl(PR_SET_PDEATHSIG, own->death_signal);
+    errno = kept;
 }
 
 void jail_close(void)

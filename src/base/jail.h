@@ -71,6 +71,20 @@ int jail_keep_few(struct error *err);
  * then on: of those, links and descriptors are there for the process still, `environ`, `maps` and `mem` are not.
  */
 void jail_hide(void);
+
+/* What a process is, while it acts as somebody else. */
+struct jail_own {
+    uid_t uid;
+    gid_t gid, groups[2 * JAIL_GROUPS_MAX];
+    int group_count, dumpable, death_signal;
+};
+
+/* For a moment root has the rights of the user, and no others: for files, by the real and saved ids it stays root, whom
+ * this user cannot signal or trace. Only in a process with one thread. -1 with words: all is as before. */
+int jail_borrow(const struct jail_user *user, struct jail_own *own_out, struct error *err);
+/* Keeps errno. */
+void jail_give_back(const struct jail_own *own);
+
 /* No core dumps, and hidden. */
 void jail_close(void);
 /* The supervisor's own: as jail_close, but its children (what scripts start, too) may lift the limit of core dumps. */

@@ -10,6 +10,8 @@
 #include "base/path.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
@@ -38,16 +40,24 @@ static void add(struct places *p, const char *path, bool write)
 
 /* --- what is kept away -------------------------------------------------------------------------------------------- */
 
+/* Who may not read it, and can change no modes, needs no rule; and the folders that lead to it stay whole. */
+static bool is_closed(const char *real)
+{
+    return faccessat(AT_FDCWD, real, R_OK, AT_EACCESS) != 0 && errno == EACCES;
+}
+
 /* The path may not be there yet: then its folder's real path counts. */
 static void keep_away(struct kept *k, const char *path)
 {
     char real[PATH_MAX], *folder = need_strdup(path), *name = need_strdup(path);
 
     k->at = need_realloc(k->at, (k->count + 1) * sizeof(*k->at));
-    if (realpath(path, real) != NULL)
-        k->at[k->count++] = need_strdup(real);
-    else if (realpath(dirname(folder), real) != NULL)
+    if (realpath(path, real) != NULL) {
+        if (!is_closed(real))
+            k->at[k->count++] = need_strdup(real);
+    } else if (realpath(dirname(folder), real) != NULL) {
         k->at[k->count++] = path_join(real, basename(name));
+    }
     free(folder);
     free(name);
 }
@@ -71,10 +81,8 @@ static void keep_away_all(struct kept *k, const struct config *c)
     for (size_t i = 0; i < c->tls_count; i++)
         if (c->tls[i].key.path != NULL)
             keep_away(k, c->tls[i].key.path);
-    if (geteuid() == 0) { /* an ordinary user cannot read them anyway */
-        keep_away(k, "/etc/shadow");
-        keep_away(k, "/etc/gshadow");
-    }
+    keep_away(k, "/etc/shadow");
+    keep_away(k, "/etc/gshadow");
     free(settings);
 }
 

@@ -7,11 +7,13 @@
 #include "cli/config_load.h"
 #include "base/duration.h"
 #include "base/fd.h"
+#include "base/logfile.h"
 #include "base/panic.h"
 #include "base/path.h"
 #include "cli/cli.h"
 #include "cli/config_address.h"
 #include "cli/config_exec.h"
+#include "cli/config_files.h"
 #include "cli/config_ports.h"
 #include "cli/config_proxies.h"
 #include "cli/config_rate.h"
@@ -370,19 +372,15 @@ static int finish_paths(struct config_draft *d, const char *here, struct error *
     return 0;
 }
 
-/* A log that cannot be written would be found out when it is needed. One that is made here is its writer's. */
+/* A log that cannot be written would be found out when it is needed. */
 static int finish_log(struct config_draft *d, struct error *err)
 {
     const struct config *c = d->config;
-    struct stat st;
-    int fd = c->log_file != NULL ? fd_open_log(c->log_file, err) : -1, done = 0;
+    int fd = c->log_file != NULL ? logfile_open(c->log_file, &c->user, err) : -1;
     if (c->log_file != NULL && fd < 0)
         return error_prefix(err, "%s", d->log_file.where);
-    if (fd >= 0 && c->user.name != NULL && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0 &&
-        st.st_uid != c->user.uid && fchown(fd, c->user.uid, c->user.gid) != 0)
-        done = error_errno(err, "%s: cannot give %s to %s", d->log_file.where, c->log_file, c->user.name);
     fd_close(&fd);
-    return done;
+    return 0;
 }
 
 static int finish_user(struct config_draft *d, struct error *err)
@@ -423,7 +421,9 @@ static int load(struct config_draft *d, const struct options *o, bool serving, c
     if (finish_user(d, err) != 0 || finish_log(d, err) != 0 || config_tls_files_finish(d, err) != 0 ||
         config_address_finish(d, o, err) != 0)
         return -1;
-    return config_user_check(d->config, err);
+    if (config_user_check(d->config, err) != 0)
+        return -1;
+    return config_files_check(d->config, d->files.text != NULL ? d->files.where : NULL, err);
 }
 
 /* What --dev changes; the log's settings may change it back. */

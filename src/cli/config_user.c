@@ -115,16 +115,13 @@ static int check_as_user(const struct config *c, struct error *err)
 
 int config_user_check(const struct config *c, struct error *err)
 {
-    gid_t groups[JAIL_GROUPS_MAX * 2], gid = getegid();
-    uid_t uid = geteuid();
-    int count = getgroups(JAIL_GROUPS_MAX * 2, groups);
+    struct jail_own own;
 
-    if (c->user.name == NULL || c->user.uid == uid)
+    if (c->user.name == NULL || c->user.uid == geteuid())
         return 0;
-    if (count < 0 || setgroups(c->user.group_count, c->user.groups) != 0 || setegid(c->user.gid) != 0 ||
-        seteuid(c->user.uid) != 0)
-        return error_errno(err, "user %s", c->user.name);
+    if (jail_borrow(&c->user, &own, err) != 0)
+        return -1;
     int done = check_as_user(c, err);
-    NEED(seteuid(uid) == 0 && setegid(gid) == 0 && setgroups((size_t)count, groups) == 0);
+    jail_give_back(&own);
     return done;
 }

@@ -9,6 +9,7 @@
 #include "base/panic.h"
 #include "cli/cli.h"
 #include "cli/config_exec.h"
+#include "cli/config_files.h"
 #include "cli/config_load.h"
 #include "cli/config_tls_files.h"
 #include "cli/print.h"
@@ -89,6 +90,7 @@ static int answer(const struct order *o, int out)
         log_open(STDERR_FILENO, config.log_level, "config", isatty(STDERR_FILENO) == 1);
         config_tls_files_warn(&config);
         config_exec_warn(&config);
+        config_files_warn(&config);
     } else {
         print_fail(code, "%s", err.text);
     }

@@ -7,6 +7,7 @@
 #include "admin/admin.h"
 #include "base/config.h"
 #include "base/fd.h"
+#include "base/jail_folder.h"
 #include "base/jail_places.h"
 #include "base/leave.h"
 #include "base/log.h"
@@ -41,7 +42,8 @@ struct keeper {
     struct asker asker;
     struct admin *admin;
     struct link *supervisor;
-    bool draining;
+    struct jail_folder store_folder, log_folder; /* as they were when the jail was entered */
+    bool draining, leaving;
 };
 
 /* --- what reload needs of the others ------------------------------------------------------------------------------ */
@@ -147,10 +149,29 @@ static int make_storage(struct keeper *k, struct error *err)
 
 /* --- the supervisor ----------------------------------------------------------------------------------------------- */
 
+/* Whether the jail does not know the folder that is there now: then the next keeper takes this one's place, which it
+ * costs no request to wait for. */
+static bool has_lost(struct keeper *k, struct jail_folder *folder)
+{
+    char real[PATH_MAX];
+    if (k->draining || k->leaving || atomic_load(area_generation(k->area)) == 0 || !jail_folder_lost(folder, real))
+        return false;
+    log_at(
+        LOG_WARN,
+        "a folder was replaced by another, which the jail of the keeper does not know: another keeper takes its place",
+        LOG_STR("folder", real));
+    k->leaving = true;
+    loop_stop(k->loop);
+    return true;
+}
+
 static void on_ping(struct link *l, const struct message *m, void *cookie)
 {
     struct keeper *k = cookie;
     tapes_look(k->tapes);
+    if (access(k->store_folder.path, F_OK) ==
+        0)                             /* else the next one would find no store either, as it is never made anew */
+        has_lost(k, &k->store_folder); /* this comes once a second */
     link_send(l, &(struct message){.type = MESSAGE_pong, .pong = {.sequence = m->ping.sequence}});
 }
 
@@ -192,7 +213,8 @@ static void on_drain(struct link *l, const struct message *m, void *cookie)
 static void on_reopen(struct link *l, const struct message *m, void *cookie)
 {
     struct keeper *k = cookie;
-    tapes_reopen(k->tapes);
+    if (k->config.log_file == NULL || !has_lost(k, &k->log_folder)) /* else the next one opens it */
+        tapes_reopen(k->tapes);
 }
 
 static void on_died(struct link *l, const struct message *m, void *cookie)
@@ -312,6 +334,9 @@ static int start(struct keeper *k, struct error *err)
     asker_init(&k->asker);
     if (k->config.admin_token == NULL && geteuid() != started_as)
         asker_begin(&k->asker, geteuid(), &k->heritage);
+    jail_folder_note(&k->store_folder, strchr(k->config.store, ':') + 1, true);
+    if (k->config.log_file != NULL)
+        jail_folder_note(&k->log_folder, k->config.log_file, true);
     if (jail_places_enter(&k->config, JAIL_KEEPER, err) != 0)
         return -1;
     k->loop = loop_new();

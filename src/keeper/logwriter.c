@@ -6,6 +6,7 @@
  */
 #include "keeper/logwriter.h"
 #include "base/fd.h"
+#include "base/logfile.h"
 #include "base/output.h"
 #include "base/panic.h"
 #include <errno.h>
@@ -127,7 +128,7 @@ static void take_up(struct logwriter *w, int fd)
 
 static int open_path(struct logwriter *w, int *fd_out, struct error *err)
 {
-    *fd_out = fd_open_log(w->path, err);
+    *fd_out = logfile_open(w->path, NULL, err);
     return *fd_out >= 0 ? 0 : -1;
 }
 

@@ -15,6 +15,7 @@ struct storage {
     struct store *store;
     char *path;
     bool first;  /* nothing is served under this configuration yet */
+    bool away;   /* it was so when the keeper before ended */
     bool judged; /* the first try to open it is over */
     struct loop_later serve;
 };
@@ -59,6 +60,8 @@ static void on_turned(void *cookie, bool up, const char *why)
     struct storage *s = cookie;
     if (up)
         atomic_store(&s->host.area->store, number_of(s->path));
+    if (!s->judged && up && s->away) /* this store has not seen it go, and would not tell */
+        log_at(LOG_INFO, "the store is back", LOG_STR("store", s->path));
     if (!s->judged)
         judge(s, up, why);
     s->judged = true;
@@ -84,6 +87,7 @@ struct storage *storage_new(const struct storage_host *host, struct error *err)
     s->first = atomic_load(area_generation(host->area)) == 0;
     place.path = s->path;
     place.may_create = atomic_load(&host->area->store) != number_of(s->path);
+    s->away = !place.may_create && counters_get(&host->area->keeper, COUNTER_store_up) == 0;
     counters_set(&host->area->keeper, COUNTER_store_up, 0);
     s->store = store_new(&store, &place, err);
     if (s->store == NULL) {

@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "base/jail_places.h"
 #include "base/log.h"
+#include "base/logfile.h"
 #include "base/panic.h"
 #include "ipc/channel.h"
 #include "ipc/heritage.h"
@@ -113,7 +114,7 @@ int trial_main(void)
         return 1;
     }
     /* A trial is not one of those who have a tape: it writes by itself, and is not held up by whoever reads. */
-    int file = p.config.log_file != NULL ? fd_open_log(p.config.log_file, &err) : -1;
+    int file = p.config.log_file != NULL ? logfile_open(p.config.log_file, NULL, &err) : -1;
     log_open(file >= 0 ? file : STDERR_FILENO, p.config.log_level, "trial", config_log_form(&p.config));
     jail_close();
     bool good = read_env(&p); /* its values may lie in files anywhere */

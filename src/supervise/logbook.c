@@ -5,6 +5,7 @@
 #include "supervise/logbook.h"
 
 #include "base/fd.h"
+#include "base/logfile.h"
 
 #include <stdio.h>
 #include <sys/eventfd.h>
@@ -95,7 +96,7 @@ static void on_line(void *cookie, const struct log_line *line)
 /* To the file where there is one; where it does not open, all stays as it is. */
 static int open_output(struct logbook *b, struct error *err)
 {
-    int fd = b->path != NULL ? fd_open_log(b->path, err) : STDERR_FILENO;
+    int fd = b->path != NULL ? logfile_open(b->path, b->user, err) : STDERR_FILENO;
 
     if (fd < 0)
         return -1;
@@ -115,7 +116,11 @@ int logbook_open(struct logbook *b, const struct config *config, struct area *ar
 {
     int opened;
 
-    *b = (struct logbook){.area_fd = area_fd, .wake = wake, .path = config->log_file, .form = config_log_form(config)};
+    *b = (struct logbook){.area_fd = area_fd,
+                          .wake = wake,
+                          .path = config->log_file,
+                          .user = &config->user,
+                          .form = config_log_form(config)};
     b->output.fd = -1;
     if (b->wake < 0 && (b->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
         return error_errno(err, "eventfd");
@@ -141,6 +146,7 @@ void logbook_reopen(struct logbook *b, const struct config *config)
     struct error err;
 
     b->path = config->log_file;
+    b->user = &config->user;
     b->form = config_log_form(config);
     if (open_output(b, &err) != 0)
         log_at(LOG_ERROR, "the log file stays the old one", LOG_STR("error", err.text));

@@ -14,10 +14,11 @@
 #include "shm/area.h"
 
 struct logbook {
-    struct area *area; /* NULL: not open */
-    int area_fd;       /* borrowed; carries the lock */
-    int wake;          /* eventfd for all who write onto tapes */
-    const char *path;  /* the log's file; NULL: stderr */
+    struct area *area;            /* NULL: not open */
+    int area_fd;                  /* borrowed; carries the lock */
+    int wake;                     /* eventfd for all who write onto tapes */
+    const char *path;             /* the log's file; NULL: stderr */
+    const struct jail_user *user; /* whose it is */
     enum log_form form;
     struct output output;
     struct records_sink sink;

@@ -1,5 +1,5 @@
 /*
- * renewal.h: a worker that says it is worn (its Lua state is filled by what scripts keep) is replaced, one for one:
+ * renewal.h: a worker that says it is worn (worker/worn.h) is replaced, one for one:
  * another starts beside it, in a free slot, from the same edition and for the same member; once that serves, the worn
  * one finishes what it has, as in an upgrade, and leaves. Nobody is refused meanwhile.
  * Owns nothing. Runs in: the supervisor. Fails: while there is no room, and in an upgrade (which replaces it anyway),

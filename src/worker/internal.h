@@ -5,6 +5,8 @@
 #define CRESCENT_WORKER_INTERNAL_H
 
 #include "base/config.h"
+#include "base/jail_folder.h"
+#include "base/jail_libraries.h"
 #include "exec/exec.h"
 #include "io/httpc.h"
 #include "io/pool.h"
@@ -26,7 +28,9 @@ struct worker {
     struct redact *redact;
     struct records_sink records; /* its log lines and exchanges */
     struct loop *loop;
-    struct exec *exec; /* NULL: the configuration allows no program */
+    struct jail_libraries libraries; /* as they were when the jail was entered */
+    struct jail_folder files;        /* likewise */
+    struct exec *exec;               /* NULL: the configuration allows no program */
     struct pool *pool;
     struct calls *calls;
     struct address_rules addresses; /* that no script may reach */

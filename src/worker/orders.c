@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "worker/drain.h"
+#include "worker/worn.h"
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -12,9 +13,10 @@
 
 static void on_ping(struct link *l, const struct message *m, void *cookie)
 {
-    const struct worker *w = cookie;
+    struct worker *w = cookie;
     atomic_store_explicit(&w->area->worker[w->heritage.slot].descriptors, fd_count(), memory_order_relaxed);
     link_send(l, &(struct message){.type = MESSAGE_pong, .pong = {.sequence = m->ping.sequence}});
+    worn_look(w); /* it comes once a second */
 }
 
 static void on_drain(struct link *l, const struct message *m, void *cookie)

@@ -14,6 +14,7 @@
 #include "server/access.h"
 #include "server/cancel.h"
 #include "worker/orders.h"
+#include "worker/worn.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,48 +71,6 @@ static struct generation *live_generation(void *cookie)
     return prepare_live(w->prepare);
 }
 
-/* Another takes its place (supervise/renewal), and it finishes what it has. */
-static void ask_for_successor(struct worker *w)
-{
-    w->worn = true;
-    link_send(w->supervisor, &(struct message){.type = MESSAGE_worn, .worn = {.incarnation = w->heritage.incarnation}});
-}
-
-/* From within the jail no other spawner can be started. */
-static void on_spawner_lost(void *cookie)
-{
-    struct worker *w = cookie;
-    if (w->draining)
-        return;
-    if (w->serving) {
-        ask_for_successor(w);
-        return;
-    }
-    w->exit_code = 1; /* who has not served yet is started anew */
-    loop_stop(w->loop);
-}
-
-/* Another takes its place, which a leak is no reason to wait for; it is asked again, but said once.
- */
-static void on_full(void *cookie, const struct host_full *full)
-{
-    struct worker *w = cookie;
-    struct log_field fields[5] = {LOG_INT("lua_memory", w->config.limits.lua_memory), LOG_INT("held", full->held)};
-    size_t count = 2;
-
-    if (w->draining || !w->serving)
-        return;
-    if (full->most != NULL) {
-        fields[count++] = LOG_STR("script", full->most);
-        fields[count++] = LOG_INT("script_holds", full->most_bytes);
-    }
-    if (!w->worn)
-        log_write(LOG_ERROR,
-                  SLICE("scripts keep more than this worker's lua_memory has room for: another takes its place"),
-                  fields, count);
-    ask_for_successor(w);
-}
-
 static int make_state(struct worker *w, struct error *err)
 {
     w->redact = redact_new();
@@ -132,7 +91,7 @@ static int make_state(struct worker *w, struct error *err)
         .deadline = cancel_deadline,
         .memory = w->config.limits.lua_memory,
         .max_run = w->config.limits.max_run,
-        .full = on_full,
+        .full = worn_by_scripts,
         .owner = w,
         .limits = &w->config.limits,
         .sandbox = w->config.sandbox,
@@ -210,7 +169,7 @@ static int start_exec(struct worker *w, struct error *err)
     snprintf(label, sizeof(label), "%u", w->heritage.member);
     w->exec = exec_new(w->loop, &w->config, label, err);
     if (w->exec != NULL && w->config.sandbox) /* else its jail lets it start programs */
-        exec_on_lost(w->exec, on_spawner_lost, w);
+        exec_on_lost(w->exec, worn_by_spawner, w);
     return w->exec != NULL ? 0 : -1;
 }
 
@@ -226,8 +185,12 @@ static int start(struct worker *w, struct error *err)
     if (start_exec(w, err) != 0) /* outside the jail, and with the limits that were found */
         return -1;
     jail_close();
+    jail_libraries_note(&w->libraries);
+    jail_folder_note(&w->files, w->config.files, false);
     if (jail_places_enter(&w->config, JAIL_WORKER, err) != 0)
         return -1;
+    if (w->files.inode == 0) /* it may have been made there */
+        jail_folder_note(&w->files, w->config.files, false);
     w->pool = pool_new(w->loop);
     w->calls = calls_new(w->loop, &w->area->worker[w->heritage.slot].counters);
     if (make_http(w, err) != 0 || make_state(w, err) != 0 || take_scripts(w, err) != 0 || make_server(w, err) != 0)

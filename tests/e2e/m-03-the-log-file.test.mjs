@@ -6,7 +6,8 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { alive, binary, childrenOf, cmdline, environment, folder, load, run, sleep, until, write } from './helper.mjs';
+import { exec, runner, spawnerOf } from './exec.mjs';
+import { alive, binary, childrenOf, cmdline, environment, folder, load, run, sleep, start, tool, until, write } from './helper.mjs';
 
 const hooks = {
     'hello.lua': 'return function() return "hello" end',
@@ -121,4 +122,18 @@ test('the log that CRESCENT_LOG_FILE names is no value of env, and what is logge
         assert.equal(await fetch(`${server.url}/counts`, { method: 'POST' }).then((a) => a.text()), `${i}nil`);
         await sleep(40);
     }
+});
+
+test('standard descriptors that are closed at the start become nothing else, in no process', async (t) => {
+    const server = await start(t, { prefix: ['sh', '-c', 'exec "$@" 0<&- 1>&- 2>&-', 'sh'], hooks: { ...hooks, 'run.lua': runner }, workers: 1, logFile: 'crescent.log',
+        config: 'return { log = { file = "crescent.log" } }' });
+    assert.equal((await exec(server, ['sh', '-c', 'echo said; echo also >&2'])).stdout, 'said\n');
+    const everybody = [server.pid, ...server.children('keeper'), ...server.children('worker'), ...server.children('worker').map(spawnerOf)];
+    assert.equal(everybody.length, 4);
+    for (const pid of everybody)
+        assert.deepEqual([0, 1, 2].map((fd) => fs.readlinkSync(`/proc/${pid}/fd/${fd}`)), ['/dev/null', '/dev/null', '/dev/null'], cmdline(pid));
+    process.kill(server.children('keeper')[0], 'SIGKILL');
+    await server.said('keeper died');
+    await until(async () => (await server.post('/hello')).status === 200 && server.children('keeper').length === 1, 'the next keeper');
+    assert.match(await tool('sh', ['-c', '"$0" version 0<&- 2>&-', binary]), /^crescent /);
 });

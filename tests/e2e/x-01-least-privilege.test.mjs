@@ -372,6 +372,11 @@ test('a user that cannot be, or cannot work, is told at the start', needsRoot, a
     await refused('"nobody"', /user nobody: the file .*\/\.env: Permission denied/);
     fs.rmSync(path.join(dir, '.env'));
     await refused('"nobody"', /user nobody: the store's folder .*: Permission denied/, ', store = "sqlite:crescent.db"');
+    fs.mkdirSync(path.join(dir, 'private'), { mode: 0o700 });
+    await refused('"nobody"', /files folder .*\/private\/files \(crescent\.lua:1: files\): user nobody: Permission denied/, ', files = "private/files"');
+    await refused('"nobody"', /files folder .*\/private \(crescent\.lua:1: files\): user nobody: Permission denied/, ', files = "private"');
+    await refused('"nobody"', /files folder .*\/made \(crescent\.lua:1: files\): user nobody: Permission denied/, ', files = "made"');
+    await refused('nil', /files folder .*\/none\/such \(crescent\.lua:1: files\): No such file or directory/, ', files = "none/such"');
     // An ordinary user may become nobody else.
     const program = path.join(dir, 'crescent');
     fs.copyFileSync(process.env.CRESCENT_BINARY ?? path.join(repository, 'build/release/crescent'), program);
@@ -379,6 +384,27 @@ test('a user that cannot be, or cannot work, is told at the start', needsRoot, a
     write(dir, { 'crescent.lua': 'return { listen = "127.0.0.1:0", admin = false, user = "daemon" }' });
     assert.throws(() => execFileSync('setpriv', ['--reuid', 'nobody', '--regid', 'nogroup', '--clear-groups', program, 'serve'], { cwd: dir, stdio: 'pipe', env: { PATH: process.env.PATH } }),
         (e) => e.status === 1 && /only root may start a server that becomes "daemon"/.test(e.stderr));
+});
+
+test('a files folder that scripts cannot save to is told at the start and at HUP', needsRoot, async (t) => {
+    const dir = openFolder(t), cannot = 'nothing can be saved in the folder of \'files\'';
+    write(dir, { 'static/page.html': 'a page' });
+    const server = await startUpgradable(t, { dir, workers: 1, config: 'return { user = "nobody" }', hooks: { 'saves.lua': 'return function(req) local _, err = req:save("a.bin") return tostring(err) end',
+        'page.lua': 'return { methods = { "GET" }, handle = function() return reply.file("page.html") end }' } });
+    const said = server.records(cannot)[0];
+    assert.deepEqual([said?.level, said?.files, said?.error], ['warn', path.join(dir, 'files'), 'user nobody: Permission denied'], server.tail());
+    assert.match((await server.post('/saves', 'x')).text, /Permission denied/);
+    // One that can be read is good for what is read there.
+    write(dir, { 'crescent.lua': 'return { user = "nobody", files = "static" }' });
+    assert.equal((await server.upgrade()).message, 'upgrade: done', server.tail());
+    assert.match((await server.said((r) => r.message === 'upgrade: the configuration was read with a warning', 'the warning')).words, new RegExp(`${cannot}.*static`));
+    assert.equal((await server.get('/page')).text, 'a page');
+    fs.mkdirSync(path.join(dir, 'own'));
+    fs.chownSync(path.join(dir, 'own'), nobody, nobody);
+    write(dir, { 'crescent.lua': 'return { user = "nobody", files = "own/made" }' });
+    assert.equal((await server.upgrade()).message, 'upgrade: done', server.tail());
+    assert.equal(server.records('read with a warning').length, 1);
+    assert.equal((await server.post('/saves', 'x')).text, 'nil');
 });
 
 test('an ordinary user starts it, too', needsRoot, async (t) => {
