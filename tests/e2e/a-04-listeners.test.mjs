@@ -1,5 +1,6 @@
 // Listeners beyond a TCP port: unix sockets, and the health listener. The clients are curl and plain sockets of node.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
@@ -182,6 +183,36 @@ test('the health listener: its two paths and nothing else, under any name, also 
     await until(async () => (await ready()).join() === '503,draining', 'not ready while draining');
     assert.equal((await request(`${server.admin}/readyz`)).text, 'draining\n');
     assert.equal((await late).text, 'late');
+});
+
+test('whoever fills the health or the admin listener keeps nobody out who asks', async (t) => {
+    const server = await start(t, { hooks, config: 'return { health = "127.0.0.1:0" }' });
+    const health = server.records('serving')[0].health;
+    const sockets = [];
+    t.after(() => sockets.forEach((socket) => socket.destroy()));
+    const fill = async (url, count) => {
+        for (let i = 0; i < count; i++) {
+            const socket = net.connect(new URL(url).port, '127.0.0.1');
+            socket.on('error', () => {});
+            sockets.push(socket);
+            socket.write('GET /hea');
+            if (i % 100 === 99) await once(socket, 'connect');
+        }
+    };
+    const balancer = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    t.after(() => balancer.destroy());
+    await fill(health, 500);
+    assert.equal((await request(`${health}/healthz`, { agent: balancer })).status, 200);
+    await fill(health, 900); // the first ones have waited longer than the balancer's connection
+    for (const name of ['/healthz', '/readyz'])
+        assert.equal((await request(health + name, { agent: balancer })).status, 200, name);
+    assert.equal((await request(`${health}/readyz`)).status, 200, 'a newcomer');
+    await fill(server.admin, 150);
+    const count = async (name) => Number((await request(`${server.admin}/metrics`)).text.match(new RegExp(`^crescent_connections_cut_total\\{reason="${name}"\\} (\\d+)$`, 'm'))[1]);
+    assert.ok(await count('health_connections') >= 400, 'counted');
+    assert.ok(await count('admin_connections') >= 50, 'counted');
+    const said = server.records('too many connections: those that waited longest are cut').map((r) => r.listener);
+    assert.deepEqual([said.filter((name) => name === 'health').length >= 1, said.includes('admin'), said.length < 10], [true, true, true]);
 });
 
 test('health and admin on unix sockets: 0600 and no token for admin, both removed at the end', async (t) => {
