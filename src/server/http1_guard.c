@@ -149,8 +149,8 @@ int phr_parse_request(const char *buf, size_t len, const char **method, size_t *
     trim(fields, *num_headers);
     h2o_req_t *req = H2O_STRUCT_FROM_MEMBER(h2o_req_t, input.method.base, (char **)method);
     struct connection *c = connections_of_request(req);
-    if (c == NULL)
-        return fault == NULL ? n : -1;
+    if (c == NULL) /* the library's own room has none of a crowd's fields */
+        return fault == NULL && !crowded ? n : -1;
     c->framing = fault;
     c->crowded = crowded;
     c->unread = false;

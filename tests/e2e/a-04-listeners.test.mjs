@@ -6,7 +6,7 @@ import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
-import { certificate, folder, ms, request, run, sleep, start, tool, until } from './helper.mjs';
+import { certificate, folder, ms, raw, request, run, sleep, start, tool, until } from './helper.mjs';
 
 const hooks = {
     'hello.lua': 'return { methods = { "GET", "POST" }, handle = function(req) return "hello " .. req.ip .. " " .. #req.body end }',
@@ -183,6 +183,17 @@ test('the health listener: its two paths and nothing else, under any name, also 
     await until(async () => (await ready()).join() === '503,draining', 'not ready while draining');
     assert.equal((await request(`${server.admin}/readyz`)).text, 'draining\n');
     assert.equal((await late).text, 'late');
+});
+
+test('more header fields than libh2o has room for are a 400 of the health and the admin listener, and their process lives', async (t) => {
+    const server = await start(t, { hooks, config: 'return { health = "127.0.0.1:0" }' });
+    const health = server.records('serving')[0].health, keepers = server.children('keeper');
+    for (const url of [health, server.admin])
+        for (const [count, status] of [[98, 200], [101, 400], [150, 400], [1000, 400], [10000, 400]]) {
+            const { text } = await raw(new URL(url).port, `GET /healthz HTTP/1.1\r\nHost: ${new URL(url).host}\r\nConnection: close\r\n${'A: b\r\n'.repeat(count)}\r\n`, { limit: 8000 });
+            assert.match(text, new RegExp(`^HTTP/1\\.1 ${status} `), `${count}`);
+        }
+    assert.deepEqual(server.children('keeper'), keepers);
 });
 
 test('whoever fills the health or the admin listener keeps nobody out who asks', async (t) => {
