@@ -4,6 +4,7 @@
 #include "admin/admin.h"
 #include "admin/api.h"
 #include "admin/metrics.h"
+#include "base/list.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "crypto/equal.h"
@@ -14,6 +15,8 @@
 #include <errno.h>
 #include <h2o.h>
 #include <h2o/http1.h>
+#include <stdlib.h>
+#include <sys/socket.h>
 
 #define CONNECTIONS_MAX 100         /* of each listener: whoever fills the one leaves the other */
 #define HEALTH_CONNECTIONS_MAX 1000 /* more strangers come there, and the balancer's question must get through */
@@ -24,13 +27,27 @@
 #define PAUSE DUR_MS(100)
 #define SAY_EACH DUR_S(10)
 
+struct seldom { /* what the log tells of each SAY_EACH only */
+    mono_t said;
+    unsigned count; /* since then */
+};
+
 struct face { /* one of the two listeners */
     struct admin *admin;
     bool health;              /* answers no more than that */
     h2o_hostconf_t *hosts[2]; /* its handler's, and NULL */
     h2o_accept_ctx_t accept;
     unsigned connections;
+    struct list guests; /* those that are not cut, in the order of their last whole request, or else of their coming */
+    struct seldom cut;
     struct door *doors; /* for life; the loop knows of them only through the kernel */
+};
+
+struct guest { /* a connection; freed as its socket closes */
+    struct list link;
+    struct face *face;
+    h2o_socket_t *sock;
+    bool cut; /* what it had sent by then may be answered still */
 };
 
 struct door { /* one listening socket */
@@ -46,8 +63,7 @@ struct admin {
     h2o_context_t context;
     struct face operators, health;
     bool draining, leaving;
-    mono_t said;      /* when the log last told of who may not ask; */
-    unsigned refused; /* those since then */
+    struct seldom refused; /* who may not ask */
     struct timeout leave;
     mono_t leave_by;
     void (*gone)(void *cookie);
@@ -90,6 +106,7 @@ static void listen_on(struct face *f, struct heritage_socket *socket)
 static void make_face(struct admin *a, struct face *f, const char *name)
 {
     f->admin = a;
+    list_init(&f->guests);
     f->hosts[0] = h2o_config_register_host(&a->config, h2o_iovec_init(name, strlen(name)), 65535);
     h2o_pathconf_t *all = h2o_config_register_path(f->hosts[0], "/", 0);
     struct admin_handler *handler = (void *)h2o_create_handler(all, sizeof(*handler));
@@ -149,10 +166,64 @@ void admin_leave(struct admin *a, void (*gone)(void *cookie), void *cookie)
 
 /* --- connections -------------------------------------------------------------------------------------------------- */
 
+/* Whether the log is to tell of it now; then count_out is how often it was since the log last did. */
+static bool say_seldom(const struct admin *a, struct seldom *what, unsigned *count_out)
+{
+    mono_t now = loop_now(a->host.loop);
+    what->count++;
+    if (what->said.ns != 0 && mono_before(now, mono_add(what->said, SAY_EACH)))
+        return false;
+    *count_out = what->count;
+    *what = (struct seldom){.said = now};
+    return true;
+}
+
 static void on_close(void *data)
 {
-    struct face *f = data;
-    f->connections--;
+    struct guest *g = data;
+    g->face->connections--;
+    list_remove(&g->link);
+    free(g);
+}
+
+static struct guest *guest_of(h2o_req_t *req)
+{
+    return req->conn->callbacks->get_socket(req->conn)->on_close.data;
+}
+
+/*
+ * Who has asked for nothing for the longest time makes room, so that filling a listener keeps nobody out who asks at
+ * once. Answers are made as requests come: what is cut with one has not been taken by its client for as long. libh2o
+ * hears of it by its next event, so for a moment there may be a few more.
+ */
+static void make_room(struct face *f)
+{
+    struct admin *a = f->admin;
+    unsigned count;
+    if (list_empty(&f->guests))
+        return;
+    struct guest *g = CONTAINER_OF(f->guests.next, struct guest, link);
+    list_remove(&g->link);
+    g->cut = true;
+    shutdown(h2o_socket_get_fd(g->sock), SHUT_RDWR);
+    counters_add(&a->host.area->keeper, f->health ? COUNTER_cut_health : COUNTER_cut_admin, 1);
+    if (say_seldom(a, &f->cut, &count))
+        log_at(LOG_WARN, "too many connections: those that waited longest are cut",
+               LOG_STR("listener", f->health ? "health" : "admin"), LOG_INT("count", count));
+}
+
+static void let_in(struct face *f, h2o_socket_t *socket)
+{
+    struct guest *g = need_alloc(sizeof(*g));
+    if (f->connections >= (f->health ? HEALTH_CONNECTIONS_MAX : CONNECTIONS_MAX))
+        make_room(f);
+    *g = (struct guest){.face = f, .sock = socket};
+    list_init(&g->link);
+    list_add(&f->guests, &g->link);
+    f->connections++;
+    socket->on_close.cb = on_close;
+    socket->on_close.data = g;
+    h2o_accept(&f->accept, socket);
 }
 
 static void pause_over(struct timeout *t)
@@ -186,14 +257,7 @@ static void on_accept(h2o_socket_t *listener, const char *err)
             pause_accepting(d, errno);
         return;
     }
-    if (f->connections >= (f->health ? HEALTH_CONNECTIONS_MAX : CONNECTIONS_MAX)) {
-        h2o_socket_close(socket);
-        return;
-    }
-    f->connections++;
-    socket->on_close.cb = on_close;
-    socket->on_close.data = f;
-    h2o_accept(&f->accept, socket);
+    let_in(f, socket);
 }
 
 /* --- requests ----------------------------------------------------------------------------------------------------- */
@@ -251,14 +315,10 @@ static bool token_good(const struct admin *a, h2o_req_t *req)
 
 static void say_refused(struct admin *a)
 {
-    mono_t now = loop_now(a->host.loop);
+    unsigned count;
     counters_add(&a->host.area->keeper, COUNTER_admin_refused, 1);
-    a->refused++;
-    if (a->said.ns != 0 && mono_before(now, mono_add(a->said, SAY_EACH)))
-        return;
-    log_at(LOG_WARN, "the admin listener was asked by the user that scripts run as", LOG_INT("refused", a->refused));
-    a->said = now;
-    a->refused = 0;
+    if (say_seldom(a, &a->refused, &count))
+        log_at(LOG_WARN, "the admin listener was asked by the user that scripts run as", LOG_INT("refused", count));
 }
 
 /* Where there is a token, that decides. Else nobody may ask who could be a script, or a worker that was taken over. */
@@ -411,9 +471,14 @@ static void answer(const struct face *f, h2o_req_t *req, struct http_response *r
 
 static int on_request(h2o_handler_t *self, h2o_req_t *req)
 {
-    const struct face *f = ((struct admin_handler *)self)->face;
+    struct face *f = ((struct admin_handler *)self)->face;
+    struct guest *g = guest_of(req);
     struct http_response r;
     struct buf body = {0};
+    if (!g->cut) {
+        list_remove(&g->link);
+        list_add(&f->guests, &g->link);
+    }
     http_response_init(&r);
     answer(f, req, &r, &body);
     http_response_send(&r, req);

@@ -89,13 +89,27 @@ static bool plain(unsigned char c)
     return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
-/* The control that the sequence at s is, as terminals know them: C0, DEL or C1. -1: it is none. */
+/* Marks that turn the direction of text, and separators of lines. */
+static bool turns(int c)
+{
+    return c == 0x061c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
+/* The character that the sequence at s is, where a terminal, or who reads it there, would be led by it: C0, DEL, C1, a
+ * mark of direction, a separator of lines. -1: it is none of these. */
 static int control(struct slice s)
 {
     const unsigned char *b = (const unsigned char *)s.at;
     if (b[0] < 0x20 || b[0] == 0x7f)
         return b[0];
-    return b[0] == 0xc2 && b[1] < 0xa0 ? b[1] : -1;
+    if (b[0] == 0xc2)
+        return b[1] < 0xa0 ? b[1] : -1;
+    int c = -1; /* only these two leads are of any of them */
+    if (b[0] == 0xd8)
+        c = (b[0] & 0x1f) << 6 | (b[1] & 0x3f);
+    else if (b[0] == 0xe2)
+        c = (b[0] & 0x0f) << 12 | (b[1] & 0x3f) << 6 | (b[2] & 0x3f);
+    return turns(c) ? c : -1;
 }
 
 /* A JSON string without its quotes; what is not UTF-8 becomes U+FFFD. In text, controls are escaped the same way. */
@@ -178,7 +192,7 @@ static void add_integer(struct buf *line, long long n)
     buf_add(line, text + at, sizeof(text) - at);
 }
 
-/* Raw JSON. Its writer leaves DEL and C1 in strings as they are; other controls, or no UTF-8, are not from it. */
+/* Raw JSON. Its writer leaves what is not ASCII, and DEL, as it is; other controls, or no UTF-8, are not from it. */
 static void add_raw(struct buf *line, struct slice s)
 {
     while (s.len > 0) {

@@ -297,10 +297,23 @@ static int push_field(lua_State *L, struct object *o, enum field which)
 
 /* --- methods --- */
 
-/* req:save(path [, { overwrite, mkdir }]) → path; or nil and why */
+/* What was sent: which of the two a save takes is settled as it begins. */
+static bool sent_bytes(void *object, struct slice *bytes_out)
+{
+    const struct object *o = object;
+    if (o->req == NULL)
+        return false;
+    *bytes_out = o->req->http->body;
+    return true;
+}
+
+/* req:save(path [, { overwrite, mkdir }]) → path; or nil and why. The bytes are those of req.body. */
 static int save(lua_State *L)
 {
-    bind_content_bytes(L, bind_req_check(L, 1));
+    struct bind_req *r = bind_req_check(L, 1);
+    if (r->verifying)
+        return bind_save(L, "req:save", sent_bytes);
+    bind_content_bytes(L, r);
     return bind_save(L, "req:save", bind_req_bytes);
 }
 

@@ -23,7 +23,7 @@ struct bind_req {
     size_t max_body;            /* of the body when it is unpacked */
     struct body_memory *memory; /* what counts that */
     uint64_t peer;              /* for whom, as shm/peers has it; 0: nobody */
-    bool verifying;             /* a script's own verifier runs: req.body is what was sent, as it was signed */
+    bool verifying; /* a script's own verifier runs: req.body and req:save are of what was sent, as it was signed */
 };
 
 /* Puts the types of req into the registry; once per state, before any bind_req_push. [-0,+0,m] */

@@ -183,7 +183,7 @@ static struct ip peer_of(h2o_conn_t *conn)
 
 static void add_header(struct http_request *view, struct http_header *headers, struct slice name, struct slice value)
 {
-    headers[view->header_count++] = (struct http_header){name, value};
+    headers[view->header_count++] = (struct http_header){name, slice_trim(value)}; /* as RFC 9110 5.5 has it */
     view->header_bytes += name.len + value.len;
 }
 

@@ -29,7 +29,7 @@ struct chunk {
 struct logwriter {
     const char *path;
     _Atomic uint64_t *lost;
-    _Atomic uint32_t *cut;
+    _Atomic uint32_t *cut, *fault;
     int fd;
     size_t at_once, all_or_none; /* bytes */
     pthread_t thread;
@@ -75,6 +75,7 @@ static size_t write_out(struct logwriter *w, struct slice bytes)
             struct pollfd p = {.fd = w->fd, .events = POLLOUT};
             poll(&p, 1, -1);
         } else if (n == 0 || errno != EINTR) {
+            atomic_store_explicit(w->fault, n == 0 ? EIO : (uint32_t)errno, memory_order_relaxed);
             break;
         }
     }
@@ -186,7 +187,8 @@ static void *run(void *cookie)
 
 /* --- the loop ----------------------------------------------------------------------------------------------------- */
 
-struct logwriter *logwriter_new(const char *path, _Atomic uint64_t *lost, _Atomic uint32_t *cut, struct error *err)
+struct logwriter *logwriter_new(const char *path, _Atomic uint64_t *lost, _Atomic uint32_t *cut,
+                                _Atomic uint32_t *fault, struct error *err)
 {
     struct logwriter *w = need_zero(1, sizeof(*w));
     int fd = STDERR_FILENO;
@@ -194,6 +196,7 @@ struct logwriter *logwriter_new(const char *path, _Atomic uint64_t *lost, _Atomi
     w->path = path;
     w->lost = lost;
     w->cut = cut;
+    w->fault = fault;
     if (path != NULL && open_path(w, &fd, err) != 0) {
         free(w);
         return NULL;

@@ -23,8 +23,9 @@ struct logwriter_mark { /* once written: this tape may be overwritten up to ther
 };
 
 /* path: the log's file; NULL: stderr. lost: counts lines (added to from the thread). cut: whether the log's last line
- * may have no end, of whoever wrote it. All of them outlive it. */
-struct logwriter *logwriter_new(const char *path, _Atomic uint64_t *lost, _Atomic uint32_t *cut, struct error *err);
+ * may have no end, of whoever wrote it. fault: gets the errno for which lines are lost. All of them outlive it. */
+struct logwriter *logwriter_new(const char *path, _Atomic uint64_t *lost, _Atomic uint32_t *cut,
+                                _Atomic uint32_t *fault, struct error *err);
 /* Whether there is room in the queue. */
 bool logwriter_ready(struct logwriter *w);
 /* Whole lines; takes their memory and leaves {0}. The marks are copied. */

@@ -25,6 +25,7 @@ struct telling { /* the line about dropped ones that is on its way */
     uint64_t end;          /* of its record on the keeper's own tape */
     uint64_t dropped, own; /* what is told once it is written */
     uint64_t lost;         /* lines so far: one more may be this one */
+    uint32_t fault;        /* errno for which it says they were lost, or 0 */
 };
 
 struct tapes {
@@ -99,7 +100,8 @@ struct tapes *tapes_new(const struct tapes_host *host, struct error *err)
     struct tapes *t = need_zero(1, sizeof(*t));
     t->host = *host;
     t->form = config_log_form(host->config);
-    t->writer = logwriter_new(host->config->log_file, &host->area->log_lost, &host->area->log_cut, err);
+    t->writer =
+        logwriter_new(host->config->log_file, &host->area->log_lost, &host->area->log_cut, &host->area->log_fault, err);
     if (t->writer == NULL) {
         free(t);
         return NULL;
@@ -167,6 +169,13 @@ static bool waiting(struct tapes *t)
 
 /* --- awake and asleep --------------------------------------------------------------------------------------------- */
 
+/* What was not told of after all, unless there is a newer one. */
+static void put_back(struct tapes *t, uint32_t fault)
+{
+    uint32_t none = 0;
+    atomic_compare_exchange_strong(&t->host.area->log_fault, &none, fault);
+}
+
 /* It is told when its line is written: a keeper that is killed before leaves it to the next one. */
 static void note_told(struct tapes *t)
 {
@@ -175,8 +184,10 @@ static void note_told(struct tapes *t)
     if (!told->under_way || atomic_load_explicit(&t->tape->read, memory_order_acquire) < told->end)
         return;
     told->under_way = false;
-    if (atomic_load_explicit(&a->log_lost, memory_order_relaxed) != told->lost)
+    if (atomic_load_explicit(&a->log_lost, memory_order_relaxed) != told->lost) {
+        put_back(t, told->fault);
         return; /* perhaps it could not be: it is told once more, with what was */
+    }
     t->own_told = told->own;
     atomic_store_explicit(&a->log_told, told->dropped, memory_order_relaxed);
 }
@@ -184,10 +195,21 @@ static void note_told(struct tapes *t)
 static void tell(struct tapes *t, uint64_t dropped, uint64_t own, uint64_t count)
 {
     uint64_t lost = atomic_load_explicit(&t->host.area->log_lost, memory_order_relaxed);
-    log_at(LOG_WARN, "log lines dropped: whoever reads the log is too slow", LOG_INT("count", count));
+    uint32_t fault = atomic_exchange(&t->host.area->log_fault, 0);
+    if (fault != 0)
+        log_at(LOG_WARN, "log lines dropped: they could not be written", LOG_INT("count", count),
+               LOG_STR("error", strerror((int)fault)));
+    else
+        log_at(LOG_WARN, "log lines dropped: whoever reads the log is too slow", LOG_INT("count", count));
     bool taken = tape_dropped(t->tape) == own;
-    t->telling = (struct telling){
-        .under_way = taken, .end = t->sink.writer.written, .dropped = dropped, .own = own, .lost = lost};
+    if (!taken)
+        put_back(t, fault);
+    t->telling = (struct telling){.under_way = taken,
+                                  .end = t->sink.writer.written,
+                                  .dropped = dropped,
+                                  .own = own,
+                                  .lost = lost,
+                                  .fault = fault};
 }
 
 static void report_dropped(struct tapes *t, mono_t now)

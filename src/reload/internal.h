@@ -28,6 +28,7 @@ struct reload_try { /* one script of the round */
 struct reload {
     struct reload_host host;
     struct catalog catalog;
+    struct redact *redact; /* all values of env that any text of it was loaded with: routes hold them, too */
     struct watch *watch;
     struct attempt *attempt;
     enum reload_state state;

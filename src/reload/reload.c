@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "crypto/random.h"
+#include "http/redact.h"
 #include "reload/examine.h"
 #include "reload/publish.h"
 #include "reload/relief.h"
@@ -41,6 +42,8 @@ static void restore(struct reload *r, int fd, uint64_t generation)
         fd_close(&fd);
         return;
     }
+    for (size_t i = 0; i < snap.env_count; i++)
+        round_secrets(r, &snap.envs[i]);
     if (catalog_restore(&r->catalog, &snap, &err) != 0) {
         log_at(LOG_ERROR, "cannot use the live snapshot, loading the folder anew", LOG_STR("error", err.text));
         catalog_free(&r->catalog);
@@ -69,6 +72,7 @@ struct reload *reload_new(const struct reload_host *host, int snapshot, uint64_t
 {
     struct reload *r = need_zero(1, sizeof(*r));
     r->host = *host;
+    r->redact = redact_new();
     r->snapshot = r->next_snapshot = -1;
     r->next_generation = generation;
     r->catalog.next_version = 1;
@@ -107,6 +111,7 @@ void reload_free(struct reload **r)
     env_sources_free(&gone->sources);
     round_end(gone);
     catalog_free(&gone->catalog);
+    redact_free(&gone->redact);
     fd_close(&gone->snapshot);
     fd_close(&gone->next_snapshot);
     free(gone->scan_error);

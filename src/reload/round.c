@@ -5,6 +5,7 @@
 #include "reload/round.h"
 #include "base/log.h"
 #include "base/panic.h"
+#include "http/redact.h"
 #include "reload/deps.h"
 #include <stdlib.h>
 
@@ -41,6 +42,13 @@ void round_candidate(struct reload *r, struct snapshot *candidate_out)
 
 /* --- what the trial says ------------------------------------------------------------------------------------------ */
 
+void round_secrets(struct reload *r, const struct snapshot_env *set)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (set->faults == NULL || !set->faults[i])
+            redact_learn(r->redact, set->names[i], set->values[i]);
+}
+
 void round_env(struct reload *r, const struct snapshot_env *set, const char *error)
 {
     struct catalog *c = &r->catalog;
@@ -51,6 +59,7 @@ void round_env(struct reload *r, const struct snapshot_env *set, const char *err
     r->ask_env = false;
     if (catalog_env_is(c->env, set))
         return;
+    round_secrets(r, set);
     /* Scripts that this round does not try still have the old values: all are tried next. */
     if (c->env != NULL && !r->trying_all)
         r->look = r->all = true;
@@ -176,7 +185,7 @@ void round_tried(struct reload *r, size_t script, const struct trial_result *res
 
 /* --- broken ------------------------------------------------------------------------------------------------------- */
 
-void round_broken(struct reload *r, struct catalog_script *s, struct catalog_text *text, const char *errors)
+static void take_errors(struct reload *r, struct catalog_script *s, struct catalog_text *text, const char *errors)
 {
     bool known = s->error != NULL && strcmp(s->error, errors) == 0 &&
                  slice_equal(catalog_text_slice(s->newer), catalog_text_slice(text));
@@ -193,6 +202,14 @@ void round_broken(struct reload *r, struct catalog_script *s, struct catalog_tex
     free(s->error);
     s->error = copy;
     r->changed = true;
+}
+
+void round_broken(struct reload *r, struct catalog_script *s, struct catalog_text *text, const char *errors)
+{
+    struct buf clean = {0};
+    bool any = redact_text(r->redact, slice_of(errors), &clean);
+    take_errors(r, s, text, any ? buf_text(&clean) : errors);
+    buf_free(&clean);
 }
 
 void round_demote(struct reload *r, struct catalog_script *s, const char *errors)

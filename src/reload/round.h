@@ -9,10 +9,13 @@
 
 /* The candidate of r->tries and all modules of the folder; texts borrowed from the catalog and the tries. */
 void round_candidate(struct reload *r, struct snapshot *candidate_out);
+/* No log shows the values of this set from now on: routes are made of them, too. */
+void round_secrets(struct reload *r, const struct snapshot_env *set);
 /* From the attempt. */
 void round_env(struct reload *r, const struct snapshot_env *set, const char *error);
 void round_tried(struct reload *r, size_t script, const struct trial_result *result);
-/* The newest text (NULL: unreadable) does not load, for these reasons; logged unless that was known. */
+/* The newest text (NULL: unreadable) does not load, for these reasons; logged unless that was known, and kept, without
+ * what env gave. */
 void round_broken(struct reload *r, struct catalog_script *s, struct catalog_text *text, const char *errors);
 /* What stands in `next` cannot be served after all: the one before it comes back. */
 void round_demote(struct reload *r, struct catalog_script *s, const char *errors);

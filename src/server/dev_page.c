@@ -5,6 +5,7 @@
 #include "base/panic.h"
 #include "codec/json.h"
 #include "http/problem.h"
+#include "http/redact.h"
 #include "route/generation.h"
 #include "server/exchange.h"
 #include <stdio.h>
@@ -16,10 +17,15 @@
 
 void dev_page_note(struct server *s, struct slice text)
 {
-    if (!s->host.config->dev || s->dev_notes.len + text.len > NOTES_MAX)
+    struct buf clean = {0};
+    if (!s->host.config->dev)
         return;
-    buf_add_slice(&s->dev_notes, text);
-    buf_add_char(&s->dev_notes, '\n');
+    text = redact_clean(s->host.redact, text, &clean);
+    if (s->dev_notes.len + text.len <= NOTES_MAX) {
+        buf_add_slice(&s->dev_notes, text);
+        buf_add_char(&s->dev_notes, '\n');
+    }
+    buf_free(&clean);
 }
 
 void dev_page_note_reason(struct server *s, enum reason reason)
@@ -100,9 +106,12 @@ static void add_title(const struct exchange *ex, int status, struct buf *out)
 
 static void add_request(const struct exchange *ex, struct buf *out)
 {
+    struct buf clean = {0};
+    struct slice path = redact_clean(ex->server->host.redact, ex->view.path, &clean);
     char id[UUID_TEXT];
     uuid_text(&ex->view.id, id);
-    buf_addf(out, "%.*s %.*s, request %.*s", SLICE_ARG(ex->view.method), SLICE_ARG(ex->view.path), UUID_TEXT, id);
+    buf_addf(out, "%.*s %.*s, request %.*s", SLICE_ARG(ex->view.method), SLICE_ARG(path), UUID_TEXT, id);
+    buf_free(&clean);
 }
 
 /* A terminal would obey what a stranger had sent: C0, DEL, and C1 in UTF-8. */

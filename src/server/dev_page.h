@@ -14,7 +14,7 @@ struct exchange;
 struct generation;
 struct server;
 
-/* Says more of the problem that is answered next. */
+/* Says more of the problem that is answered next; what env gave is not shown. */
 void dev_page_note(struct server *s, struct slice text);
 /* The same with the reason of a refusal. */
 void dev_page_note_reason(struct server *s, enum reason reason);

@@ -104,6 +104,14 @@ static const char *fault_of(const char *section, size_t len, int minor_version, 
     return NULL;
 }
 
+/* Blanks around a value are none of it (RFC 9110 5.5); the parser leaves those behind it. */
+static void trim(struct phr_header *h, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        while (h[i].value_len > 0 && (h[i].value[h[i].value_len - 1] == ' ' || h[i].value[h[i].value_len - 1] == '\t'))
+            h[i].value_len--;
+}
+
 static void drop(struct phr_header *h, size_t *count, const char *name, size_t len)
 {
     size_t kept = 0;
@@ -148,11 +156,13 @@ int phr_parse_request(const char *buf, size_t len, const char **method, size_t *
     if (n <= 0)
         return n;
     struct seen seen = {NULL, NULL, NULL};
-    const char *fault = fault_of(buf, (size_t)n, *minor_version, crowded ? guard.crowd : headers, *num_headers, &seen);
+    struct phr_header *fields = crowded ? guard.crowd : headers;
+    const char *fault = fault_of(buf, (size_t)n, *minor_version, fields, *num_headers, &seen);
+    trim(fields, *num_headers);
     h2o_req_t *req = H2O_STRUCT_FROM_MEMBER(h2o_req_t, input.method.base, (char **)method);
     struct connection *c = connections_of_request(req);
-    if (c == NULL)
-        return fault == NULL ? n : -1;
+    if (c == NULL) /* the library's own room has none of a crowd's fields */
+        return fault == NULL && !crowded ? n : -1;
     c->framing = fault;
     c->crowded = crowded;
     c->unread = false;

@@ -52,9 +52,10 @@ struct area {
     struct limits limits;                     /* any process; the seed: the first supervisor */
     _Atomic uint64_t body_memory[AREA_SLOTS]; /* bytes of bodies that a worker holds (shm/body_memory); worker */
     _Atomic uint64_t log_lost;                /* lines that could not be written; added to by whoever reads the tapes */
-    _Atomic uint64_t log_told; /* dropped lines, of all tapes too, that the log has told of; the same one */
-    _Atomic uint32_t log_cut;  /* the log's last line may have no end: the next one begins with it; the same one */
-    struct tape tape;          /* the supervisor's lines */
+    _Atomic uint64_t log_told;  /* dropped lines, of all tapes too, that the log has told of; the same one */
+    _Atomic uint32_t log_cut;   /* the log's last line may have no end: the next one begins with it; the same one */
+    _Atomic uint32_t log_fault; /* errno of a write that lost lines, while the log has not told of it; the same one */
+    struct tape tape;           /* the supervisor's lines */
     _Atomic uint64_t supervisor_descriptors; /* that it has open; supervisor */
     _Atomic uint64_t
         store; /* a number made of the path of the store that was open last: that one must be there; keeper */

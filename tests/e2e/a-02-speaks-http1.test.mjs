@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import net from 'node:net';
 import { test } from 'node:test';
-import { ms, raw, request, start, tool, until } from './helper.mjs';
+import { ms, raw, request, request2, session, start, tool, until } from './helper.mjs';
 
 const hooks = {
     'echo.lua': 'return { methods = { "POST", "PUT" }, handle = function(req) return 200, req.body, { ["x-length"] = tostring(#req.body) } end }',
@@ -91,6 +91,10 @@ for (const [what, [head, body, detail]] of Object.entries({
     'an empty Content-Length': ['Host: x\r\nContent-Length: \r\n', 'abc'],
     'a hexadecimal Content-Length': ['Host: x\r\nContent-Length: 0x3\r\n', 'abc'],
     'a Content-Length that overflows': ['Host: x\r\nContent-Length: 18446744073709551619\r\n', 'abc'],
+    'two Content-Length, one with a blank': ['Host: x\r\nContent-Length: 3 \r\nContent-Length: 3\r\n', 'abc', /more than one Content-Length/],
+    'a blank behind chunked, beside Content-Length': ['Host: x\r\nContent-Length: 40\r\nTransfer-Encoding: chunked \r\n', chunks, /Content-Length and Transfer-Encoding/],
+    'a vertical tab behind chunked': ['Host: x\r\nTransfer-Encoding: chunked\v\r\n', chunks],
+    'a bare LF behind a blank': ['Host: x\r\nA: b \nContent-Length: 3\r\n', 'abc', /CR LF/],
     'Content-Length before Transfer-Encoding': ['Host: x\r\nContent-Length: 40\r\nTransfer-Encoding: chunked\r\n', chunks, /Content-Length and Transfer-Encoding/],
     'Content-Length behind Transfer-Encoding': ['Host: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 40\r\n', chunks, /Content-Length and Transfer-Encoding/],
     'two Transfer-Encoding': ['Host: x\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n', chunks, /more than one Transfer-Encoding/],
@@ -209,6 +213,26 @@ test('framing: what RFC 9112 allows is taken as before', async (t) => {
     assert.match(several.text, /^HTTP\/1\.1 200[^]*\r\n\r\nabc0123456789$/);
     const old = await raw(server.port, 'POST /echo HTTP/1.0\r\nContent-Length: 3\r\n\r\nabc');
     assert.match(old.text, /^HTTP\/1\.[01] 200[^]*\r\n\r\nabc$/);
+});
+
+test('blanks around a value are none of it, whoever reads it: a script, the server or libh2o', async (t) => {
+    const server = await start(t, { hooks: { ...hooks,
+        'seen.lua': 'return { methods = { "GET" }, cors = { origins = { "https://a.test" } }, handle = function(req) return 200, { x = req.headers["x-a"], all = req:all_headers("x-a"), host = req.host } end }' } });
+    const ask = async (head, method = 'GET', target = '/seen', body = '') => (await raw(server.port, `${method} ${target} HTTP/1.1\r\n${head}\r\nConnection: close \r\n\r\n${body}`)).text;
+    const seen = await ask(['Host:\t127.0.0.1\t', 'X-A: v w \t ', 'X-A: \t', 'Origin: https://a.test ',
+        'traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01 '].join('\r\n'));
+    assert.match(seen, /^HTTP\/1\.1 200 /);
+    assert.deepEqual(JSON.parse(seen.split('\r\n\r\n')[1]), { x: 'v w', all: ['v w', ''], host: '127.0.0.1' });
+    assert.match(seen, /access-control-allow-origin: https:\/\/a\.test\r\n/i);
+    assert.match(seen, /traceresponse: 00-0af7651916cd43dd8448eb211c80319c-/i);
+    for (const head of ['Content-Length: 3 ', 'Content-Length: 3\t \r\nExpect: 100-continue '])
+        assert.match(await ask(`Host: x\r\n${head}`, 'POST', '/echo', 'abc'), /HTTP\/1\.1 200[^]*\r\n\r\nabc$/, head);
+    assert.match(await ask('Host: x\r\nTransfer-Encoding: chunked\t', 'POST', '/echo', chunks), /^HTTP\/1\.1 200[^]*\r\n\r\nabc$/);
+    const { hostname, port } = new URL(server.admin);
+    const admin = await raw(port, `POST /api/v1/scripts/seen/unquarantine HTTP/1.1\r\nHost: ${hostname}:${port} \r\nOrigin: ${server.admin} \r\nContent-Length: 0 \r\nConnection: close \r\n\r\n`);
+    assert.match(admin.text, /^HTTP\/1\.1 200 /);
+    const client = await session(t, server.url); // of HTTP/2, too, where they should not be: RFC 9113 8.2.1
+    assert.equal((await request2(client, '/seen', { headers: { 'x-a': ' v ' } })).json.x, 'v');
 });
 
 test('a request that never ends its header is cut after header_time', async (t) => {

@@ -1,11 +1,12 @@
 // Listeners beyond a TCP port: unix sockets, and the health listener. The clients are curl and plain sockets of node.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
-import { certificate, folder, ms, request, run, sleep, start, tool, until } from './helper.mjs';
+import { certificate, folder, ms, raw, request, run, sleep, start, tool, until } from './helper.mjs';
 
 const hooks = {
     'hello.lua': 'return { methods = { "GET", "POST" }, handle = function(req) return "hello " .. req.ip .. " " .. #req.body end }',
@@ -182,6 +183,47 @@ test('the health listener: its two paths and nothing else, under any name, also 
     await until(async () => (await ready()).join() === '503,draining', 'not ready while draining');
     assert.equal((await request(`${server.admin}/readyz`)).text, 'draining\n');
     assert.equal((await late).text, 'late');
+});
+
+test('more header fields than libh2o has room for are a 400 of the health and the admin listener, and their process lives', async (t) => {
+    const server = await start(t, { hooks, config: 'return { health = "127.0.0.1:0" }' });
+    const health = server.records('serving')[0].health, keepers = server.children('keeper');
+    for (const url of [health, server.admin])
+        for (const [count, status] of [[98, 200], [101, 400], [150, 400], [1000, 400], [10000, 400]]) {
+            const { text } = await raw(new URL(url).port, `GET /healthz HTTP/1.1\r\nHost: ${new URL(url).host}\r\nConnection: close\r\n${'A: b\r\n'.repeat(count)}\r\n`, { limit: 8000 });
+            assert.match(text, new RegExp(`^HTTP/1\\.1 ${status} `), `${count}`);
+        }
+    assert.deepEqual(server.children('keeper'), keepers);
+});
+
+test('whoever fills the health or the admin listener keeps nobody out who asks', async (t) => {
+    const server = await start(t, { hooks, config: 'return { health = "127.0.0.1:0" }' });
+    const health = server.records('serving')[0].health;
+    const sockets = [];
+    t.after(() => sockets.forEach((socket) => socket.destroy()));
+    const fill = async (url, count) => {
+        for (let i = 0; i < count; i++) {
+            const socket = net.connect(new URL(url).port, '127.0.0.1');
+            socket.on('error', () => {});
+            sockets.push(socket);
+            socket.write('GET /hea');
+            if (i % 100 === 99) await once(socket, 'connect');
+        }
+    };
+    const balancer = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    t.after(() => balancer.destroy());
+    await fill(health, 500);
+    assert.equal((await request(`${health}/healthz`, { agent: balancer })).status, 200);
+    await fill(health, 900); // the first ones have waited longer than the balancer's connection
+    for (const name of ['/healthz', '/readyz'])
+        assert.equal((await request(health + name, { agent: balancer })).status, 200, name);
+    assert.equal((await request(`${health}/readyz`)).status, 200, 'a newcomer');
+    await fill(server.admin, 150);
+    const count = async (name) => Number((await request(`${server.admin}/metrics`)).text.match(new RegExp(`^crescent_connections_cut_total\\{reason="${name}"\\} (\\d+)$`, 'm'))[1]);
+    assert.ok(await count('health_connections') >= 400, 'counted');
+    assert.ok(await count('admin_connections') >= 50, 'counted');
+    const said = server.records('too many connections: those that waited longest are cut').map((r) => r.listener);
+    assert.deepEqual([said.filter((name) => name === 'health').length >= 1, said.includes('admin'), said.length < 10], [true, true, true]);
 });
 
 test('health and admin on unix sockets: 0600 and no token for admin, both removed at the end', async (t) => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
 import zlib from 'node:zlib';
 import { assertProblem, ms, start, tool } from './helper.mjs';
@@ -47,6 +48,24 @@ test('signatures are over what was sent; a type in the body is read unpacked', a
     assertProblem(await server.post('/signed', broken, signed(broken)), 400, /compressed content is corrupt/);
     assert.equal((await server.post('/own', body, signed(body))).text, '{"type":"push"}');
     assert.equal((await server.post('/own', body, { ...signed(body), 'x-signature': hmac('{"type":"push"}') })).status, 401);
+});
+
+test('what a verifier saves is what was sent, what handle saves is what was meant', async (t) => {
+    const server = await start(t, { hooks: {
+        'kept.lua': `return { verify = function(req)
+            assert(req:save("sent", { overwrite = true }))
+            return crypto.hmac("sha256", "s", req.body, "hex") == req.headers["x-signature"]
+        end, handle = function(req) return 200, assert(req:save("meant", { overwrite = true })) end }`,
+    } });
+    const kept = (name) => fs.readFileSync(path.join(server.dir, 'files', name));
+    const text = crypto.randomBytes(450000).toString('hex'); // several pieces, packed and not
+    const body = zlib.gzipSync(text);
+    assert.equal((await server.post('/kept', body, coded('gzip', { 'x-signature': hmac(body) }))).text, 'meant');
+    assert.deepEqual([sha256(kept('sent')), sha256(kept('meant'))], [sha256(body), sha256(text)]);
+    const cut = body.subarray(0, body.length - 1); // is nobody's matter before its signature is
+    assert.equal((await server.post('/kept', cut, coded('gzip', { 'x-signature': hmac(body) }))).status, 401);
+    assert.equal(sha256(kept('sent')), sha256(cut));
+    assertProblem(await server.post('/kept', cut, coded('gzip', { 'x-signature': hmac(cut) })), 400, /ends too early/);
 });
 
 test('what is corrupt, cut, followed by something, unknown or nested is refused', async (t) => {

@@ -115,6 +115,25 @@ test('no value of env is in it: what is on the screen is seen by others, too', a
         }
 });
 
+test('nor is one that is part of a route: in the list of routes, in what is said of two on one, of an old keeper or a new one', async (t) => {
+    const secret = 'w4y-into-the-shop-secret', way = (more) => `return { path = "/x/" .. env.SHOP_SECRET, methods = { "GET" }, handle = function() return "${more}" end }`;
+    const server = await dev(t, { hooks: { 'first.lua': way('first'), 'second.lua': way('second') }, dotenv: `SHOP_SECRET=${secret}` });
+    assert.equal((await server.get(`/x/${secret}`)).text, 'first');
+    for (const headers of [{}, browser, { accept: 'application/json' }]) {
+        const page = (await server.get('/nowhere', headers)).text;
+        assert.match(page, /\/x\/\[redacted\] {2}\(first\.lua\)/);
+        assert.ok(!page.includes(secret), page);
+        const asked = (await server.get(`/nowhere/${secret}`, headers)).text; // others see that screen, too
+        assert.ok(!asked.includes(secret), asked);
+    }
+    const said = () => server.records('script broken').filter((r) => r.error === 'second.lua: route /x/[redacted] is also claimed by first.lua').length;
+    await until(() => said() === 1, () => server.tail());
+    process.kill(server.children('keeper')[0], 'SIGKILL');
+    server.replace('second.lua', way('third'));
+    await until(() => said() === 2, () => server.tail(), 10000);
+    assert.doesNotMatch(JSON.stringify([server.log, server.noise]), new RegExp(secret));
+});
+
 /** `serve --dev` with its log on a terminal: all that it shows, colours and all. */
 async function onTerminal(t, hooks) {
     const dir = folder(t);

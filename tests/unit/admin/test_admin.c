@@ -5,6 +5,7 @@
 #include "../reload/fake.h"
 #include "admin/admin.h"
 #include "admin/metrics.h"
+#include <errno.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -16,6 +17,7 @@ static int begin(void **state)
 {
     void *made;
     socklen_t len = sizeof(address);
+    signal(SIGPIPE, SIG_IGN); /* as in the keeper */
     fake_setup(&made);
     fake = made;
     fake->config.admin_token = need_strdup("s3cret");
@@ -175,6 +177,90 @@ static void figures_are_sums_over_all_processes(void **state)
     assert_null(strstr(strstr(text, type) + 1, type));
 }
 
+/* --- more connections than are let in ----------------------------------------------------------------------------- */
+
+enum { FULL = 100 };
+
+static void passes(unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        loop_pass(fake->loop, DUR_MS(1));
+}
+
+/* A connection that has been let in, and has sent this. */
+static int guest(const char *bytes)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(fd_write_all(fd, slice_of(bytes)), 0);
+    passes(3);
+    return fd;
+}
+
+/* Whether the server has ended it; what came before is read. */
+static bool ended(int fd)
+{
+    char room[4096];
+    ssize_t got;
+    while ((got = recv(fd, room, sizeof(room), MSG_DONTWAIT)) > 0)
+        continue;
+    return got == 0 || errno == ECONNRESET;
+}
+
+static uint64_t cut(void)
+{
+    return counters_get(&fake->area->keeper, COUNTER_cut_admin);
+}
+
+static void who_has_waited_longest_makes_room(void **state)
+{
+    int fds[FULL];
+    uint64_t before = cut();
+    for (int i = 0; i < FULL; i++)
+        fds[i] = guest("GET /healthz HTTP/1.1\r\nHos");
+    assert_int_equal(cut(), before);
+    /* It has asked now, so the next one waits longest. */
+    assert_int_equal(fd_write_all(fds[0], SLICE("t: localhost\r\n\r\n")), 0);
+    passes(5);
+    assert_int_equal(status_of(GET("/healthz", LOCAL)), 200);
+    assert_int_equal(cut(), before + 1);
+    assert_true(ended(fds[1]));
+    assert_false(ended(fds[0]));
+    assert_false(ended(fds[2]));
+    char line[96];
+    snprintf(line, sizeof(line), "\ncrescent_connections_cut_total{reason=\"admin_connections\"} %d\n",
+             (int)before + 1);
+    assert_non_null(strstr(ask(GET("/metrics", LOCAL TOKEN)), line));
+    for (int i = 0; i < FULL; i++)
+        close(fds[i]);
+    passes(20);
+    assert_int_equal(cut(), before + 1);
+}
+
+static void who_takes_no_answers_makes_room_as_well(void **state)
+{
+    int fds[FULL];
+    const char request[] = "GET /metrics HTTP/1.1\r\n" LOCAL TOKEN "\r\n";
+    fds[0] = guest("");
+    int small = 4096;
+    assert_int_equal(setsockopt(fds[0], SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+    for (int i = 0; i < 500; i++) /* until an answer has no room in the kernel: then no more is read */
+        if (send(fds[0], request, sizeof(request) - 1, MSG_DONTWAIT) == -1)
+            break;
+        else
+            passes(1);
+    for (int i = 1; i < FULL; i++)
+        fds[i] = guest("G");
+    uint64_t before = cut(), descriptors = fd_count() - 1;
+    assert_int_equal(status_of(GET("/healthz", LOCAL)), 200);
+    assert_int_equal(cut(), before + 1);
+    passes(5);
+    assert_int_equal(fd_count(), descriptors); /* the server's end of it is closed */
+    for (int i = 0; i < FULL; i++)
+        close(fds[i]);
+    passes(20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +271,8 @@ int main(void)
         cmocka_unit_test(an_order_names_a_script),
         cmocka_unit_test(ready_is_live_and_serving_and_not_draining),
         cmocka_unit_test(figures_are_sums_over_all_processes),
+        cmocka_unit_test(who_has_waited_longest_makes_room),
+        cmocka_unit_test(who_takes_no_answers_makes_room_as_well),
     };
     /* The listener lives as long as its process: it is made once, and no leak at the end. */
     int failed = cmocka_run_group_tests(tests, begin, remove_folder);

@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "codec/json.h"
+#include <stdio.h>
 #include <unistd.h>
 // clang-format off
 #include <stdarg.h>
@@ -146,12 +147,46 @@ static void reading_a_folder_or_too_much_is_an_error_with_the_path(void **state)
     buf_free(&b);
 }
 
+/* What would have the rest of the line read backwards, or on another line: U+202E and the like. */
+static void no_mark_of_a_peer_turns_the_text_around(void **state)
+{
+    static const char marks[] =
+        "\xd8\x9c\xe2\x80\x8e\xe2\x80\x8f\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaa\xe2\x80\xab\xe2\x80\xac"
+        "\xe2\x80\xad\xe2\x80\xae\xe2\x81\xa6\xe2\x81\xa7\xe2\x81\xa8\xe2\x81\xa9";
+    static const char shown[] =
+        "\\u061c\\u200e\\u200f\\u2028\\u2029\\u202a\\u202b\\u202c\\u202d\\u202e\\u2066\\u2067\\u2068\\u2069";
+    /* their neighbours, which are letters, blanks and punctuation */
+    static const char harmless[] =
+        "\xd8\x9b\xd8\x9d\xe2\x80\x8d\xe2\x80\x90\xe2\x80\xa7\xe2\x80\xaf\xe2\x81\xa5\xe2\x81\xaa|\xe2\x82\xac";
+    static const enum log_form forms[] = {LOG_JSON_LINES, LOG_PLAIN, LOG_COLOURED};
+    char json[128];
+    snprintf(json, sizeof(json), "[\"%s\"]", marks);
+    for (size_t i = 0; i < 3; i++) {
+        const struct log_field fields[] = {{.name = marks, .kind = 's', .s = slice_of(marks)},
+                                           {.name = "json", .kind = 'j', .s = slice_of(json)},
+                                           {.name = "harmless", .kind = 's', .s = slice_of(harmless)}};
+        const struct log_line line = {
+            .level = LOG_INFO, .process = "x", .message = slice_of(marks), .fields = fields, .count = 3};
+        struct buf out = {0};
+        size_t seen = 0;
+        log_format(&out, forms[i], &line);
+        for (const char *at = buf_text(&out); (at = strstr(at, shown)) != NULL; at++)
+            seen++;
+        assert_int_equal(seen, 4); /* message, name, value, JSON */
+        assert_non_null(strstr(buf_text(&out), harmless));
+        for (const char *at = marks; *at != '\0'; at += *at == '\xd8' ? 2 : 3)
+            assert_null(memmem(out.at, out.len, at, *at == '\xd8' ? 2 : 3));
+        buf_free(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_bytes_make_one_line_of_valid_json),
         cmocka_unit_test(on_a_terminal_no_byte_of_a_peer_is_a_control),
         cmocka_unit_test(a_json_field_has_no_control_that_a_terminal_obeys),
+        cmocka_unit_test(no_mark_of_a_peer_turns_the_text_around),
         cmocka_unit_test(on_a_terminal_a_value_of_several_lines_is_several_lines),
         cmocka_unit_test(an_unwritable_sink_counts_what_it_drops),
         cmocka_unit_test(sealed_files_read_back_and_unsealed_ones_are_refused),

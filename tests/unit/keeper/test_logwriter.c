@@ -6,6 +6,7 @@
 #include "base/output.h"
 #include "base/panic.h"
 #include "keeper/logwriter.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,7 +23,7 @@
 
 static struct tape tape;
 static _Atomic uint64_t lost;
-static _Atomic uint32_t cut;
+static _Atomic uint32_t cut, fault;
 static char folder[64], path[128];
 static struct logwriter
     *volatile writers[16]; /* their threads live as long as the process: held, so that none counts as lost */
@@ -36,6 +37,7 @@ static int setup(void **state)
     snprintf(path, sizeof(path), "%s/log", folder);
     lost = 0;
     cut = 0;
+    fault = 0;
     tape_release(&tape, 0);
     return 0;
 }
@@ -55,7 +57,7 @@ static int teardown(void **state)
 static struct logwriter *open_writer(void)
 {
     struct error err;
-    struct logwriter *w = logwriter_new(path, &lost, &cut, &err);
+    struct logwriter *w = logwriter_new(path, &lost, &cut, &fault, &err);
     assert_non_null(w);
     writers[writer_count++] = w;
     return w;
@@ -141,7 +143,8 @@ static void a_stalled_reader_fills_the_queue_and_releases_nothing(void **state)
 {
     struct error err;
     assert_int_equal(mkfifo(path, 0600), 0);
-    assert_null(logwriter_new(path, &lost, &cut, &err)); /* without a reader it is an error, and does not hang */
+    assert_null(
+        logwriter_new(path, &lost, &cut, &fault, &err)); /* without a reader it is an error, and does not hang */
     int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     struct logwriter *w = open_writer();
     uint64_t chunks = 0;
@@ -167,6 +170,7 @@ static void a_stalled_reader_fills_the_queue_and_releases_nothing(void **state)
     put(w, "nobody\n", 3, 7777);
     assert_true(logwriter_finish(w, DUR_S(10)));
     assert_int_equal(lost, 3);
+    assert_int_equal(fault, EPIPE);
     assert_int_equal(atomic_load(&tape.read), 7777);
 }
 
@@ -192,6 +196,7 @@ static void after_a_full_disk_the_next_line_is_not_glued_to_half_a_one(void **st
     let_files_grow_to(RLIM_INFINITY);
     assert_true(all);
     assert_int_equal(lost, 3);
+    assert_int_equal(fault, EFBIG);
     put(w, "after\n", 1, 24);
     put(w, "more\n", 1, 32);
     assert_true(logwriter_finish(w, DUR_S(10)));

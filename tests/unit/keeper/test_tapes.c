@@ -1,8 +1,8 @@
 /*
  * test_tapes.c: promise: to open the log again takes no more from the tapes at once than the writer's queue holds,
  * however much others write; and no line is lost to it. What is dropped while nobody reads is told by the next keeper,
- * once; one that is killed before its line about it is written leaves that to the next; and a worker that counts back
- * makes nothing of it.
+ * once; one that is killed before its line about it is written leaves that to the next; what could not be written is
+ * told of by the error; and a worker that counts back makes nothing of it.
  */
 #include "base/fd.h"
 #include "io/loop.h"
@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -185,6 +186,56 @@ static size_t times(const char *text, const char *what)
     return count;
 }
 
+static void let_files_grow_to(rlim_t bytes)
+{
+    struct rlimit limit;
+    getrlimit(RLIMIT_FSIZE, &limit);
+    limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* A keeper loses lines on a full disk, and cannot say so; then there is room again, for it or for the next one. */
+static void assert_error_told(bool by_next)
+{
+    char folder[] = "/tmp/crescent-tapes-XXXXXX", path[64];
+    struct error err;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/log", folder);
+    struct config config = {.log_file = path};
+    struct tapes_host host = {.config = &config, .wake = eventfd(0, EFD_NONBLOCK)};
+    host.area = area_new(&host.area_fd, &err);
+    area_use(host.area, 0);
+    begin_keeper(&host);
+    let_files_grow_to(4096);
+    fill(host.area, 0);
+    while (atomic_load(&host.area->log_lost) < 100)
+        loop_pass(host.loop, DUR_MS(20));
+    pass_for(host.loop, DUR_MS(1500)); /* it tries to say so */
+    let_files_grow_to(RLIM_INFINITY);
+    for (int i = 0; i < 1000 && !by_next && atomic_load(&host.area->log_told) < 100; i++)
+        loop_pass(host.loop, DUR_MS(20));
+    char *text = by_next ? log_of_next_keeper(&host, path) : text_of(path);
+    const char *told = strstr(text, "log lines dropped: they could not be written");
+    assert_non_null(told);
+    assert_non_null(strstr(told, "\"error\":\"File too large\""));
+    assert_int_equal(times(text, "they could not be written"), 1);
+    assert_int_equal(times(text, "is too slow"), 1); /* the one that found no room on its tape */
+    assert_int_equal(atomic_load(&host.area->log_fault), 0);
+    free(text);
+    unlink(path);
+    rmdir(folder);
+}
+
+static void lines_that_a_full_disk_has_lost_are_told_of_by_its_error(void **state)
+{
+    assert_error_told(false);
+}
+
+static void and_by_the_next_keeper_where_that_could_not(void **state)
+{
+    assert_error_told(true);
+}
+
 /* What it counts lies where it can write. */
 static void a_worker_that_counts_back_makes_nothing_of_it(void **state)
 {
@@ -224,8 +275,11 @@ int main(void)
         cmocka_unit_test(opening_again_takes_no_more_at_once_than_the_queue_holds),
         cmocka_unit_test(what_is_dropped_while_nobody_reads_is_told_once),
         cmocka_unit_test(what_a_keeper_could_not_write_of_it_any_more_is_told_by_the_next),
+        cmocka_unit_test(lines_that_a_full_disk_has_lost_are_told_of_by_its_error),
+        cmocka_unit_test(and_by_the_next_keeper_where_that_could_not),
         cmocka_unit_test(a_worker_that_counts_back_makes_nothing_of_it),
     };
     signal(SIGPIPE, SIG_IGN); /* as in a keeper */
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of the write */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
