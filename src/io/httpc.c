@@ -206,6 +206,7 @@ static bool hand_over_data(struct httpc_call *call)
     while (!call->held && (call->data.len > 0 || (call->paused && call->state == HTTPC_RUNNING))) {
         if (call->data.len == 0) {
             unpause(call);
+            list_remove(&call->ready); /* whatever it brought is told here, and by deliver_one */
             continue;
         }
         struct slice piece = slice_from(buf_slice(&call->data), call->handed);
@@ -245,13 +246,19 @@ static void deliver_one(struct httpc_call *call)
         httpc_end(call);
 }
 
+/* Who asks again at once, and is refused at once, waits for the next pass: else a script that does so on and on would
+ * keep its deadline, and everybody else, from their turn. */
 static void deliver(struct httpc *c)
 {
-    while (!list_empty(&c->ready)) {
-        struct httpc_call *call = CONTAINER_OF(c->ready.next, struct httpc_call, ready);
+    struct list now;
+    list_take(&now, &c->ready);
+    while (!list_empty(&now)) {
+        struct httpc_call *call = CONTAINER_OF(now.next, struct httpc_call, ready);
         list_remove(&call->ready);
         deliver_one(call);
     }
+    if (!list_empty(&c->ready))
+        loop_later(c->host.loop, &c->later);
 }
 
 static void on_after(void *cookie)
