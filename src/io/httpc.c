@@ -225,11 +225,17 @@ static bool hand_over_data(struct httpc_call *call)
     return true;
 }
 
+static void run(struct httpc_call *call);
 static void next_hop(struct httpc_call *call);
 
 static void deliver_one(struct httpc_call *call)
 {
     struct httpc *c = call->client;
+    if (call->stop == HTTPC_STOP_SPOILED) {
+        call->stop = HTTPC_STOP_NONE;
+        run(call);
+        return;
+    }
     c->current = call;
     if (httpc_is_streamed(call) && call->head_done && !call->following) {
         if (!call->told && call->reply.code == HTTPC_OK && !hand_over_header(call))
@@ -283,6 +289,11 @@ static void on_done(void *cookie, CURL *easy, CURLcode code)
     struct httpc_call *call = NULL;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&call);
     CHECK(call->magic == HTTPC_MAGIC && call->state == HTTPC_RUNNING);
+    if (call->stop == HTTPC_STOP_SPOILED) { /* that connection is closed: over another one, in the same turn */
+        call->state = HTTPC_WAITING;
+        httpc_tell(call);
+        return;
+    }
     if (code == CURLE_OK && !call->following)
         httpc_unpack_end(call);
     httpc_outcome_of(call, code);
@@ -308,6 +319,7 @@ static void run(struct httpc_call *call)
 {
     call->state = HTTPC_RUNNING;
     call->ran = loop_now(call->client->host.loop);
+    list_remove(&call->young);
     list_add(&call->client->young, &call->young);
     httpc_handle_set(call);
     io_curl_add(call->client->curl, call->easy);
