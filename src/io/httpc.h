@@ -47,6 +47,9 @@ enum httpc_code {
 const char *httpc_code_name(enum httpc_code code);
 
 /*
+ * A host has answered when a reply's header is there, of whatever status: that is what its circuit goes by. A body that
+ * falls silent, breaks off or is corrupt is the caller's matter: an event stream may be silent for long, and whoever
+ * asks next learns soon enough whether there is still somebody.
  * A host that was waited for in vain for less than this, as its caller would have it, has not failed: it may be sound,
  * and only slower than a short timeout. Ten such timeouts of one script would open its circuit for everybody. What
  * fails by itself (refused, closed, no such name) does count, however soon.

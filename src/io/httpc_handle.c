@@ -49,6 +49,7 @@ static bool on_head(struct httpc_call *call)
 {
     struct httpc_reply *reply = &call->reply;
     call->head_done = true;
+    outbound_answered(call->client->outbound, &call->turn);
     reply->head = buf_slice(&call->head);
     reply->unpacked = call->request.decompress && call->coded;
     /* What lies behind a body of known length libcurl sees by itself. */
