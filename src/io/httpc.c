@@ -297,7 +297,7 @@ static void on_done(void *cookie, CURL *easy, CURLcode code)
     if (code == CURLE_OK && !call->following)
         httpc_unpack_end(call);
     httpc_outcome_of(call, code);
-    leave(call, httpc_outcome_judge(call->reply.code));
+    leave(call, httpc_outcome_judge(call, code));
     httpc_tell(call);
 }
 

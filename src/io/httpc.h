@@ -85,6 +85,7 @@ struct httpc_request {
     unsigned concurrency;  /* requests to this host at once; 0: OUTBOUND_CONCURRENCY */
     bool public_only;      /* private addresses are refused too */
     bool bare;             /* nothing is added that may be left out: no user-agent, no accept */
+    bool upstream;         /* another host may stand in for it: where TLS fails, this one has failed */
     bool decompress;       /* asks for gzip, and unpacks that and deflate: what ends too early is a failure */
     bool http2;      /* where the host offers it by ALPN. Not for what may pause, which libcurl 7.88 does badly there */
     bool repeatable; /* may be sent twice: its method is idempotent, or its sender knows */

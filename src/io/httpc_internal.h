@@ -180,7 +180,7 @@ void httpc_outcome_set(struct httpc_call *call, enum httpc_code code, const char
 void httpc_outcome_say(struct httpc_call *call, enum httpc_code code, const char *meaning, const char *words);
 /* The deadline has passed, in whatever state. */
 void httpc_outcome_timeout(struct httpc_call *call, dur_t spent);
-/* What it means for the host. */
-enum outbound_outcome httpc_outcome_judge(enum httpc_code code);
+/* What it means for the host that it ended like this. */
+enum outbound_outcome httpc_outcome_judge(const struct httpc_call *call, CURLcode code);
 
 #endif

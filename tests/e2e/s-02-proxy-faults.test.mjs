@@ -5,7 +5,8 @@ import http from 'node:http';
 import net from 'node:net';
 import { test } from 'node:test';
 import { frame } from './attack/frames.mjs';
-import { assertProblem, load, ms, raw, request, request2, session, sleep, start, until } from './helper.mjs';
+import { authority } from './authority.mjs';
+import { assertProblem, folder, load, ms, raw, request, request2, session, sleep, start, until } from './helper.mjs';
 import { open1, open2, streamsAre } from './streams.mjs';
 import { nobody, rawUpstream, upstream } from './proxied.mjs';
 
@@ -382,6 +383,22 @@ test('an upstream whose header came has answered: long streams, silent ones and 
     for (let i = 0; i < 5; i++) await fine();
     assert.equal(probe.end, undefined);
     probe.leave();
+});
+
+test('an upstream whose TLS fails is left out for a while; what we lack for it, or a script that trusts others, is no fault of it', async (t) => {
+    const dir = folder(t), ca = await authority(dir), pair = await ca.issue('up', { names: ['localhost'] });
+    const tls = { cert: fs.readFileSync(pair.cert), key: fs.readFileSync(pair.key) };
+    const untrusted = await upstream(t, undefined, { tls }), good = await upstream(t, (req, res) => res.end('good'));
+    const other = await upstream(t, (req, res) => res.end('other'), { tls });
+    const server = await start(t, { workers: 1, hooks: {
+        'two.lua': script([untrusted.url, good.url]), 'other.lua': script(other.url, `ca = ${JSON.stringify(ca.cert)}`), 'lacks.lua': script(other.url, `ca = "${dir}/missing.pem"`),
+        'get.lua': `return { methods = { "GET" }, handle = function() local _, err = http.get("${other.url}") return 200, err.code end }` } });
+    for (let i = 0; i < 60; i++) assert.equal((await server.get('/two')).text, 'good');
+    const failures = await server.metricSum('crescent_upstream_failures_total');
+    assert.ok(failures >= 10 && failures <= 14, `${failures} of 60`);
+    for (let i = 0; i < 12; i++) assertProblem(await server.get('/lacks'), 502, details.reached);
+    for (let i = 0; i < 12; i++) assert.equal((await server.get('/get')).text, 'tls');
+    assert.equal((await server.get('/other')).text, 'other');
 });
 
 test('nothing is left of thousands of requests that fail, are tried again, are left or end well', async (t) => {
