@@ -34,5 +34,15 @@ static inline void list_remove(struct list *link)
     link->next->prev = link->prev;
     list_init(link);
 }
+/* All links of `from` become those of `to`, which was empty or never initialised. */
+static inline void list_take(struct list *to, struct list *from)
+{
+    list_init(to);
+    if (list_empty(from))
+        return;
+    *to = *from;
+    to->next->prev = to->prev->next = to;
+    list_init(from);
+}
 
 #endif

@@ -127,10 +127,6 @@ static int push_started(lua_State *co, void *cookie)
 {
     struct transfer *t = cookie;
     const struct httpc_reply *reply = httpc_reply(t->http);
-    if (!bind_http_plan_expects(t->expect, t->expect_count, reply->status)) {
-        lua_pushnil(co); /* its body has not come: there is no response to show */
-        return bind_http_push_unexpected(co, t->method, reply, 1);
-    }
     struct transfer **object = lua_newuserdata(co, sizeof(struct transfer *));
     *object = NULL;
     lua_pushlightuserdata(co, (void *)&meta);
@@ -139,7 +135,11 @@ static int push_started(lua_State *co, void *cookie)
     *object = t;
     t->object = true;
     bind_http_response_push_streamed(co, reply);
-    return 1;
+    if (bind_http_plan_expects(t->expect, t->expect_count, reply->status))
+        return 1;
+    int count = bind_http_push_unexpected(co, t->method, reply, 1);
+    stop(t, "the reply was not expected, so its transfer was ended"); /* who does not look at it holds nothing up */
+    return count;
 }
 
 static int push_failed(lua_State *co, void *cookie)
@@ -156,7 +156,7 @@ static void on_headers(struct httpc_call *call, void *cookie)
     t->busy++;
     await_complete(&t->await, push_started, t);
     t->busy--;
-    if (!t->object) /* not expected, or no memory for it; or it is garbage already */
+    if (!t->object) /* no memory for it; or it is garbage already */
         stop(t, "");
     free_if_unseen(t);
 }

@@ -382,6 +382,7 @@ int proxy_request(const struct proxy_plan *plan, const struct proxy_upstream *to
         .max_body = SIZE_MAX,
         .public_only = plan->public_only,
         .bare = true,
+        .upstream = true,
         .ca = plan->ca,
         .cert = plan->cert,
         .key = plan->key,

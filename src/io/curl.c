@@ -1,12 +1,14 @@
 /*
  * curl.c: see curl.h. A socket of a kept connection stays in the epoll set while nobody asks for it: the next request
- * finds it there, and two system calls a request are saved. What such a socket has to say meanwhile (its end) takes it
- * out. Sockets that libcurl makes and closes by itself (its resolver's) leave the set as soon as it says so.
+ * finds it there, and two system calls a request are saved. What such a socket has to say meanwhile takes it out: its
+ * end, or more than was asked for, which is its end, too (see curl_rest.h). Sockets that libcurl makes and closes by
+ * itself (its resolver's) leave the set as soon as it says so.
  */
 #include "io/curl.h"
 #include "base/panic.h"
 #include "io/curl_clock.h"
 #include "io/curl_memory.h"
+#include "io/curl_rest.h"
 #include "io/timeout.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +27,7 @@ struct place {             /* of a descriptor */
     unsigned char watched; /* LOOP_READ, LOOP_WRITE: in the epoll set, for these */
     unsigned char wanted;  /* what libcurl asks for */
     bool ours;             /* its close is told */
+    bool framed;           /* it speaks HTTP/2 */
     bool lookup;           /* one end of what a thread of the resolver tells its end by */
     bool orphan;           /* our copy of that, of one whose transfer is over */
 };
@@ -114,6 +117,20 @@ size_t io_curl_lookups(const struct io_curl *c)
 
 /* --- libcurl asks ------------------------------------------------------------------------------------------------ */
 
+/* The socket is no longer waited for: the transfer is over. Nothing else says which one it had. */
+static void note_framed(CURL *easy, struct place *p)
+{
+    long version = 0;
+    curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
+    p->framed = p->framed || version == CURL_HTTP_VERSION_2_0;
+}
+
+static bool is_framed(const void *cookie, int fd)
+{
+    const struct io_curl *c = cookie;
+    return (size_t)fd < c->place_count && c->places[fd].framed;
+}
+
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *cookie, void *unused)
 {
     struct io_curl *c = cookie;
@@ -122,6 +139,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *cookie, void 
                                                : (what & CURL_POLL_IN ? (unsigned)LOOP_READ : 0) |
                                                      (what & CURL_POLL_OUT ? (unsigned)LOOP_WRITE : 0);
     p->wanted = (unsigned char)wanted;
+    if (wanted == 0 && p->ours)
+        note_framed(easy, p);
     if (wanted != 0 || !p->ours)
         watch_fd(c, fd, p, wanted);
     if (!p->ours && !p->lookup && wanted != 0)
@@ -166,7 +185,9 @@ static void act(struct io_curl *c, int fd, int bits)
 {
     int running;
     io_curl_clock_begin();
+    io_curl_rest_begin(is_framed, c);
     CHECK(curl_multi_socket_action(c->multi, fd, bits, &running) == CURLM_OK);
+    io_curl_rest_end();
     io_curl_clock_end();
 }
 
@@ -222,7 +243,7 @@ static void on_ready(struct loop_watch *w, unsigned events)
             orphan_over(c, fd);
             continue;
         }
-        if (p->wanted == 0) { /* at rest: libcurl finds out when it takes the connection up again */
+        if (p->wanted == 0) { /* at rest: libcurl finds out when it is about to take it up again */
             if (p->watched != 0)
                 watch_fd(c, fd, p, 0);
             continue;
@@ -289,6 +310,7 @@ void io_curl_prepare(struct io_curl *c, CURL *easy)
 {
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, c);
+    io_curl_rest_prepare(easy);
 }
 
 void io_curl_opened(struct io_curl *c, int fd)

@@ -206,6 +206,7 @@ static bool hand_over_data(struct httpc_call *call)
     while (!call->held && (call->data.len > 0 || (call->paused && call->state == HTTPC_RUNNING))) {
         if (call->data.len == 0) {
             unpause(call);
+            list_remove(&call->ready); /* whatever it brought is told here, and by deliver_one */
             continue;
         }
         struct slice piece = slice_from(buf_slice(&call->data), call->handed);
@@ -224,11 +225,17 @@ static bool hand_over_data(struct httpc_call *call)
     return true;
 }
 
+static void run(struct httpc_call *call);
 static void next_hop(struct httpc_call *call);
 
 static void deliver_one(struct httpc_call *call)
 {
     struct httpc *c = call->client;
+    if (call->stop == HTTPC_STOP_SPOILED) {
+        call->stop = HTTPC_STOP_NONE;
+        run(call);
+        return;
+    }
     c->current = call;
     if (httpc_is_streamed(call) && call->head_done && !call->following) {
         if (!call->told && call->reply.code == HTTPC_OK && !hand_over_header(call))
@@ -245,13 +252,19 @@ static void deliver_one(struct httpc_call *call)
         httpc_end(call);
 }
 
+/* Who asks again at once, and is refused at once, waits for the next pass: else a script that does so on and on would
+ * keep its deadline, and everybody else, from their turn. */
 static void deliver(struct httpc *c)
 {
-    while (!list_empty(&c->ready)) {
-        struct httpc_call *call = CONTAINER_OF(c->ready.next, struct httpc_call, ready);
+    struct list now;
+    list_take(&now, &c->ready);
+    while (!list_empty(&now)) {
+        struct httpc_call *call = CONTAINER_OF(now.next, struct httpc_call, ready);
         list_remove(&call->ready);
         deliver_one(call);
     }
+    if (!list_empty(&c->ready))
+        loop_later(c->host.loop, &c->later);
 }
 
 static void on_after(void *cookie)
@@ -276,10 +289,15 @@ static void on_done(void *cookie, CURL *easy, CURLcode code)
     struct httpc_call *call = NULL;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&call);
     CHECK(call->magic == HTTPC_MAGIC && call->state == HTTPC_RUNNING);
+    if (call->stop == HTTPC_STOP_SPOILED) { /* that connection is closed: over another one, in the same turn */
+        call->state = HTTPC_WAITING;
+        httpc_tell(call);
+        return;
+    }
     if (code == CURLE_OK && !call->following)
         httpc_unpack_end(call);
     httpc_outcome_of(call, code);
-    leave(call, httpc_outcome_judge(call->reply.code));
+    leave(call, httpc_outcome_judge(call, code));
     httpc_tell(call);
 }
 
@@ -301,6 +319,7 @@ static void run(struct httpc_call *call)
 {
     call->state = HTTPC_RUNNING;
     call->ran = loop_now(call->client->host.loop);
+    list_remove(&call->young);
     list_add(&call->client->young, &call->young);
     httpc_handle_set(call);
     io_curl_add(call->client->curl, call->easy);

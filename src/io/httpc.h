@@ -47,6 +47,9 @@ enum httpc_code {
 const char *httpc_code_name(enum httpc_code code);
 
 /*
+ * A host has answered when a reply's header is there, of whatever status: that is what its circuit goes by. A body that
+ * falls silent, breaks off or is corrupt is the caller's matter: an event stream may be silent for long, and whoever
+ * asks next learns soon enough whether there is still somebody.
  * A host that was waited for in vain for less than this, as its caller would have it, has not failed: it may be sound,
  * and only slower than a short timeout. Ten such timeouts of one script would open its circuit for everybody. What
  * fails by itself (refused, closed, no such name) does count, however soon.
@@ -82,6 +85,7 @@ struct httpc_request {
     unsigned concurrency;  /* requests to this host at once; 0: OUTBOUND_CONCURRENCY */
     bool public_only;      /* private addresses are refused too */
     bool bare;             /* nothing is added that may be left out: no user-agent, no accept */
+    bool upstream;         /* another host may stand in for it: where TLS fails, this one has failed */
     bool decompress;       /* asks for gzip, and unpacks that and deflate: what ends too early is a failure */
     bool http2;      /* where the host offers it by ALPN. Not for what may pause, which libcurl 7.88 does badly there */
     bool repeatable; /* may be sent twice: its method is idempotent, or its sender knows */

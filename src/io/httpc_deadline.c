@@ -7,7 +7,7 @@
 
 /*
  * Who waited for a turn knows nothing of the host, and neither does who gave it less than HTTPC_FAIR: the shortest
- * timeout that some script chooses must not open a circuit for all others.
+ * timeout that some script chooses must not open a circuit for all others. Once the header was there nobody asks.
  */
 static enum outbound_outcome blame(const struct httpc_call *call, dur_t spent)
 {
@@ -18,8 +18,7 @@ static enum outbound_outcome blame(const struct httpc_call *call, dur_t spent)
 
 enum outbound_outcome httpc_deadline_blame(const struct httpc_call *call)
 {
-    bool answered = httpc_is_streamed(call) && call->head_done;
-    if (call->request.until.ns == 0 || mono_before(loop_now(call->client->host.loop), call->request.until) || answered)
+    if (call->request.until.ns == 0 || mono_before(loop_now(call->client->host.loop), call->request.until))
         return OUTBOUND_UNKNOWN;
     return blame(call, HTTPC_FAIR);
 }

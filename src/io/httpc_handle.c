@@ -3,6 +3,7 @@
  * request, and the callbacks, which only take notes: what they found is told from the loop. See httpc_internal.h.
  */
 #include "base/panic.h"
+#include "io/curl_rest.h"
 #include "io/httpc_internal.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -48,8 +49,14 @@ static bool on_head(struct httpc_call *call)
 {
     struct httpc_reply *reply = &call->reply;
     call->head_done = true;
+    outbound_answered(call->client->outbound, &call->turn);
     reply->head = buf_slice(&call->head);
     reply->unpacked = call->request.decompress && call->coded;
+    /* What lies behind a body of known length libcurl sees by itself. */
+    if (!call->framed && (call->length == 0 || call->chunked || replies_without_body(call))) {
+        call->handle.wary = true;
+        io_curl_rest_guard(call->easy);
+    }
     if (httpc_redirect_look(call) != 0)
         return false; /* it says why by itself */
     if (call->events.data != NULL && !call->following)
@@ -71,9 +78,13 @@ static struct slice value_of(struct slice rest)
 static void note(struct httpc_call *call, struct slice line)
 {
     const struct slice coding = SLICE("content-encoding:"), length = SLICE("content-length:");
+    const struct slice chunked = SLICE("transfer-encoding:");
+    char first = (char)(line.at[0] | 0x20);
     unsigned long long number;
     call->reply.fields++;
-    if ((line.at[0] | 0x20) != 'c')
+    if (first == 't' && line.len > chunked.len && slice_equal_nocase((struct slice){line.at, chunked.len}, chunked))
+        call->chunked = true;
+    if (first != 'c')
         return;
     if (line.len > coding.len && slice_equal_nocase((struct slice){line.at, coding.len}, coding))
         call->coded = true;
@@ -94,7 +105,8 @@ static size_t on_header(char *at, size_t size, size_t count, void *cookie)
         return len;
     if (len >= 5 && memcmp(at, "HTTP/", 5) == 0) {
         buf_clear(&call->head); /* after an interim response, too */
-        call->coded = false;
+        call->coded = call->chunked = false;
+        call->framed = len > 5 && at[5] == '2';
         call->length = 0;
         call->reply.fields = 0;
         call->reply.status = status_of(at, len);
@@ -212,6 +224,12 @@ static bool is_public(struct httpc_call *call, const char *ip)
 static int on_ask(void *cookie, char *ip, char *local_ip, int port, int local_port)
 {
     struct httpc_call *call = cookie;
+    if (call->handle.tls && io_curl_rest_is_spoiled(call->easy)) {
+        call->stop = HTTPC_STOP_SPOILED;
+        call->handle.wary = true;
+        curl_easy_setopt(call->easy, CURLOPT_FORBID_REUSE, 1L);
+        return CURL_PREREQFUNC_ABORT;
+    }
     if (call->asked++ > 0 && !call->request.repeatable) {
         call->stop = HTTPC_STOP_TWICE;
         return CURL_PREREQFUNC_ABORT;
@@ -354,6 +372,11 @@ static void set_url(struct httpc_call *call)
 void httpc_handle_set(struct httpc_call *call)
 {
     call->detail[0] = '\0';
+    if (call->handle.wary) {
+        call->handle.wary = false;
+        curl_easy_setopt(call->easy, CURLOPT_VERBOSE, 0L);
+        curl_easy_setopt(call->easy, CURLOPT_FORBID_REUSE, 0L);
+    }
     set_url(call);
     curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, httpc_request_lines(call));
     set_how(call);

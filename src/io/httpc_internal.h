@@ -25,14 +25,15 @@ enum httpc_how { HTTPC_GET, HTTPC_HEAD, HTTPC_PLAIN, HTTPC_BODY }; /* what libcu
 
 enum httpc_stop { /* why one of our callbacks has stopped libcurl */
                   HTTPC_STOP_NONE,
-                  HTTPC_STOP_HEADER, /* its header is too large */
-                  HTTPC_STOP_BODY,   /* the reply is too large */
-                  HTTPC_STOP_MEMORY, /* all replies together are */
-                  HTTPC_STOP_ENOUGH, /* of a redirect's body */
-                  HTTPC_STOP_CODING, /* its coding is corrupt, or none that was asked for: said already */
-                  HTTPC_STOP_TWICE,  /* it would be sent again */
-                  HTTPC_STOP_SWITCH, /* the host leaves HTTP, which nobody asked for */
-                  HTTPC_STOP_LOOKUPS /* too many names are being looked up */
+                  HTTPC_STOP_HEADER,  /* its header is too large */
+                  HTTPC_STOP_BODY,    /* the reply is too large */
+                  HTTPC_STOP_MEMORY,  /* all replies together are */
+                  HTTPC_STOP_ENOUGH,  /* of a redirect's body */
+                  HTTPC_STOP_CODING,  /* its coding is corrupt, or none that was asked for: said already */
+                  HTTPC_STOP_TWICE,   /* it would be sent again */
+                  HTTPC_STOP_SPOILED, /* before anything was sent: its connection is none to be used again */
+                  HTTPC_STOP_SWITCH,  /* the host leaves HTTP, which nobody asked for */
+                  HTTPC_STOP_LOOKUPS  /* too many names are being looked up */
 };
 
 struct httpc_line { /* one header field to be sent; a curl_slist first, so that libcurl reads the list as its own */
@@ -44,6 +45,7 @@ struct httpc_line { /* one header field to be sent; a curl_slist first, so that 
 
 struct httpc_handle {  /* what libcurl's handle was told beyond the basics: told again only where it differs */
     bool tls, special; /* special: reset it whole */
+    bool wary;         /* of its connection: io_curl_rest_guard, or that is to be closed */
     enum httpc_how how;
 };
 
@@ -77,6 +79,8 @@ struct httpc_call {
     bool foreign;     /* not the first origin: no credentials */
     bool head_done;   /* the header is there */
     bool coded;       /* it names a content-encoding */
+    bool chunked;     /* a transfer-encoding */
+    bool framed;      /* it came by HTTP/2 */
     uint64_t length;  /* the content-length that it names, or 0 */
     bool following;   /* it is a redirect, and is followed */
     unsigned asked;   /* how often libcurl was about to send it */
@@ -176,7 +180,7 @@ void httpc_outcome_set(struct httpc_call *call, enum httpc_code code, const char
 void httpc_outcome_say(struct httpc_call *call, enum httpc_code code, const char *meaning, const char *words);
 /* The deadline has passed, in whatever state. */
 void httpc_outcome_timeout(struct httpc_call *call, dur_t spent);
-/* What it means for the host. */
-enum outbound_outcome httpc_outcome_judge(enum httpc_code code);
+/* What it means for the host that it ended like this. */
+enum outbound_outcome httpc_outcome_judge(const struct httpc_call *call, CURLcode code);
 
 #endif

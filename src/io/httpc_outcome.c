@@ -252,9 +252,30 @@ void httpc_outcome_timeout(struct httpc_call *call, dur_t spent)
     httpc_outcome_set(call, HTTPC_TIMEOUT, words.text);
 }
 
-enum outbound_outcome httpc_outcome_judge(enum httpc_code code)
+/* Not the host's end: what we have for the handshake cannot be used. */
+static bool is_ours(CURLcode code)
 {
     switch (code) {
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CRL_BADFILE:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_ENGINE_NOTFOUND:
+    case CURLE_SSL_ENGINE_SETFAILED:
+    case CURLE_SSL_ENGINE_INITFAILED:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/*
+ * Of a handshake that fails the fault may be on our side: some script trusts another authority than the one that it
+ * needs, which must not close the host to all others. But whoever proxies wants another upstream then.
+ */
+enum outbound_outcome httpc_outcome_judge(const struct httpc_call *call, CURLcode code)
+{
+    switch (call->reply.code) {
     case HTTPC_OK:
     case HTTPC_TOO_LARGE:
     case HTTPC_REDIRECTS:
@@ -266,7 +287,9 @@ enum outbound_outcome httpc_outcome_judge(enum httpc_code code)
     case HTTPC_CLOSED:
     case HTTPC_BAD_RESPONSE:
         return OUTBOUND_FAILED;
-    default: /* the fault may be on our side: what is trusted, say */
+    case HTTPC_TLS:
+        return call->request.upstream && !is_ours(code) ? OUTBOUND_FAILED : OUTBOUND_UNKNOWN;
+    default:
         return OUTBOUND_UNKNOWN;
     }
 }

@@ -77,15 +77,9 @@ void loop_free(struct loop **lp)
 
 static void run_later(struct loop *l)
 {
-    if (list_empty(&l->later))
-        return;
     /* What is put off from here waits for the next pass: only those that stand in the list now are run. */
     struct list now;
-    list_init(&now);
-    now.next = l->later.next;
-    now.prev = l->later.prev;
-    now.next->prev = now.prev->next = &now;
-    list_init(&l->later);
+    list_take(&now, &l->later);
     while (!list_empty(&now)) {
         struct loop_later *later = CONTAINER_OF(now.next, struct loop_later, link);
         list_remove(&later->link);

@@ -193,6 +193,16 @@ static void judge(struct outbound *o, struct outbound_host *h, bool probe, enum 
     }
 }
 
+void outbound_answered(struct outbound *o, struct outbound_wait *wait)
+{
+    CHECK(wait->under_way);
+    if (wait->answered)
+        return;
+    judge(o, wait->host, wait->probe, OUTBOUND_GOOD);
+    wait->answered = true;
+    wait->probe = false; /* others may ask meanwhile */
+}
+
 void outbound_leave(struct outbound *o, struct outbound_wait *wait, enum outbound_outcome outcome)
 {
     struct outbound_host *h = wait->host;
@@ -203,7 +213,7 @@ void outbound_leave(struct outbound *o, struct outbound_wait *wait, enum outboun
         return;
     if (wait->under_way) {
         h->under_way--;
-        judge(o, h, wait->probe, outcome);
+        judge(o, h, wait->probe, wait->answered ? OUTBOUND_UNKNOWN : outcome);
         give_turns(o, h);
     } else {
         h->waits--;

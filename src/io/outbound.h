@@ -26,6 +26,7 @@ struct outbound_wait { /* born as {0}; lives in who waits */
     struct outbound_host *host; /* NULL: neither waiting nor under way */
     unsigned concurrency;
     bool under_way, probe;
+    bool answered;                          /* the host has: it was judged */
     void (*go)(struct outbound_wait *wait); /* from the loop: your turn has come; or the circuit has opened: see open */
     bool open;                              /* in `go`: there is no turn, the circuit has opened */
 };
@@ -45,7 +46,13 @@ void outbound_free(struct outbound **o);
 /* Asks for a turn at the origin ("https://host:443", lower case); concurrency: at most so many under way there. */
 enum outbound_answer outbound_enter(struct outbound *o, struct slice origin, unsigned concurrency,
                                     struct outbound_wait *wait, void (*go)(struct outbound_wait *));
-/* Gives the turn back, or waits no longer. Neither is fine. */
+/*
+ * The host of who is under way has begun to answer, as good as OUTBOUND_GOOD: it is judged now, not when the answer
+ * ends, which may be in hours, or never. Calls nobody.
+ */
+void outbound_answered(struct outbound *o, struct outbound_wait *wait);
+/* Gives the turn back, or waits no longer. Neither is fine. The outcome of who was answered is no longer of interest.
+ */
 void outbound_leave(struct outbound *o, struct outbound_wait *wait, enum outbound_outcome outcome);
 
 /* For choosing among several: requests under way and waiting, and whether the circuit is open now (no probe is due). */

@@ -479,6 +479,13 @@ test('a streamed reply: piece by piece, with its failure', async (t) => {
     assert.match(reply.raised, /the connection ended before the reply did/);
     reply = await ask('return http.get("URL/500", { stream = true, expect = "2xx" })');
     assert.deepEqual([reply.code, reply.err_status], ['status', 500]);
+    reply = await ask(`local r, err = http.get("URL/500", { stream = true, expect = "2xx" })
+        local e = err.response
+        local piece, why = e:read()
+        return { e.status, e.url, e.headers["Connection"], #e:all_headers("connection"), tostring(piece), tostring(why), why.code }`);
+    assert.deepEqual(reply.value, [500, `${up.url}/500`, 'keep-alive', 1, 'nil', 'GET the reply was not expected, so its transfer was ended', 'closed']);
+    reply = await ask('for i = 1, 200 do local r, err = http.get("URL/500", { stream = true, expect = "2xx" }) if not err.response then return i end end return "all"');
+    assert.equal(reply.value, 'all'); // none of them holds up those behind it
     reply = await ask('local r = http.get("URL/drip", { stream = true, timeout = "200ms" }) r:read() return r:read()');
     assert.equal(reply.code, 'timeout');
     reply = await ask('local r = http.get("URL/pieces", { stream = true }) r:close() return r:read()');

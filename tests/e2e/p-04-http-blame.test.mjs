@@ -9,7 +9,7 @@ import { frame } from './attack/frames.mjs';
 import { authority } from './authority.mjs';
 import { assertProblem, folder, ms, sleep, start, until } from './helper.mjs';
 import { rawUpstream, upstream } from './proxied.mjs';
-import { lua, plain, runner, secure } from './upstreams.mjs';
+import { lua, nobody, plain, runner, secure } from './upstreams.mjs';
 
 const serve = (t, options = {}) => start(t, { workers: 1, ...options, hooks: { 'run.lua': runner, ...options.hooks } });
 const silent = (t) => plain(t, () => true);
@@ -82,6 +82,25 @@ test('short timeouts of one script close no host to the others', async (t) => {
     const stream = `local r = http.get("${up.url}/slow", { stream = true, timeout = "5ms" }) if r then r:close() end return r == nil`;
     for (let i = 0; i < 15; i++) assert.equal((await lua(server, stream)).value, true);
     assert.equal((await lua(server, `return http.get("${up.url}/")`)).status, 200);
+});
+
+test('a script that asks again whatever comes is ended by its timeout, and holds nobody up', async (t) => {
+    const port = await nobody();
+    const again = (call) => `return { methods = { "GET" }, timeout = "1s", handle = function() local r repeat r = ${call} until r return 200, "never" end }`;
+    const server = await start(t, { workers: 1, config: `return { http_ports = { ${port} } }`, hooks: {
+        'open.lua': again(`http.get("http://127.0.0.1:${port}/")`), 'url.lua': again('http.get("")'), 'port.lua': again('http.get("http://127.0.0.1:1/")'),
+        'other.lua': 'return { methods = { "GET" }, handle = function() return 200, "here" end }' } });
+    const [worker] = server.children('worker');
+    for (const path of ['/open', '/url', '/port']) {
+        let over = false;
+        const reply = server.get(path).finally(() => { over = true; });
+        for (let count = 0; !over; count++) {
+            assert.equal((await server.get('/other')).text, 'here', `${path}: ${count}`);
+            await sleep(50);
+        }
+        assertProblem(await reply, 504, /did not answer in time/);
+    }
+    assert.deepEqual(server.children('worker'), [worker]);
 });
 
 test('an upstream that hangs leaves time for the next one; what must not be sent twice is not', async (t) => {

@@ -84,7 +84,7 @@ local function outcome(ok, a, b)
   if not ok then return { raised = tostring(a) } end
   if a == nil and b ~= nil then
     return { code = b.code, words = tostring(b), err_status = rawget(b, "status"), attempts = rawget(b, "attempts"),
-             err_body = rawget(b, "response") and b.response.body }
+             err_body = rawget(b, "response") and rawget(b.response, "body") }
   end
   if type(a) == "table" and rawget(a, "status") and rawget(a, "headers") then
     local headers = {}

@@ -103,6 +103,7 @@ static const struct {
     const char *path, *text;
     bool ends;
 } fixed[] = {
+    {"/half-said", "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf", true},
     {"/half-moved", "HTTP/1.1 302 Found\r\nlocation: /there\r\ncontent-length: 100\r\n\r\nhalf", true},
     {"/bad-moved", "HTTP/1.1 302 Found\r\nlocation: /there\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nx", false},
     {"/switch", "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\nxx", false},
@@ -114,6 +115,13 @@ static bool answer(int fd, const char *request, int count)
     requests++;
     if (strstr(request, "/drops-second") != NULL && count > 1)
         return false;
+    if (strstr(request, "/gone") != NULL)
+        return false;
+    if (strstr(request, "/quiet") != NULL) {
+        say(fd, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n");
+        nap(20000);
+        return false;
+    }
     if (strstr(request, "/silent") != NULL) {
         nap(20000);
         return false;

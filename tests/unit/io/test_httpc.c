@@ -4,6 +4,7 @@
  * lookups of libcurl meet this file's getaddrinfo.
  */
 #include "httpc_setting.h"
+#include "io/timeout.h"
 
 /* --- promises ---------------------------------------------------------------------------------------------------- */
 
@@ -206,6 +207,48 @@ static void all_replies_together_are_bounded(void **state)
     expect_code("127.0.0.1", false, HTTPC_OK);
 }
 
+/* A script that asks again whatever comes, on and on: others have their turn in between, its own deadline first. */
+static struct {
+    int asked;
+    uint64_t pass;
+    bool twice; /* within one pass of the loop */
+    bool over;
+    struct timeout deadline;
+} again;
+
+static void on_end_ask_again(struct httpc_call *call, void *cookie)
+{
+    const struct httpc_events events = {.end = on_end_ask_again};
+    const struct httpc_request request = {.method = SLICE("GET"), .url = SLICE(""), .timeout = DUR_S(20)};
+    assert_int_equal(httpc_reply(call)->code, HTTPC_BAD_URL);
+    again.twice = again.twice || again.pass == loop_passes(loop);
+    again.pass = loop_passes(loop);
+    if (!again.over && ++again.asked < 1000000)
+        httpc_start(client, &request, &events, NULL);
+}
+
+static void on_again_deadline(struct timeout *t)
+{
+    again.over = true;
+}
+
+static void who_asks_again_and_again_holds_nobody_up(void **state)
+{
+    const struct httpc_events events = {.end = on_end_ask_again};
+    const struct httpc_request request = {.method = SLICE("GET"), .url = SLICE(""), .timeout = DUR_S(20)};
+    memset(&again, 0, sizeof(again));
+    timeout_set(loop, &again.deadline, mono_add(mono_now(), DUR_MS(20)), on_again_deadline);
+    httpc_start(client, &request, &events, NULL);
+    mono_t end = mono_add(mono_now(), PATIENCE);
+    while (httpc_calls(client) > 0 && mono_before(mono_now(), end))
+        loop_pass(loop, DUR_S(10)); /* which nobody waits for: there is news */
+    timeout_clear(&again.deadline);
+    assert_true(again.over);
+    assert_true(again.asked > 10);
+    assert_false(again.twice);
+    assert_int_equal(httpc_calls(client), 0);
+}
+
 static void the_environment_names_no_proxy(void **state)
 {
     setenv("http_proxy", "http://127.0.0.1:9", 1);
@@ -229,6 +272,7 @@ int main(void)
         TEST(a_consumer_that_wants_no_more_holds_the_host_back),
         TEST(silence_ends_a_stream_that_is_wanted),
         TEST(all_replies_together_are_bounded),
+        TEST(who_asks_again_and_again_holds_nobody_up),
         TEST(the_environment_names_no_proxy),
     };
     serve_begin();

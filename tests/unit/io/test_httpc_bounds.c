@@ -164,6 +164,72 @@ static void a_host_whose_header_came_owes_nothing_to_who_reads_slowly(void **sta
     expect_code("127.0.0.1", false, HTTPC_OK);
 }
 
+static void expect_all(int count, enum httpc_code code)
+{
+    for (int i = 0; i < count; i++) {
+        wait_for(&results[i]);
+        assert_int_equal(results[i].code, code);
+    }
+}
+
+/* However its body goes on: silence and a break have other reasons, and are no matter of who asks next. */
+static void a_host_whose_header_came_has_answered(void **state)
+{
+    struct httpc_request request = request_of("127.0.0.1", "/quiet");
+    request.idle = HTTPC_FAIR;
+    start(&request, &streamed, 10);
+    expect_all(10, HTTPC_TIMEOUT);
+    expect_code("127.0.0.1", false, HTTPC_OK);
+    request = request_of("127.0.0.1", "/quiet");
+    request.timeout = HTTPC_FAIR;
+    start(&request, &whole, 10);
+    expect_all(10, HTTPC_TIMEOUT);
+    expect_code("127.0.0.1", false, HTTPC_OK);
+    request = request_of("127.0.0.1", "/half-said");
+    start(&request, &whole, 10);
+    expect_all(10, HTTPC_CLOSED);
+    expect_code("127.0.0.1", false, HTTPC_OK);
+}
+
+static void fail_times(int count)
+{
+    struct httpc_request request = request_of("127.0.0.1", "/gone");
+    for (int i = 0; i < count; i++)
+        assert_int_equal(ask(&request).code, HTTPC_CLOSED);
+}
+
+/* A stream that goes on, and has begun. */
+static void begin_stream(void)
+{
+    struct httpc_request request = request_of("127.0.0.1", "/quiet");
+    start(&request, &streamed, 1);
+    mono_t end = mono_add(mono_now(), PATIENCE);
+    while (results[0].pieces == 0 && results[0].ends == 0 && mono_before(mono_now(), end))
+        loop_pass(loop, DUR_MS(20));
+    assert_int_equal(results[0].pieces, 1);
+}
+
+static void a_stream_that_its_reader_leaves_was_a_success(void **state)
+{
+    fail_times(OUTBOUND_FAILURES - 1);
+    begin_stream();
+    assert_int_equal(cancel_all(1), 1);
+    fail_times(1);
+    expect_code("127.0.0.1", false, HTTPC_OK);
+}
+
+static void a_probe_is_over_with_the_header(void **state)
+{
+    fail_times(OUTBOUND_FAILURES);
+    expect_code("127.0.0.1", false, HTTPC_CIRCUIT_OPEN);
+    pass_for(OUTBOUND_OPEN_LEAST);
+    begin_stream();
+    expect_code("127.0.0.1", false, HTTPC_OK); /* which goes on meanwhile */
+    assert_int_equal(cancel_all(1), 1);
+    fail_times(OUTBOUND_FAILURES - 1);
+    expect_code("127.0.0.1", false, HTTPC_OK);
+}
+
 /* --- lookups ----------------------------------------------------------------------------------------------------- */
 
 static int descriptors(void)
@@ -327,6 +393,9 @@ int main(void)
         TEST(who_had_no_turn_blames_nobody),
         TEST(a_cancel_at_the_deadline_is_a_timeout_of_the_host),
         TEST(a_host_whose_header_came_owes_nothing_to_who_reads_slowly),
+        TEST(a_host_whose_header_came_has_answered),
+        TEST(a_stream_that_its_reader_leaves_was_a_success),
+        TEST(a_probe_is_over_with_the_header),
         TEST(lookups_are_bounded_those_of_ended_requests_too),
         TEST(lookups_that_end_make_room),
         TEST(the_end_does_not_wait_for_lookups),

@@ -165,6 +165,32 @@ static void a_circuit_opens_and_one_may_probe(void **state)
     leave(&a, OUTBOUND_GOOD);
 }
 
+static void an_answer_that_has_begun_is_a_success_whatever_its_end(void **state)
+{
+    struct asker a, b;
+    fail_times(OUTBOUND_FAILURES - 1);
+    enter(&a, 8);
+    outbound_answered(o, &a.wait);
+    outbound_answered(o, &a.wait);
+    fail_times(OUTBOUND_FAILURES - 1);
+    leave(&a, OUTBOUND_FAILED);
+    assert_false(outbound_is_open(o, host));
+    fail_times(1);
+    assert_true(outbound_is_open(o, host));
+    wait_out();
+    assert_int_equal(enter(&a, 8), OUTBOUND_GO);
+    assert_int_equal(enter(&b, 8), OUTBOUND_OPEN);
+    outbound_answered(o, &a.wait); /* the probe */
+    assert_int_equal(enter(&b, 8), OUTBOUND_GO);
+    leave(&a, OUTBOUND_FAILED);
+    assert_false(outbound_is_open(o, host));
+    leave(&b, OUTBOUND_UNKNOWN);
+    assert_int_equal(enter(&a, 8), OUTBOUND_GO); /* another turn, another judgement */
+    fail_times(OUTBOUND_FAILURES - 1);
+    leave(&a, OUTBOUND_FAILED);
+    assert_true(outbound_is_open(o, host));
+}
+
 static void who_waits_hears_that_it_opened(void **state)
 {
     struct asker a, b;
@@ -224,10 +250,15 @@ static void with_all_hosts_in_use_there_is_no_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(who_is_one_too_many_waits_its_turn),    TEST(a_turn_that_is_owed_can_be_given_back),
-        TEST(a_modest_one_holds_nobody_up),          TEST(a_success_between_keeps_the_circuit_closed),
-        TEST(a_circuit_opens_and_one_may_probe),     TEST(who_waits_hears_that_it_opened),
-        TEST(hosts_are_bounded_and_the_oldest_goes), TEST(with_all_hosts_in_use_there_is_no_room),
+        TEST(who_is_one_too_many_waits_its_turn),
+        TEST(a_turn_that_is_owed_can_be_given_back),
+        TEST(a_modest_one_holds_nobody_up),
+        TEST(a_success_between_keeps_the_circuit_closed),
+        TEST(an_answer_that_has_begun_is_a_success_whatever_its_end),
+        TEST(a_circuit_opens_and_one_may_probe),
+        TEST(who_waits_hears_that_it_opened),
+        TEST(hosts_are_bounded_and_the_oldest_goes),
+        TEST(with_all_hosts_in_use_there_is_no_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
