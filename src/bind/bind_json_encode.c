@@ -7,6 +7,7 @@
 #include "base/panic.h"
 #include "bind/bind_json_internal.h"
 #include "codec/utf8.h"
+#include "script/interrupt.h"
 #include <lauxlib.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -62,6 +63,13 @@ static bool __attribute__((format(printf, 2, 3))) refuse(struct encode *e, const
     error_set(e->err, "at %.*s%s: %s", path.len < PATH_SHOWN ? (int)path.len : PATH_SHOWN, path.at,
               path.len < PATH_SHOWN ? "" : "...", what);
     buf_free(&path);
+    return false;
+}
+
+/* The place says nothing then, and may be deep. Always false. */
+static bool refuse_time(struct encode *e)
+{
+    error_set(e->err, "%s", interrupt_words());
     return false;
 }
 
@@ -133,6 +141,10 @@ static long length(struct encode *e, int table)
     lua_Number last = 0;
     for (lua_pushnil(L); lua_next(L, table); count++) {
         lua_pop(L, 1);
+        if (interrupt_due(L)) {
+            refuse_time(e);
+            return -1;
+        }
         lua_Number key = lua_tonumber(L, -1);
         if (lua_type(L, -1) != LUA_TNUMBER || key < 1 || key != (lua_Number)(long)key) {
             bool name = lua_type(L, -1) == LUA_TSTRING;
@@ -260,6 +272,8 @@ static bool other(struct encode *e, int index, int type)
 static bool value(struct encode *e, int index)
 {
     int type = lua_type(e->L, index);
+    if (interrupt_due(e->L))
+        return refuse_time(e);
     if (e->writer.out->overflow || e->writer.out->len - e->begin > BIND_JSON_TEXT_MAX)
         return refuse(e, "the text is too long");
     switch (type) {

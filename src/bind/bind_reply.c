@@ -9,6 +9,8 @@
 #include "bind/bind_reply_internal.h"
 #include "http/problem.h"
 #include "script/failure.h"
+#include "script/interrupt.h"
+#include "script/stretch.h"
 #include "script/table.h"
 #include <lauxlib.h>
 
@@ -270,6 +272,15 @@ static int read_protected(lua_State *L)
     return 0;
 }
 
+/* What is no table takes no time. */
+static bool takes_time(lua_State *co, int count)
+{
+    for (int i = 1; i <= count; i++)
+        if (lua_istable(co, i))
+            return true;
+    return false;
+}
+
 int bind_reply_read(lua_State *co, int count, const struct uuid *id, struct http_response *r,
                     struct bind_reply_plan *plan, struct buf *room, struct error *err)
 {
@@ -279,11 +290,20 @@ int bind_reply_read(lua_State *co, int count, const struct uuid *id, struct http
         lua_settop(co, 8);
         count = 8;
     }
+    bool timed = takes_time(co, count);
     lua_pushlightuserdata(co, (void *)&reply_reader);
     lua_rawget(co, LUA_REGISTRYINDEX);
     lua_insert(co, 1);
     lua_pushlightuserdata(co, &reading);
-    if (lua_pcall(co, count + 1, 1, 0) != 0) {
+    if (timed)
+        stretch_again(state_of(co));
+    int result = lua_pcall(co, count + 1, 1, 0);
+    if (timed && stretch_end(state_of(co))) {
+        bind_reply_plan_drop(co, plan);
+        plan->interrupted = true;
+        return error_set(err, "the answer could not be read: %s", interrupt_words());
+    }
+    if (result != 0) {
         bind_reply_plan_drop(co, plan);
         return error_set(err, "the answer could not be read: %s",
                          lua_type(co, -1) == LUA_TSTRING ? lua_tostring(co, -1) : "error");

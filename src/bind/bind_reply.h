@@ -21,15 +21,17 @@ struct bind_reply_plan {
     const struct proxy_plan *proxy; /* as long as that is held */
     bool file;                      /* the response's body is the path of what is to be sent */
     bool sse;
-    dur_t timeout;   /* of the whole stream; 0: none */
-    dur_t heartbeat; /* 0: none */
+    bool interrupted; /* there is no answer: to read it took longer than the script's max_run */
+    dur_t timeout;    /* of the whole stream; 0: none */
+    dur_t heartbeat;  /* 0: none */
 };
 /* Releases its function. [-0,+0,-] */
 void bind_reply_plan_drop(lua_State *L, struct bind_reply_plan *plan);
 
 /*
  * Reads `count` results at the bottom of co's stack, by the forms of the design's section 1, into r (inited).
- * The body's bytes stay on co's stack, or in room. 0, or -1 with words ("handle returned nil, err: ..."). Never raises.
+ * The body's bytes stay on co's stack, or in room. A table is read in a stretch of its own, by the limit of the last
+ * one (the plan says whether that was passed). 0, or -1 with words ("handle returned nil, err: ..."). Never raises.
  */
 int bind_reply_read(lua_State *co, int count, const struct uuid *id, struct http_response *r,
                     struct bind_reply_plan *plan, struct buf *room, struct error *err);

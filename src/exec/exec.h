@@ -1,6 +1,8 @@
 /*
  * exec.h: programs on a worker's loop: asked for, started by the worker's spawner, their output read within bounds,
- * their ends told once. At most EXEC_AT_ONCE run; others wait in line, within their own time.
+ * their ends told once. At most EXEC_AT_ONCE run; others wait in line, within their own time. What they are
+ * given (arguments until they run, the input until they end) and what they wrote, until that is told, takes
+ * `limits.lua_memory` together.
  * The worker makes pipes and a memory file and gives them away; it never starts a program itself, but for its spawner:
  * when that dies, what it ran is killed and told as ended (spawner_gone), and another one is started, where this
  * process may do that still. Owns: the spawner's link, the programs until their ends were told. Runs in: the worker's
@@ -48,7 +50,7 @@ struct exec_ask {             /* all borrowed for the call */
 struct exec_result { /* borrowed for the call */
     /*
      * Why it is no success, or NULL: "exit" (a status other than 0), "signal", "timeout", "too_much_output",
-     * "spawner_gone", "no_resources"; or it never ran: those of exec/launch.h.
+     * "busy" (no memory for what it writes), "spawner_gone", "no_resources"; or it never ran: those of exec/launch.h.
      */
     const char *code;
     const char *words; /* with a code: which program, and why */

@@ -33,6 +33,7 @@ struct exec_program {
     struct buf arguments, environment;
     char *cwd;
     int input;
+    size_t held; /* bytes of these that are counted: arguments and environment until it runs, the input until its end */
     dur_t timeout;
     size_t max_output;
     struct timeout time; /* its timeout; then how long what follows may take */
@@ -62,6 +63,7 @@ struct exec {
     void *lost_cookie;
     struct list line, running;
     size_t in_line, run_count;
+    size_t memory; /* what programs are given, and what they wrote: bytes, config->limits.lua_memory at most */
     uint64_t last_id;
 };
 

@@ -26,6 +26,46 @@ static void on_time(struct timeout *t);
 static void on_out(struct loop_watch *w, unsigned events);
 static void on_err(struct loop_watch *w, unsigned events);
 
+/* --- memory ------------------------------------------------------------------------------------------------------- */
+
+/* An eighth of it is left to what they write: without that none could say why it failed. */
+static bool hold(struct exec_program *p, size_t bytes, struct error *err)
+{
+    struct exec *e = p->exec;
+    size_t most = e->config->limits.lua_memory - e->config->limits.lua_memory / 8;
+
+    if (e->memory > most || bytes > most - e->memory) {
+        error_set(err,
+                  "%s: no memory for its arguments and its stdin: what programs of a worker are given takes %zu bytes "
+                  "at most (lua_memory)",
+                  p->name, most);
+        return false;
+    }
+    e->memory += bytes;
+    p->held += bytes;
+    return true;
+}
+
+static void let_go(struct exec_program *p, size_t bytes)
+{
+    CHECK(p->held >= bytes && p->exec->memory >= bytes);
+    p->held -= bytes;
+    p->exec->memory -= bytes;
+}
+
+static void drop_bytes(struct exec_program *p, struct program_pipe *pipe)
+{
+    CHECK(p->exec->memory >= pipe->bytes.len);
+    p->exec->memory -= pipe->bytes.len;
+    buf_free(&pipe->bytes);
+}
+
+static void drop_output(struct exec_program *p)
+{
+    drop_bytes(p, &p->out);
+    drop_bytes(p, &p->err);
+}
+
 /* --- asked for ---------------------------------------------------------------------------------------------------- */
 
 static int make_input(struct exec_program *p, struct slice input, struct error *err)
@@ -59,8 +99,11 @@ struct exec_program *program_new(struct exec *e, const struct exec_ask *ask, con
     p->input = p->out.fd = p->err.fd = -1;
     list_init(&p->link);
     name_it(p, ask->arguments);
-    if (make_input(p, ask->input, err) != 0) {
+    *code_out = "busy";
+    bool fits = hold(p, ask->arguments.len + ask->environment.len + ask->input.len, err);
+    if (fits)
         *code_out = "no_resources";
+    if (!fits || make_input(p, ask->input, err) != 0) {
         program_free(p);
         return NULL;
     }
@@ -75,6 +118,7 @@ struct exec_program *program_new(struct exec *e, const struct exec_ask *ask, con
 
 static void forget_question(struct exec_program *p)
 {
+    let_go(p, p->arguments.len + p->environment.len);
     buf_free(&p->arguments);
     buf_free(&p->environment);
     free(p->cwd);
@@ -94,8 +138,8 @@ void program_free(struct exec_program *p)
     forget_question(p);
     close_pipe(&p->out);
     close_pipe(&p->err);
-    buf_free(&p->out.bytes);
-    buf_free(&p->err.bytes);
+    drop_output(p);
+    let_go(p, p->held);
     free(p);
 }
 
@@ -167,7 +211,31 @@ int program_run(struct exec_program *p)
 
 /* --- read --------------------------------------------------------------------------------------------------------- */
 
-/* What is there now, of one pipe; closes it at its end. False: it is over the limit. */
+/* Of so many bytes that are in the room behind the others: false, where not all are kept, and why is said. */
+static bool keep(struct exec_program *p, struct program_pipe *pipe, size_t bytes)
+{
+    struct exec *e = p->exec;
+    size_t most = e->config->limits.lua_memory, room = e->memory < most ? most - e->memory : 0;
+    size_t wanted = p->max_output - pipe->bytes.len, kept = bytes;
+
+    if (kept > wanted) {
+        program_blame(p, "too_much_output", "%s: it wrote more than %zu bytes to %s (max_output)", p->name,
+                      p->max_output, pipe == &p->out ? "stdout" : "stderr");
+        kept = wanted;
+    }
+    if (kept > room) {
+        program_blame(p, "busy",
+                      "%s: no memory for what it writes: what programs of a worker are given and write takes %zu bytes "
+                      "at most (lua_memory)",
+                      p->name, most);
+        kept = room;
+    }
+    pipe->bytes.len += kept;
+    e->memory += kept;
+    return kept == bytes;
+}
+
+/* What is there now, of one pipe; closes it at its end. False: it is over a limit. */
 static bool take(struct exec_program *p, struct program_pipe *pipe)
 {
     for (size_t total = 0; pipe->fd >= 0 && total < READ_PASS;) {
@@ -181,10 +249,8 @@ static bool take(struct exec_program *p, struct program_pipe *pipe)
             close_pipe(pipe);
             break;
         }
-        pipe->bytes.len += (size_t)n;
         total += (size_t)n;
-        if (pipe->bytes.len > p->max_output) {
-            pipe->bytes.len = p->max_output;
+        if (!keep(p, pipe, (size_t)n)) {
             close_pipe(pipe);
             return false;
         }
@@ -194,12 +260,8 @@ static bool take(struct exec_program *p, struct program_pipe *pipe)
 
 static void read_pipe(struct exec_program *p, struct program_pipe *pipe)
 {
-    if (!take(p, pipe)) {
-        program_blame(p, "too_much_output", "%s: it wrote more than %zu bytes to %s (max_output)", p->name,
-                      p->max_output, pipe == &p->out ? "stdout" : "stderr");
-        if (p->state == PROGRAM_RUNS)
-            program_kill(p);
-    }
+    if (!take(p, pipe) && p->state == PROGRAM_RUNS)
+        program_kill(p);
     if (p->state == PROGRAM_LINGERS && p->out.fd < 0 && p->err.fd < 0)
         program_tell(p);
 }
@@ -328,6 +390,7 @@ void program_abandon(struct exec_program *p)
     p->done = NULL;
     close_pipe(&p->out);
     close_pipe(&p->err);
+    drop_output(p);
     if (p->state == PROGRAM_RUNS)
         program_kill(p);
     else if (p->state == PROGRAM_KILLED)
@@ -361,8 +424,7 @@ void program_tell(struct exec_program *p)
            LOG_STR("code", r.code != NULL ? r.code : ""));
     if (p->state == PROGRAM_KILLED) { /* its end is still to come, and counts until then */
         done(&r, p->cookie);
-        buf_free(&p->out.bytes);
-        buf_free(&p->err.bytes);
+        drop_output(p);
         return;
     }
     exec_leave(p);

@@ -25,7 +25,8 @@ void await_check(lua_State *L, const char *name);
 int await_begin(lua_State *L, struct await *a, void (*cancel)(struct await *a));
 /*
  * Completes: push(co, cookie) pushes the results (and returns how many; may raise), then the task goes on, inside this
- * call. Call it from the loop, never from the C function that began. The await may be freed by then: copy first.
+ * call, or in its turn where the pass has no time left (script/turns). Call it from the loop, never from the C function
+ * that began. The await may be freed by then: copy first.
  */
 void await_complete(struct await *a, int (*push)(lua_State *co, void *cookie), void *cookie);
 

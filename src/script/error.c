@@ -6,6 +6,7 @@
 #include "script/error.h"
 #include "base/panic.h"
 #include "codec/json.h"
+#include "script/interrupt.h"
 #include "script/state_internal.h"
 #include "script/stretch.h"
 #include "script/task_internal.h"
@@ -102,6 +103,13 @@ static bool is_reserved(struct slice name)
 
 static bool write_value(lua_State *L, struct json_writer *w, int depth);
 
+/* Tables may be long, and there may be many: no hook reaches what C does with them. */
+static void check_time(lua_State *L)
+{
+    if (interrupt_due(L))
+        luaL_error(L, "%s", interrupt_words());
+}
+
 /* An array: keys 1..n and no others. An empty table is an object. */
 static bool is_array(lua_State *L, size_t *count_out)
 {
@@ -110,6 +118,7 @@ static bool is_array(lua_State *L, size_t *count_out)
     *count_out = lua_objlen(L, -1);
     lua_pushnil(L);
     while (lua_next(L, -2) != 0) {
+        check_time(L);
         lua_pop(L, 1);
         if (lua_type(L, -1) != LUA_TNUMBER || lua_tonumber(L, -1) < 1 || lua_tonumber(L, -1) > (lua_Number)*count_out ||
             lua_tonumber(L, -1) != (lua_Number)lua_tointeger(L, -1)) {
@@ -138,7 +147,9 @@ static bool write_object(lua_State *L, struct json_writer *w, int depth)
         } else {
             all = false;
         }
-        lua_pop(L, 1);
+        lua_pop(L, w->out->overflow ? 2 : 1);
+        if (w->out->overflow)
+            return false;
     }
     json_write_end(w, '}');
     return all;
@@ -153,7 +164,7 @@ static bool write_table(lua_State *L, struct json_writer *w, int depth)
     if (!is_array(L, &count))
         return write_object(L, w, depth);
     json_write_array(w);
-    for (size_t i = 1; i <= count; i++) {
+    for (size_t i = 1; i <= count && !w->out->overflow; i++) {
         lua_rawgeti(L, -1, (int)i);
         all = write_value(L, w, depth + 1) && all;
         lua_pop(L, 1);
@@ -167,6 +178,7 @@ static bool write_value(lua_State *L, struct json_writer *w, int depth)
 {
     struct slice text;
 
+    check_time(L);
     if (w->out->overflow || depth > MEMBERS_DEPTH) {
         json_write_null(w);
         return false;
@@ -214,7 +226,9 @@ static void read_members(lua_State *L, struct script_error *e)
         } else {
             all = false;
         }
-        lua_pop(L, 1);
+        lua_pop(L, e->members.overflow ? 2 : 1);
+        if (e->members.overflow)
+            break;
     }
     if (!all)
         buf_add_text(&e->log, " (a member that JSON cannot say was left out or is null)");

@@ -69,13 +69,20 @@ static void find_words(lua_State *L)
              duration_text((dur_t){the.limit}, limit));
 }
 
-static void on_hook(lua_State *L, lua_Debug *ar)
+bool interrupt_due(lua_State *L)
 {
     if (!the.hooked)
-        return;
+        return false;
     if (!the.raised)
         find_words(L);
     the.raised = true;
+    return true;
+}
+
+static void on_hook(lua_State *L, lua_Debug *ar)
+{
+    if (!interrupt_due(L))
+        return;
     lua_pushstring(L, the.said);
     lua_error(L);
 }

@@ -27,6 +27,12 @@ void interrupt_begin(dur_t limit);
 bool interrupt_end(void);
 /* What was raised in the stretch that was interrupted last: "hooks/x.lua:2: ran for longer than max_run (250ms)". */
 const char *interrupt_words(void);
+/*
+ * For C that may take long over what a script gave it, and that no hook reaches: to be asked now and then (it costs
+ * next to nothing). True: the time is used up, and the stretch counts as interrupted; the caller fails, with
+ * interrupt_words.
+ */
+bool interrupt_due(lua_State *L);
 /* Whether the stretch that runs is being interrupted. */
 bool interrupt_under_way(void);
 

@@ -10,12 +10,10 @@
 #include "script/error.h"
 #include "script/state_internal.h"
 #include "script/task_internal.h"
+#include "script/turns.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
-
-#define BEGIN_SLICE DUR_MS(5) /* so long parts begin in one pass of the loop: others have a turn, too */
-#define BEGIN_LOOK 32         /* after so many the clock is read */
 
 struct part {
     struct parallel *parallel;
@@ -23,8 +21,8 @@ struct part {
 };
 
 struct parallel {
-    struct await await;      /* of the task that called */
-    struct loop_later later; /* parts are to begin, or all is over */
+    struct await await; /* of the task that called */
+    struct turn turn;   /* the next part is to begin, or all is over */
     struct state *state;
     struct part *parts;
     size_t count, begun, ended;
@@ -53,7 +51,7 @@ static void drop(struct parallel *p)
     lua_State *L = p->state->L;
 
     end_parts(p);
-    loop_later_cancel(&p->later);
+    turns_cancel(&p->turn);
     luaL_unref(L, LUA_REGISTRYINDEX, p->items);
     luaL_unref(L, LUA_REGISTRYINDEX, p->raised);
     if (p->gone != NULL)
@@ -90,7 +88,7 @@ static void complete(struct parallel *p)
 {
     struct await *a = &p->await;
 
-    loop_later_cancel(&p->later); /* a part that runs on in here cannot come back to it */
+    turns_cancel(&p->turn); /* a part that runs on in here cannot come back to it */
     await_complete(a, push_results, p);
     drop(p);
 }
@@ -183,7 +181,7 @@ static void ended(enum task_end end, lua_State *co, int count, void *cookie)
         take(p, part, co, count);
     }
     if (p->raised != LUA_NOREF || p->ended == p->count)
-        loop_later(p->state->host->loop, &p->later);
+        turns_add(p->state, &p->turn);
 }
 
 /* --- the beginning ------------------------------------------------------------------------------------------------ */
@@ -222,21 +220,17 @@ static bool begin_part(struct parallel *p)
     return true;
 }
 
-static void go_on(struct loop_later *later)
+/* One part in a turn: parts of other calls, and what is due besides, have theirs. */
+static void go_on(struct turn *turn)
 {
-    struct parallel *p = CONTAINER_OF(later, struct parallel, later);
-    mono_t until = mono_add(mono_now(), BEGIN_SLICE);
+    struct parallel *p = CONTAINER_OF(turn, struct parallel, turn);
 
-    while (p->begun < p->count && p->raised == LUA_NOREF) {
-        if (is_full(p) || !begin_part(p))
-            return;
-        if (p->begun % BEGIN_LOOK == 0 && !mono_before(mono_now(), until))
-            break;
-    }
+    if (p->begun < p->count && p->raised == LUA_NOREF && (is_full(p) || !begin_part(p)))
+        return;
     if (p->raised != LUA_NOREF || p->ended == p->count)
         complete(p);
     else if (p->begun < p->count)
-        loop_later(p->state->host->loop, &p->later);
+        turns_add(p->state, &p->turn);
 }
 
 /* The functions at positions 1 to `count` of the stack, as the table at its top. */
@@ -305,8 +299,8 @@ static int parallel_wait(lua_State *L)
     p->parts = need_zero(count, sizeof(*p->parts));
     for (size_t i = 0; i < count; i++)
         p->parts[i].parallel = p;
-    loop_later_init(&p->later, go_on);
-    loop_later(s->host->loop, &p->later);
+    turns_make(&p->turn, go_on);
+    turns_add(s, &p->turn);
     return await_begin(L, &p->await, cancel);
 }
 

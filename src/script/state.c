@@ -133,6 +133,7 @@ struct state *state_new(const struct script_host *host, void (*open)(lua_State *
     memory_init(&s->memory, host->memory);
     s->magic = STATE_MAGIC;
     list_init(&s->tasks);
+    turns_init(&s->turns);
     loop_later_init(&s->collect, go_on_collecting);
     s->host = host;
     s->stretch_limit = host->max_run;
@@ -167,6 +168,7 @@ void state_free(struct state **s)
         interrupt_close(it->L);
     lua_close(it->L);
     loop_later_cancel(&it->collect);
+    loop_later_cancel(&it->turns.next);
     while (it->pointer_count > 0) {
         it->pointer_count--;
         if (it->pointers[it->pointer_count].release != NULL && it->pointers[it->pointer_count].pointer != NULL)

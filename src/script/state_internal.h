@@ -10,6 +10,7 @@
 #include "script/memory.h"
 #include "script/sandbox.h"
 #include "script/task.h"
+#include "script/turns.h"
 
 #define STATE_MAGIC 0x57a7e001u
 #define STATE_POINTERS_MAX 24
@@ -37,6 +38,7 @@ struct state {
     struct task *current; /* runs now */
     struct task *ending;  /* its end is told now */
     struct list tasks;    /* suspended and running */
+    struct turns turns;   /* their stretches that are due */
     uint64_t wait_count;  /* waits begun, ever */
     bool inside;          /* a stretch runs: script/stretch; of it, or of the last one: */
     bool preparing;       /* its generation is not live yet */

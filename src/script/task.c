@@ -19,6 +19,8 @@
 #define TIDY_PASS DUR_MS(50) /* so long whole collections may take in one pass; the next one goes on */
 #define IDLE_MAX 256         /* more than so many at rest are given back: half a kilobyte each */
 
+static void run_in_turn(struct turn *turn);
+
 static struct task *take_idle(struct state *s)
 {
     struct task *t = s->idle;
@@ -33,6 +35,7 @@ static struct task *take_idle(struct state *s)
     list_init(&t->link);
     list_init(&t->belongings);
     t->co = lua_newthread(s->L);
+    turns_make(&t->turn, run_in_turn);
     t->anchor = luaL_ref(s->L, LUA_REGISTRYINDEX);
     return t;
 }
@@ -124,6 +127,7 @@ static void give_back(struct task *t, bool returned)
 
     t->magic = 0;
     list_remove(&t->link);
+    turns_cancel(&t->turn);
     s->task_count--;
     luaL_unref(s->L, LUA_REGISTRYINDEX, t->left);
     luaL_unref(s->L, LUA_REGISTRYINDEX, t->traced);
@@ -293,7 +297,19 @@ int task_leave(lua_State *L, const char *name)
 void task_resume(struct task *t, int count)
 {
     CHECK(t->magic == TASK_MAGIC && t->await == NULL);
-    run(t, count);
+    if (turns_at_once(t->state)) {
+        run(t, count);
+        return;
+    }
+    t->values = count;
+    turns_add(t->state, &t->turn);
+}
+
+static void run_in_turn(struct turn *turn)
+{
+    struct task *t = CONTAINER_OF(turn, struct task, turn);
+
+    run(t, t->values);
 }
 
 void task_stop(struct task *t, enum task_end how)
@@ -308,7 +324,7 @@ void task_cancel(struct task **t)
 
     if (it == NULL)
         return;
-    CHECK(it->magic == TASK_MAGIC && it->state->current != it && it->await != NULL);
+    CHECK(it->magic == TASK_MAGIC && it->state->current != it && (it->await != NULL || turns_waits(&it->turn)));
     *t = NULL;
     task_drop_wait(it);
     give_back(it, false);

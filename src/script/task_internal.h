@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "script/task.h"
+#include "script/turns.h"
 
 #define TASK_MAGIC 0x7a5c0001u
 
@@ -24,6 +25,8 @@ struct task {
     struct list link;    /* in state.tasks */
     struct await *await; /* the wait in progress, or NULL */
     uint64_t wait;       /* its number */
+    struct turn turn;    /* its wait is over, and it stands in line to go on with */
+    int values;          /* so many */
     struct task *whole;  /* it is a part of this one (script/parallel), or NULL */
     unsigned depth;      /* how many there are above it */
     void *labels;        /* the cookie that its log lines are labelled by: the outermost task's */
@@ -34,7 +37,8 @@ struct task {
     struct task *next; /* in the pool */
 };
 
-/* Goes on with a suspended task: `count` values for its wait are at the top of its coroutine's stack. */
+/* Goes on with a suspended task, now or in its turn: `count` values for its wait are at the top of its coroutine's
+ * stack. */
 void task_resume(struct task *t, int count);
 /* Ends a suspended task, whose wait is over, with the value that is at the top of its coroutine's stack. */
 void task_stop(struct task *t, enum task_end how);

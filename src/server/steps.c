@@ -385,6 +385,21 @@ enum step_result steps_events(struct exchange *ex)
 
 /* --- handle ----------------------------------------------------------------------------------------------------- */
 
+static void trim_room(struct server *s)
+{
+    if (s->room.room > ROOM_KEPT)
+        buf_free(&s->room);
+}
+
+/* To read it may have taken too long, which is no other thing than a loop in the handler. */
+static void refuse_reply(struct exchange *ex, const char *words)
+{
+    struct script_error e = {.status = 500, .interrupted = ex->plan.interrupted};
+    buf_add_text(&e.log, words);
+    answer_error(ex, &e);
+    script_error_free(&e);
+}
+
 static enum step_result answer_reply(struct exchange *ex, lua_State *co, int count)
 {
     struct server *s = ex->server;
@@ -393,9 +408,8 @@ static enum step_result answer_reply(struct exchange *ex, lua_State *co, int cou
     if (bind_reply_read(co, count, &ex->view.id, exchange_response(ex), &ex->plan, &s->room, &err) != 0 ||
         answer_cors_check(ex, &err) != 0) {
         bind_reply_plan_drop(co, &ex->plan);
-        access_bad_reply(ex, err.text);
-        exchange_response(ex);
-        exchange_problem(ex, 500, SLICE_NONE, SLICE_NONE);
+        refuse_reply(ex, err.text);
+        trim_room(s);
         return STEP_DONE;
     }
     if (ex->plan.file) {
@@ -409,8 +423,7 @@ static enum step_result answer_reply(struct exchange *ex, lua_State *co, int cou
     if (ex->plan.function != 0)
         return steps_stream_begin(ex) ? STEP_NEXT : STEP_DONE;
     exchange_answer(ex);
-    if (s->room.room > ROOM_KEPT) /* a large answer has been copied into libh2o's memory */
-        buf_free(&s->room);
+    trim_room(s); /* a large answer has been copied into libh2o's memory */
     return STEP_DONE;
 }
 

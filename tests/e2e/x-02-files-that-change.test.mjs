@@ -49,6 +49,7 @@ const deaths = (server) => server.records((r) => / died$/.test(r.message)).lengt
 
 test('names are found in an /etc/hosts that took the place of the old one; who is under way ends well', needsRoot, async (t) => {
     const at = await upstream(t), server = await startWithEtc(t);
+    await until(() => server.children('worker').length === 2, 'both workers');
     const before = server.children('worker');
     assert.equal((await server.post('/get', at('moon.test'))).text, 'for moon.test');
     assert.equal((await server.post('/get', at('mars.test'))).text, 'dns');

@@ -19,7 +19,7 @@ static int begin(void **state)
     struct error err;
     if (set_up(state) != 0)
         return -1;
-    config = (struct config){.root = (char *)"/tmp", .exec_any = true};
+    config = (struct config){.root = (char *)"/tmp", .exec_any = true, .limits = {.lua_memory = 64 << 20}};
     host.exec = exec_new(host.loop, &config, "test", &err);
     return host.exec == NULL;
 }

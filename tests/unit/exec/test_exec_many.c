@@ -2,6 +2,7 @@
  * test_exec_many.c: many programs: the line, which may run, what becomes of them when their spawner dies or stops, and
  * that a thousand leave nothing.
  */
+#include "exec/internal.h"
 #include "worker.h"
 
 /* --- many --------------------------------------------------------------------------------------------------------- */
@@ -59,6 +60,63 @@ static void a_line_that_is_too_long_is_refused(void **state)
     for (int i = 0; i < EXEC_AT_ONCE + EXEC_IN_LINE; i++)
         exec_cancel(&p[i]);
     run(shell("true"));
+}
+
+static bool memory_is_free(void)
+{
+    return programs->memory == 0;
+}
+
+/* However they end: told, cancelled in line or while they run, deaf to TERM, over a limit, without their spawner. */
+static void what_they_are_given_and_write_is_bounded_and_given_back(void **state)
+{
+    static char large[20 << 20];
+    struct outcome o[4] = {0};
+    struct exec_program *p[2];
+    const char *code;
+    struct error err;
+    struct exec_ask a = shell("trap '' TERM; cat >/dev/null; echo read; sleep 1000");
+    a.input = (struct slice){large, sizeof(large)};
+    for (int i = 0; i < 2; i++)
+        p[i] = begin(a, &o[i]);
+    assert_null(exec_start(programs, &a, note, &got, &code, &err));
+    assert_string_equal(code, "busy");
+    assert_non_null(strstr(err.text, "sh: no memory for its arguments and its stdin"));
+    exec_cancel(&p[0]);
+    exec_cancel(&p[1]);
+    pass_until(memory_is_free, "what was cancelled gives its memory back when it has ended");
+    a = shell("cat; head -c 1000000 /dev/zero; exit 3");
+    a.input = (struct slice){large, 1000};
+    run(a);
+    expect_code("exit");
+    assert_int_equal(got.out.len, 1001000);
+    assert_true(memory_is_free());
+    a.max_output = 100;
+    run(a);
+    expect_code("too_much_output");
+    assert_int_equal(got.out.len, 100);
+    pass_until(memory_is_free, "what wrote too much has ended");
+    config.limits.lua_memory = 1000000; /* room for 875,000 bytes of input */
+    a.max_output = 8 << 20;
+    run(a);
+    expect_code("busy");
+    assert_in_range(got.out.len, 900000, 1000000);
+    assert_non_null(strstr(got.words, "sh: no memory for what it writes"));
+    pass_until(memory_is_free, "what found no room has ended");
+    a = shell("cat | wc -c; sleep 1000");
+    a.input = (struct slice){large, 800000};
+    begin(a, &o[2]);
+    kill(exec_spawner(programs), SIGKILL);
+    until_told(&o[2]);
+    assert_string_equal(o[2].code, "spawner_gone");
+    assert_true(memory_is_free());
+    a.timeout = DUR_MS(100);
+    begin(a, &o[3]);
+    until_told(&o[3]);
+    assert_string_equal(o[3].code, "timeout");
+    pass_until(memory_is_free, "what was in line or ran too long has ended");
+    for (int i = 0; i < 4; i++)
+        forget(&o[i]);
 }
 
 static size_t spawners_descriptors(void)
@@ -236,6 +294,7 @@ static int all(void)
     const struct CMUnitTest tests[] = {
         TEST(more_than_may_run_wait_for_their_turn),
         TEST(a_line_that_is_too_long_is_refused),
+        TEST(what_they_are_given_and_write_is_bounded_and_given_back),
         TEST(a_thousand_leave_nothing),
         TEST(only_what_the_list_names_runs),
         TEST(a_dead_spawner_is_replaced_and_leaves_nothing),

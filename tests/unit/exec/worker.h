@@ -118,7 +118,7 @@ static inline int set_up(void **state)
     strcpy(folder, "/tmp/crescent-exec-XXXXXX");
     if (mkdtemp(folder) == NULL || chdir(folder) != 0)
         return -1;
-    config = (struct config){.root = folder, .exec_any = true};
+    config = (struct config){.root = folder, .exec_any = true, .limits = {.lua_memory = 64 << 20}};
     return open_all();
 }
 

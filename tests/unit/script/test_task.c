@@ -281,6 +281,38 @@ static void many_tasks_wait_at_once_and_end_in_any_order(void **state)
     end_state(&s);
 }
 
+static void complete_all(struct loop_later *later)
+{
+    for (size_t i = 0; i < wait_count; i++)
+        complete(i);
+}
+
+static void what_a_pass_has_no_time_for_has_its_turn_in_the_next(void **state)
+{
+    struct state *s = new_state(64 << 20, true);
+    struct loop_later now;
+    struct run r[5];
+    struct task *t[5];
+    for (int i = 0; i < 5; i++)
+        t[i] =
+            start(s, "local n = wait(3) local till = os.clock() + 0.02 while os.clock() < till do end return n", &r[i]);
+    loop_later_init(&now, complete_all);
+    loop_later(host.loop, &now);
+    loop_pass(host.loop, DUR_MS(0));
+    assert_int_equal(r[0].ended, 1);
+    for (int i = 1; i < 5; i++)
+        assert_int_equal(r[i].ended, 0);
+    task_cancel(&t[2]); /* its wait is over, and it has not gone on: there is nothing to undo */
+    assert_int_equal(cancel_count, 0);
+    for (int pass = 0; pass < 3; pass++)
+        loop_pass(host.loop, DUR_MS(0));
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(r[i].ended, i != 2);
+        assert_string_equal(r[i].text, i != 2 ? "3" : "");
+    }
+    end_state(&s);
+}
+
 static void results_that_cannot_be_pushed_end_the_task_with_that_error(void **state)
 {
     struct state *s = new_state(64 << 20, true);
@@ -347,6 +379,7 @@ int main(void)
         cmocka_unit_test(overflowed_and_cancelled_tasks_leave_nothing),
         cmocka_unit_test(a_coroutine_kept_across_tasks_waits_for_the_task_that_resumes_it),
         cmocka_unit_test(many_tasks_wait_at_once_and_end_in_any_order),
+        cmocka_unit_test(what_a_pass_has_no_time_for_has_its_turn_in_the_next),
         cmocka_unit_test(results_that_cannot_be_pushed_end_the_task_with_that_error),
         cmocka_unit_test(a_wait_while_loading_is_an_error),
         cmocka_unit_test(recursion_through_c_is_an_error_not_a_crash),
