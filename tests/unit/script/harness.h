@@ -64,12 +64,24 @@ static int push_answer(lua_State *co, void *cookie)
     return 2;
 }
 
-static inline void complete(size_t which)
+/* Its task goes on at once, or in its turn. */
+static inline void tell(size_t which)
 {
     int answer = waits[which]->answer;
     struct op *op = waits[which];
     await_complete(&op->await, push_answer, &answer);
     free(op);
+}
+
+static struct script_host host;
+static struct state *newest;
+
+/* Its task has gone on, on a slow machine, too, where a pass has no time left: script/turns. Not within a pass. */
+static inline void complete(size_t which)
+{
+    tell(which);
+    while (!list_empty(&newest->turns.line))
+        loop_pass(host.loop, DUR_MS(0));
 }
 
 /* leave(value): as retry and drop will. */
@@ -97,9 +109,6 @@ static void open_globals(lua_State *L)
 
 /* How many references are held at once depends on which parts begin before others end; of a leak there are hundreds. */
 #define REFERENCES_SPARE 16
-
-static struct script_host host;
-static struct state *newest;
 
 /* max_run: 0: stretches are not interrupted. open: puts the globals, those of open_globals among them. */
 static inline struct state *new_opened_state(size_t memory, bool jit, dur_t max_run, void (*open)(lua_State *L))
