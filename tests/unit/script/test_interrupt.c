@@ -136,16 +136,7 @@ static void open_with_burn(lua_State *L)
 
 static struct state *new_burning_state(dur_t max_run)
 {
-    struct error err;
-    host = (struct script_host){.loop = host.loop != NULL ? host.loop : loop_new(),
-                                .memory = 64 << 20,
-                                .max_run = max_run,
-                                .sandbox = true,
-                                .jit = true};
-    wait_count = cancel_count = 0;
-    struct state *s = state_new(&host, open_with_burn, &err);
-    assert_non_null(s);
-    return s;
+    return new_opened_state(64 << 20, true, max_run, open_with_burn);
 }
 
 static void short_stretches_are_never_hit_however_many(void **unused)
