@@ -15,10 +15,16 @@
 
 /* Handlers return whether the message made sense. They own its descriptors. */
 
+/* For metrics: as the keeper begins, and then once a second, which is often enough. */
+static void note_descriptors(struct supervisor *s, const struct child *c)
+{
+    if (c->kind == HERITAGE_KEEPER)
+        atomic_store_explicit(&s->area->supervisor_descriptors, fd_count(), memory_order_relaxed);
+}
+
 static bool on_pong(struct supervisor *s, struct child *c, const struct message *m)
 {
-    if (c->kind == HERITAGE_KEEPER) /* once a second is often enough */
-        atomic_store_explicit(&s->area->supervisor_descriptors, fd_count(), memory_order_relaxed);
+    note_descriptors(s, c);
     return watchdog_pulse_answered(&c->pulse, m->pong.sequence);
 }
 
@@ -40,6 +46,7 @@ static bool on_ready(struct supervisor *s, struct child *c, const struct message
         return false;
     c->ready = c->served = true;
     tell_back(c);
+    note_descriptors(s, c);
     if (c->kind != HERITAGE_WORKER || s->state >= SUPERVISOR_DRAINING || c->edition == NULL)
         return true;
     atomic_store(&s->area->worker[c->slot].state, AREA_SERVING);
