@@ -27,12 +27,17 @@ static void run(struct loop_later *later)
 
     for (bool first = true; !list_empty(line) && (first || left); first = false) {
         struct turn *t = CONTAINER_OF(line->next, struct turn, link);
+        mono_t began = mono_now();
         list_remove(&t->link);
         t->run(t);
+        dur_t took = mono_since(mono_now(), began);
+        s->turns.longest = took.ns > s->turns.longest.ns ? took : s->turns.longest;
         left = time_is_left(s);
     }
     if (!list_empty(line))
         loop_later(s->host->loop, later);
+    else
+        s->turns.longest = (dur_t){0};
 }
 
 void turns_init(struct turns *t)
@@ -57,8 +62,18 @@ void turns_add(struct state *s, struct turn *t)
 {
     if (!list_empty(&t->link))
         return;
+    t->since = loop_now(s->host->loop);
     list_add(&s->turns.line, &t->link);
     loop_later(s->host->loop, &s->turns.next);
+}
+
+dur_t turns_lag(const struct state *s)
+{
+    const struct turns *t = &s->turns;
+    if (list_empty(&t->line))
+        return (dur_t){0};
+    dur_t stood = mono_since(loop_now(s->host->loop), CONTAINER_OF(t->line.next, struct turn, link)->since);
+    return (dur_t){stood.ns > t->longest.ns ? stood.ns - t->longest.ns : 0};
 }
 
 bool turns_waits(const struct turn *t)

@@ -6,6 +6,7 @@
 #include "server/overload.h"
 #include "base/log.h"
 #include "base/panic.h"
+#include "script/turns.h"
 
 #define SAY_EACH DUR_S(10)
 
@@ -69,7 +70,7 @@ enum step_result overload_step(struct exchange *ex)
     const struct config_limits *limits = &s->host.config->limits;
     if (in_progress(s) > limits->requests)
         return refuse(ex, COUNTER_overload_requests);
-    if (loop_lag(s->host.loop).ns > limits->lag.ns)
+    if (loop_lag(s->host.loop).ns > limits->lag.ns || turns_lag(s->host.state).ns > limits->lag.ns)
         return refuse(ex, COUNTER_overload_lag);
     return STEP_NEXT;
 }
