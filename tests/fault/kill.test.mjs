@@ -3,6 +3,7 @@
 // and every worker has the current scripts. (The supervisor's own death: e2e/g-01.) $CRESCENT_FAULT_ROUNDS makes it longer.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { spawnerOf } from '../e2e/exec.mjs';
 import { load, request, sleep, start, until } from '../e2e/helper.mjs';
 import { descriptors, factor, generator, holdings, noLeak, send, settle, whole } from './fault.mjs';
 
@@ -21,13 +22,14 @@ function reader(server) {
 }
 
 test(`${rounds} rounds of SIGKILL at random`, async (t) => {
-    const server = await start(t, { hooks: { 'hello.lua': 'return function() return "hello" end', 'v.lua': script(0) }, workers, config: 'return { drain = "2s" }' });
+    const server = await start(t, { hooks: { 'hello.lua': 'return function() return "hello" end', 'v.lua': script(0) }, workers, config: 'return { drain = "2s", exec = { "true" } }' });
     const seed = Number(process.env.CRESCENT_FAULT_SEED ?? 20261124), random = generator(seed);
     await whole(server, { workers, target: '/v', text: 'version 0' });
     await settle();
     const before = holdings(server);
-    const killed = { keeper: 0, worker: 0, trial: 0, config: 0 };
+    const killed = { keeper: 0, worker: 0, spawner: 0, trial: 0, config: 0 };
 
+    const all = (kind) => kind === 'spawner' ? server.children('worker').map(spawnerOf).filter((pid) => pid !== undefined) : server.children(kind);
     let version = 0, saving = true;
     t.after(() => { saving = false; });
     const saves = (async () => {
@@ -39,10 +41,10 @@ test(`${rounds} rounds of SIGKILL at random`, async (t) => {
     const running = load(`${server.url}/hello`, { connections: 6, judge: (a) => a.text === 'hello' });
 
     for (let round = 0; round < rounds; round++) {
-        const kind = random.pick(['worker', 'worker', 'worker', 'keeper', 'trial', 'config']);
+        const kind = random.pick(['worker', 'worker', 'worker', 'keeper', 'spawner', 'trial', 'config']);
         // A trial lives for some milliseconds, so one is waited for; a last worker is spared until another is back.
         if (kind === 'worker') await until(() => server.children('worker').length > 1, 'a second worker', 15000);
-        const pids = kind === 'config' ? reader(server) : await until(() => server.children(kind).length && server.children(kind), `a ${kind}`, 15000);
+        const pids = kind === 'config' ? reader(server) : await until(() => all(kind).length && all(kind), `a ${kind}`, 15000);
         for (const pid of pids.length ? [random.pick(pids)] : []) {
             send(pid, 'SIGKILL');
             killed[kind]++;
@@ -63,8 +65,9 @@ test(`${rounds} rounds of SIGKILL at random`, async (t) => {
     await noLeak(server, before);
 
     t.diagnostic(`killed ${JSON.stringify(killed)}, ${answers} answers, ${failures.length} broken, ${version} saves, seed ${seed}`);
-    assert.ok(killed.worker > 0 && killed.keeper > 0 && killed.trial > 0 && (rounds < 50 || killed.config > 0));
-    // A worker's death breaks what it had in its hands: at most one request for each of the six connections.
+    assert.ok(killed.worker > 0 && killed.keeper > 0 && killed.trial > 0 && (rounds < 50 || (killed.config > 0 && killed.spawner > 0)));
+    // A spawner's death breaks nothing: its worker makes way for another. A worker's breaks what it had in its hands: at most
+    // one request for each of the six connections.
     assert.ok(failures.length <= 6 * killed.worker, failures.join('\n'));
     assert.ok(failures.every((f) => /ECONNRESET|socket hang up|EPIPE/.test(f)), failures.join('\n'));
     assert.ok(answers > 10 * rounds);
