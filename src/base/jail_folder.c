@@ -76,8 +76,8 @@ bool jail_folder_lost(struct jail_folder *f, char real_out[PATH_MAX])
         return false;
     if (!is_open(real_out))
         return is_jail_that_refuses(real_out);
-    if (faccessat(AT_FDCWD, real_out, W_OK, AT_EACCESS) ==
-        0) { /* else the user may be let in later, and the jail not */
+    /* Else the user may be let in later, and the jail not. */
+    if (faccessat(AT_FDCWD, real_out, W_OK, AT_EACCESS) == 0) {
         f->device = st.st_dev;
         f->inode = st.st_ino;
     }

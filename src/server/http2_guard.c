@@ -159,8 +159,8 @@ int h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_header_table_t *table, con
     int result = guard.headers(req, table, src, len, pseudo_map, content_length, digests, err_desc);
     if (req->headers.size > HTTP2_GUARD_FIELDS)
         return refuse_headers(req, "too many header fields", err_desc);
-    if (pseudo_map ==
-        NULL) /* trailers: a field there is none of the header (RFC 9110 6.5.1), where proxies put theirs */
+    /* Of trailers: a field there is none of the header (RFC 9110 6.5.1), where proxies put theirs. */
+    if (pseudo_map == NULL)
         req->headers.size = fields;
     /* Not of trailers (whose stream is open), nor of what ends the connection. */
     if (pseudo_map != NULL && (result == 0 || result == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR))
@@ -317,11 +317,9 @@ void http2_guard_end(h2o_req_t *req)
     h2o_http2_stream_t *stream = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, req);
     h2o_http2_conn_t *conn = (h2o_http2_conn_t *)req->conn;
     CHECK(req->version >= 0x200);
-    FIND(reset, "h2o_http2_stream_reset");
     h2o_http2_encode_rst_stream_frame(&conn->_write.buf, stream->stream_id, -H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM);
     h2o_http2_conn_request_write(conn);
-    stream->output_window._avail = SAFE_WINDOW;
-    guard.reset(conn, stream);
+    h2o_http2_stream_reset(conn, stream); /* ours, above */
 }
 
 h2o_buffer_t *http2_guard_take_body(h2o_req_t *req)

@@ -57,11 +57,16 @@ static bool begun(struct timeval t)
     return t.tv_sec != 0;
 }
 
-/* Of a proxy's connection over HTTP/2 only the stream: its other streams are other clients'. The request may be gone.
- */
+/* A proxy's connection over HTTP/2: its streams are of many clients. */
+static bool is_shared(const struct connection *c)
+{
+    return c->http2 && c->proxied;
+}
+
+/* Of a shared connection only the stream: the request is gone then. */
 static void end_slow(struct connection *c, h2o_req_t *req, enum counter why)
 {
-    if (!c->http2 || !c->proxied) {
+    if (!is_shared(c)) {
         connections_cut(c, why);
         return;
     }
@@ -261,7 +266,7 @@ static void look_at_stream(struct look *look, struct exchange *ex)
     enum counter why = too_slow_for(look, ex, progress, waits);
     if (why == COUNTER_COUNT)
         return;
-    if (ex->connection->http2 && ex->connection->proxied)
+    if (is_shared(ex->connection))
         end_slow(ex->connection, ex->req, why);
     else
         streaming_cut(ex, why);

@@ -116,27 +116,44 @@ static char *log_of_next_keeper(struct tapes_host *host, const char *path)
     return text_of(path);
 }
 
+struct bench { /* an area, and a log that no keeper has opened yet */
+    char folder[32], path[64];
+    struct config config;
+    struct tapes_host host;
+};
+
+static void begin_bench(struct bench *b, uint32_t last_slot)
+{
+    struct error err;
+    *b = (struct bench){.folder = "/tmp/crescent-tapes-XXXXXX"};
+    assert_non_null(mkdtemp(b->folder));
+    snprintf(b->path, sizeof(b->path), "%s/log", b->folder);
+    b->config.log_file = b->path;
+    b->host = (struct tapes_host){.config = &b->config, .wake = eventfd(0, EFD_NONBLOCK)};
+    b->host.area = area_new(&b->host.area_fd, &err);
+    area_use(b->host.area, last_slot);
+}
+
+static void end_bench(struct bench *b)
+{
+    unlink(b->path);
+    rmdir(b->folder);
+}
+
 static void what_is_dropped_while_nobody_reads_is_told_once(void **state)
 {
-    char folder[] = "/tmp/crescent-tapes-XXXXXX", path[64];
-    struct error err;
-    assert_non_null(mkdtemp(folder));
-    snprintf(path, sizeof(path), "%s/log", folder);
-    struct config config = {.log_file = path};
-    struct tapes_host host = {.config = &config, .wake = eventfd(0, EFD_NONBLOCK)};
-    host.area = area_new(&host.area_fd, &err);
-    area_use(host.area, 0);
-    fill(host.area, 0);
-    fill(host.area, 0); /* the last line of each is dropped */
+    struct bench b;
+    begin_bench(&b, 0);
+    fill(b.host.area, 0);
+    fill(b.host.area, 0); /* the last line of each is dropped */
     for (int keeper = 1; keeper <= 2; keeper++) {
-        char *text = log_of_next_keeper(&host, path), *told = strstr(text, "log lines dropped");
+        char *text = log_of_next_keeper(&b.host, b.path), *told = strstr(text, "log lines dropped");
         assert_non_null(told);
         assert_non_null(strstr(told, "\"count\":2"));
         assert_null(strstr(told + 1, "log lines dropped"));
         free(text);
     }
-    unlink(path);
-    rmdir(folder);
+    end_bench(&b);
 }
 
 /* A pipe that takes no more. */
@@ -153,29 +170,25 @@ static int full_pipe(const char *path)
 
 static void what_a_keeper_could_not_write_of_it_any_more_is_told_by_the_next(void **state)
 {
-    char folder[] = "/tmp/crescent-tapes-XXXXXX", pipe[64], path[64];
-    struct error err;
-    assert_non_null(mkdtemp(folder));
-    snprintf(pipe, sizeof(pipe), "%s/pipe", folder);
-    snprintf(path, sizeof(path), "%s/log", folder);
+    struct bench b;
+    char pipe[64];
+    begin_bench(&b, 0);
+    snprintf(pipe, sizeof(pipe), "%s/pipe", b.folder);
     int reader = full_pipe(pipe);
-    struct config stalled = {.log_file = pipe}, config = {.log_file = path};
-    struct tapes_host host = {.config = &stalled, .wake = eventfd(0, EFD_NONBLOCK)};
-    host.area = area_new(&host.area_fd, &err);
-    area_use(host.area, 0);
-    atomic_store(&host.area->worker[0].tape.dropped, 7);
-    begin_keeper(&host);
-    pass_for(host.loop, DUR_MS(300)); /* its line waits; then it is killed */
-    host.config = &config;
-    char *text = log_of_next_keeper(&host, path), *told = strstr(text, "log lines dropped");
+    struct config stalled = {.log_file = pipe};
+    b.host.config = &stalled;
+    atomic_store(&b.host.area->worker[0].tape.dropped, 7);
+    begin_keeper(&b.host);
+    pass_for(b.host.loop, DUR_MS(300)); /* its line waits; then it is killed */
+    b.host.config = &b.config;
+    char *text = log_of_next_keeper(&b.host, b.path), *told = strstr(text, "log lines dropped");
     assert_non_null(told);
     assert_non_null(strstr(told, "\"count\":7"));
     assert_null(strstr(told + 1, "log lines dropped"));
     free(text);
     close(reader);
     unlink(pipe);
-    unlink(path);
-    rmdir(folder);
+    end_bench(&b);
 }
 
 static size_t times(const char *text, const char *what)
@@ -197,33 +210,26 @@ static void let_files_grow_to(rlim_t bytes)
 /* A keeper loses lines on a full disk, and cannot say so; then there is room again, for it or for the next one. */
 static void assert_error_told(bool by_next)
 {
-    char folder[] = "/tmp/crescent-tapes-XXXXXX", path[64];
-    struct error err;
-    assert_non_null(mkdtemp(folder));
-    snprintf(path, sizeof(path), "%s/log", folder);
-    struct config config = {.log_file = path};
-    struct tapes_host host = {.config = &config, .wake = eventfd(0, EFD_NONBLOCK)};
-    host.area = area_new(&host.area_fd, &err);
-    area_use(host.area, 0);
-    begin_keeper(&host);
+    struct bench b;
+    begin_bench(&b, 0);
+    begin_keeper(&b.host);
     let_files_grow_to(4096);
-    fill(host.area, 0);
-    while (atomic_load(&host.area->log_lost) < 100)
-        loop_pass(host.loop, DUR_MS(20));
-    pass_for(host.loop, DUR_MS(1500)); /* it tries to say so */
+    fill(b.host.area, 0);
+    while (atomic_load(&b.host.area->log_lost) < 100)
+        loop_pass(b.host.loop, DUR_MS(20));
+    pass_for(b.host.loop, DUR_MS(1500)); /* it tries to say so */
     let_files_grow_to(RLIM_INFINITY);
-    for (int i = 0; i < 1000 && !by_next && atomic_load(&host.area->log_told) < 100; i++)
-        loop_pass(host.loop, DUR_MS(20));
-    char *text = by_next ? log_of_next_keeper(&host, path) : text_of(path);
+    for (int i = 0; i < 1000 && !by_next && atomic_load(&b.host.area->log_told) < 100; i++)
+        loop_pass(b.host.loop, DUR_MS(20));
+    char *text = by_next ? log_of_next_keeper(&b.host, b.path) : text_of(b.path);
     const char *told = strstr(text, "log lines dropped: they could not be written");
     assert_non_null(told);
     assert_non_null(strstr(told, "\"error\":\"File too large\""));
     assert_int_equal(times(text, "they could not be written"), 1);
     assert_int_equal(times(text, "is too slow"), 1); /* the one that found no room on its tape */
-    assert_int_equal(atomic_load(&host.area->log_fault), 0);
+    assert_int_equal(atomic_load(&b.host.area->log_fault), 0);
     free(text);
-    unlink(path);
-    rmdir(folder);
+    end_bench(&b);
 }
 
 static void lines_that_a_full_disk_has_lost_are_told_of_by_its_error(void **state)
@@ -239,34 +245,27 @@ static void and_by_the_next_keeper_where_that_could_not(void **state)
 /* What it counts lies where it can write. */
 static void a_worker_that_counts_back_makes_nothing_of_it(void **state)
 {
-    char folder[] = "/tmp/crescent-tapes-XXXXXX", path[64];
-    struct error err;
-    assert_non_null(mkdtemp(folder));
-    snprintf(path, sizeof(path), "%s/log", folder);
-    struct config config = {.log_file = path};
-    struct tapes_host host = {.config = &config, .wake = eventfd(0, EFD_NONBLOCK)};
-    host.area = area_new(&host.area_fd, &err);
-    area_use(host.area, 1);
-    atomic_store(&host.area->worker[0].tape.dropped, 50);
-    begin_keeper(&host);
-    pass_for(host.loop, DUR_MS(300));
-    atomic_store(&host.area->worker[0].tape.dropped, 10);
+    struct bench b;
+    begin_bench(&b, 1);
+    atomic_store(&b.host.area->worker[0].tape.dropped, 50);
+    begin_keeper(&b.host);
+    pass_for(b.host.loop, DUR_MS(300));
+    atomic_store(&b.host.area->worker[0].tape.dropped, 10);
     tapes_look(tapes);
-    pass_for(host.loop, DUR_MS(2500)); /* reports */
-    char *text = text_of(path);
+    pass_for(b.host.loop, DUR_MS(2500)); /* reports */
+    char *text = text_of(b.path);
     assert_int_equal(times(text, "log lines dropped"), 1);
     free(text);
-    atomic_store(&host.area->worker[1].tape.dropped, 3); /* another one's are told all the same */
+    atomic_store(&b.host.area->worker[1].tape.dropped, 3); /* another one's are told all the same */
     tapes_look(tapes);
-    pass_for(host.loop, DUR_MS(2500));
+    pass_for(b.host.loop, DUR_MS(2500));
     tapes_finish(tapes, DUR_S(30));
-    text = text_of(path);
+    text = text_of(b.path);
     assert_int_equal(times(text, "log lines dropped"), 2);
     assert_int_equal(times(text, "\"count\":50"), 1);
     assert_int_equal(times(text, "\"count\":3"), 1);
     free(text);
-    unlink(path);
-    rmdir(folder);
+    end_bench(&b);
 }
 
 int main(void)
