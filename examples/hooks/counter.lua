@@ -11,7 +11,7 @@ return {
   handle = {
     POST = function(req)
       local page = req.query.page
-      if not page or page == "" or #page > 200 then
+      if not page or #page > 200 or not page:find("^/[%w/._~-]*$") then -- anybody may ask: so nothing but paths
         error { status = 422, detail = "which page? ?page=/welcome" }
       end
       return { page = page, views = seen.incr(page) }

@@ -13,7 +13,7 @@ return {
     if req:pick "/ref" ~= "refs/heads/main" then
       return { deployed = false, why = "not main" }
     end
-    if not env.DEPLOY_FOLDER then
+    if (env.DEPLOY_FOLDER or "") == "" then
       error { status = 503, detail = "DEPLOY_FOLDER is not set" }
     end
 

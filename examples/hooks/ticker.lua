@@ -18,7 +18,10 @@ return {
 
   handle = function(req)
     local symbols = {}
-    for symbol in (req.query.symbols or "ADA"):gmatch "[A-Z]+" do
+    for symbol in ((req.query.symbols or "ADA") .. ","):gmatch "(.-)," do
+      if not symbol:match "^[A-Z]+$" then
+        error { status = 422, detail = ("symbols: there is no %q"):format(symbol) }
+      end
       symbols[#symbols + 1] = symbol
     end
     local count = tonumber(req.query.count) or math.huge

@@ -232,6 +232,8 @@ void admin_metrics_write(const struct area *area, const struct reload *reload, i
     write_gauge(out, "crescent_workers_serving", admin_metrics_serving(area), "Workers that accept connections");
     write_gauge(out, "crescent_scripts", scripts, "Scripts in the hooks folder");
     write_gauge(out, "crescent_scripts_broken", broken, "Scripts whose newest text does not load");
+    write_gauge(out, "crescent_hooks_unreadable", reload_unreadable_count(reload),
+                "Folders and modules, in the hooks folder, that cannot be read");
     write_gauge(out, "crescent_scripts_quarantined", quarantined, "Scripts whose endpoint is in quarantine");
     write_counter(out, "crescent_quarantines_total", atomic_load(&area->quarantine.begun),
                   "Quarantines begun, since a script's stretches passed max_run");

@@ -3,6 +3,7 @@
  * config.h.
  * Owns: the strings of a config_listen. Runs in: any process; looks up only in the config child. Fails: with words.
  */
+#include "base/ascii.h"
 #include "base/config.h"
 #include "base/panic.h"
 #include <arpa/inet.h>
@@ -44,8 +45,8 @@ static const char *split_address(struct slice text, struct slice *host_out, stru
     if (host_out->len == 0)
         return "no host: write 0.0.0.0:port or [::]:port for every address";
     for (size_t i = 0; i < host_out->len; i++) {
-        unsigned char c = (unsigned char)host_out->at[i];
-        if (!(c == '.' || c == '-' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')))
+        char c = host_out->at[i];
+        if (!ascii_is_alnum(c) && !ascii_is_one_of(c, ".-"))
             return "expected host:port, [v6]:port or unix:path, with http:// or https:// before it";
     }
     return NULL;

@@ -2,6 +2,7 @@
  * duration.c: spelling of durations and sizes. See duration.h.
  */
 #include "base/duration.h"
+#include "base/ascii.h"
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -23,14 +24,14 @@ static bool split(struct slice text, uint64_t *whole_out, uint64_t *fraction_out
 {
     size_t at = 0;
     unsigned long long whole, fraction = 0;
-    while (at < text.len && text.at[at] >= '0' && text.at[at] <= '9')
+    while (at < text.len && ascii_is_digit(text.at[at]))
         at++;
     if (!slice_to_u64((struct slice){text.at, at}, INT64_MAX, &whole))
         return false;
     *scale_out = 1;
     if (at < text.len && text.at[at] == '.') {
         size_t start = ++at;
-        while (at < text.len && text.at[at] >= '0' && text.at[at] <= '9' && at - start < 9)
+        while (at < text.len && ascii_is_digit(text.at[at]) && at - start < 9)
             *scale_out *= 10, at++;
         if (!slice_to_u64((struct slice){text.at + start, at - start}, INT64_MAX, &fraction))
             return false;

@@ -7,11 +7,15 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Marks a text that did not fit. */
+void error_words(char *room, size_t size, const char *format, va_list args)
+{
+    if (vsnprintf(room, size, format, args) >= (int)size)
+        memcpy(room + size - 4, "...", 4);
+}
+
 static void __attribute__((format(printf, 2, 0))) put(struct error *err, const char *format, va_list args)
 {
-    if (vsnprintf(err->text, sizeof(err->text), format, args) >= (int)sizeof(err->text))
-        memcpy(err->text + sizeof(err->text) - 4, "...", 4);
+    error_words(err->text, sizeof(err->text), format, args);
 }
 
 void error_put(struct error *err, const char *format, ...)

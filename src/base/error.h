@@ -6,9 +6,15 @@
 #ifndef CRESCENT_BASE_ERROR_H
 #define CRESCENT_BASE_ERROR_H
 
+#include <stdarg.h>
+#include <stddef.h>
+
 struct error {
     char text[512];
 };
+
+/* vsnprintf, but that a text which is cut ends in "..."; size: 4 or more. */
+void error_words(char *room, size_t size, const char *format, va_list args) __attribute__((format(printf, 3, 0)));
 
 /* What the macros below do; use those: the compiler then sees the -1, and knows which paths have failed. */
 void error_put(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));

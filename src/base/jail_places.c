@@ -150,6 +150,16 @@ static void find_keeper(const struct config *c, struct places *p)
         add_folder_of(p, c->log_file);
 }
 
+/* Where `files` and `hooks` overlap, what is saved could be a script. */
+static bool may_save(const struct config *c)
+{
+    if (!path_overlap(c->files, c->hooks))
+        return true;
+    log_at(LOG_WARN, "nothing can be saved: the folder of 'files' and that of the scripts overlap",
+           LOG_STR("files", c->files), LOG_STR("hooks", c->hooks));
+    return false;
+}
+
 /* Whether what is kept away lies beneath the folder, whose whole content a rule would give. */
 static bool gives_away(const struct kept *k, const char *folder)
 {
@@ -172,7 +182,7 @@ static void find_others(const struct config *c, bool writes, struct places *p)
     if (writes)
         mkdir(c->files, 0777); /* a rule cannot be made for what is not there; where it fails, saving will say why */
     if (!gives_away(&k, c->files))
-        add(p, c->files, writes);
+        add(p, c->files, writes && may_save(c));
     else if (writes)
         log_at(LOG_WARN, "nothing can be saved: the folder of 'files' holds what scripts must not reach",
                LOG_STR("files", c->files));

@@ -95,19 +95,17 @@ static bool turns(int c)
     return c == 0x061c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 }
 
-/* The character that the sequence at s is, where a terminal, or who reads it there, would be led by it: C0, DEL, C1, a
- * mark of direction, a separator of lines. -1: it is none of these. */
-static int control(struct slice s)
+int log_control(struct slice s)
 {
     const unsigned char *b = (const unsigned char *)s.at;
     if (b[0] < 0x20 || b[0] == 0x7f)
         return b[0];
     if (b[0] == 0xc2)
-        return b[1] < 0xa0 ? b[1] : -1;
+        return s.len > 1 && b[1] < 0xa0 ? b[1] : -1;
     int c = -1; /* only these two leads are of any of them */
-    if (b[0] == 0xd8)
+    if (b[0] == 0xd8 && s.len > 1)
         c = (b[0] & 0x1f) << 6 | (b[1] & 0x3f);
-    else if (b[0] == 0xe2)
+    else if (b[0] == 0xe2 && s.len > 2)
         c = (b[0] & 0x0f) << 12 | (b[1] & 0x3f) << 6 | (b[2] & 0x3f);
     return turns(c) ? c : -1;
 }
@@ -132,8 +130,8 @@ static void add_escaped(struct buf *line, struct slice s)
             buf_addf(line, "\\%c", c);
         } else if (c == '\n') {
             buf_add_text(line, "\\n");
-        } else if (control(s) >= 0) {
-            buf_addf(line, "\\u%04x", (unsigned)control(s));
+        } else if (log_control(s) >= 0) {
+            buf_addf(line, "\\u%04x", (unsigned)log_control(s));
         } else {
             buf_add(line, s.at, len);
         }
@@ -206,8 +204,8 @@ static void add_raw(struct buf *line, struct slice s)
         size_t len = sequence(s);
         if (len == 0)
             buf_add_char(line, '?');
-        else if (control(s) >= 0)
-            buf_addf(line, "\\u%04x", (unsigned)control(s));
+        else if (log_control(s) >= 0)
+            buf_addf(line, "\\u%04x", (unsigned)log_control(s));
         else
             buf_add(line, s.at, len);
         s = slice_from(s, len > 0 ? len : 1);

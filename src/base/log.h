@@ -42,6 +42,12 @@ void log_write(enum log_level level, struct slice message, const struct log_fiel
     log_write((level), slice_of(message), (const struct log_field[]){{.name = NULL}, ##__VA_ARGS__} + 1, \
               sizeof((const struct log_field[]){{.name = NULL}, ##__VA_ARGS__}) / sizeof(struct log_field) - 1)
 
+/*
+ * The character that s begins with (not empty; UTF-8), where a terminal, or who reads it there, would be led by it: C0,
+ * DEL, C1, a mark of direction, a separator of lines. -1: it is none of these.
+ */
+int log_control(struct slice s);
+
 /* Lines dropped so far by this process (a full pipe, a closed stderr). */
 unsigned long log_dropped(void);
 

@@ -2,6 +2,7 @@
  * slice.c: what can be done with borrowed bytes. Pure; see slice.h.
  */
 #include "base/slice.h"
+#include "base/ascii.h"
 #include "base/panic.h"
 #include <stdint.h>
 #include <stdlib.h>
@@ -80,7 +81,7 @@ bool slice_to_u64(struct slice s, unsigned long long max, unsigned long long *nu
     if (s.len == 0)
         return false;
     for (size_t i = 0; i < s.len; i++) {
-        if (s.at[i] < '0' || s.at[i] > '9')
+        if (!ascii_is_digit(s.at[i]))
             return false;
         unsigned digit = (unsigned)(s.at[i] - '0');
         if (n > (UINT64_MAX - digit) / 10)

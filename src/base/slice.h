@@ -21,6 +21,13 @@ struct slice {
 /* For printf's "%.*s". */
 #define SLICE_ARG(s) (int)(s).len, (s).at ? (s).at : ""
 
+/*
+ * For printf's "%.*s%s": so many bytes of it at most (a number). A text that is cut is marked by "...", and has to be:
+ * by that http/redact knows the rest of a value of env from what only looks like its begin.
+ */
+#define SLICE_SHOWN(s, most) \
+    ((s).len < (most) ? (int)(s).len : (int)(most)), ((s).at ? (s).at : ""), ((s).len > (most) ? "..." : "")
+
 /* The bytes of a C string without its NUL; NULL gives SLICE_NONE. */
 static inline struct slice slice_of(const char *text)
 {

@@ -3,6 +3,7 @@
  */
 #include "bind/bind_body.h"
 #include "base/panic.h"
+#include "bind/bind_arguments.h"
 #include "bind/bind_content.h"
 #include "bind/bind_json.h"
 #include "bind/bind_limits.h"
@@ -152,6 +153,7 @@ void bind_body_push_cookies(lua_State *L, struct slice header)
 
 int bind_body_form(lua_State *L)
 {
+    bind_arguments(L, 1, 0, "req:form");
     struct bind_req *r = bind_req_check(L, 1);
     struct slice type = bind_content_type(L, r->http);
     struct bodies *b = bodies_of(state_of(L));
@@ -225,6 +227,7 @@ static const struct json_reader *json_of(lua_State *L, struct bind_req *r)
 
 int bind_body_json(lua_State *L)
 {
+    bind_arguments(L, 1, 0, "req:json");
     struct json_walk walk;
     json_walk_root(json_of(L, bind_req_check(L, 1)), &walk);
     bind_json_push_walk(L, &walk, false);
@@ -259,6 +262,7 @@ int bind_body_pick(lua_State *L)
 
 int bind_body_data(lua_State *L)
 {
+    bind_arguments(L, 1, 0, "req:data");
     struct bind_req *r = bind_req_check(L, 1);
     struct slice type = bind_content_type(L, r->http);
     if (bind_content_is_json(type))

@@ -2,21 +2,12 @@
  * bind_cookies.c: the cookies of an answer as Set-Cookie headers (RFC 6265 4.1.1), every character checked.
  * Runs in: the state's thread, protected. Fails: with words that name the cookie and the attribute.
  */
+#include "base/ascii.h"
 #include "bind/bind_reply_internal.h"
 #include "script/table.h"
 #include <lauxlib.h>
 
 #define COOKIE_MAX 4096 /* RFC 6265 6.1: what a client must at least take */
-
-static bool token(struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.at[i];
-        if (c <= ' ' || c >= 0x7f || strchr("()<>@,;:\\\"/[]?={}", c) != NULL)
-            return false;
-    }
-    return s.len > 0;
-}
 
 /* RFC 6265 4.1.1 cookie-octet */
 static bool octets(struct slice s)
@@ -73,8 +64,9 @@ static int add_attribute(lua_State *L, struct slice key, struct buf *line, struc
         buf_addf(line, "; %s=%.*s", known[i].header, SLICE_ARG(value));
         return 0;
     }
-    return error_set(
-        err, "unknown attribute '%.40s' (known: value, path, domain, max_age, secure, http_only, same_site)", key.at);
+    return error_set(err,
+                     "unknown attribute '%.*s%s' (known: value, path, domain, max_age, secure, http_only, same_site)",
+                     SLICE_SHOWN(key, 40));
 }
 
 static int add_value(lua_State *L, int index, struct buf *line, struct error *err)
@@ -90,6 +82,8 @@ static int add_value(lua_State *L, int index, struct buf *line, struct error *er
 
 static int add_table(lua_State *L, int index, struct buf *line, struct error *err)
 {
+    if (!table_is_plain(L, index, err))
+        return -1;
     lua_pushliteral(L, "value");
     lua_rawget(L, index);
     int done = add_value(L, lua_gettop(L), line, err);
@@ -110,14 +104,15 @@ static int add_cookie(lua_State *L, int value, struct slice name, struct http_re
 {
     char room[COOKIE_MAX];
     struct buf line = {.at = room, .room = sizeof(room), .limit = sizeof(room) - 1}; /* never grows: nothing to free */
-    if (!token(name))
-        return error_set(err, "cookie '%.40s': its name holds a character that no cookie can have", name.at);
+    if (!ascii_is_token(name))
+        return error_set(err, "cookie '%.*s%s': its name holds a character that no cookie can have",
+                         SLICE_SHOWN(name, 40));
     buf_addf(&line, "%.*s=", SLICE_ARG(name));
     int done = lua_istable(L, value) ? add_table(L, value, &line, err) : add_value(L, value, &line, err);
     if (done != 0)
-        return error_prefix(err, "cookie '%.40s'", name.at);
+        return error_prefix(err, "cookie '%.*s%s'", SLICE_SHOWN(name, 40));
     if (line.overflow)
-        return error_set(err, "cookie '%.40s' is longer than %d bytes", name.at, COOKIE_MAX);
+        return error_set(err, "cookie '%.*s%s' is longer than %d bytes", SLICE_SHOWN(name, 40), COOKIE_MAX);
     return http_response_add(r, SLICE("set-cookie"), buf_slice(&line), err);
 }
 
@@ -127,6 +122,8 @@ int bind_reply_cookies(lua_State *L, int index, struct http_response *r, struct 
         return 0;
     if (!lua_istable(L, index))
         return error_set(err, "cookies must be a table, not a %s", luaL_typename(L, index));
+    if (!table_is_plain(L, index, err))
+        return error_prefix(err, "cookies");
     lua_pushnil(L);
     while (lua_next(L, index) != 0) {
         if (lua_type(L, -2) != LUA_TSTRING)

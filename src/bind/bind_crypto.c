@@ -7,6 +7,7 @@
  */
 #include "bind/bind_crypto.h"
 #include "base/panic.h"
+#include "bind/bind_arguments.h"
 #include "bind/bind_crypto_internal.h"
 #include "bind/bind_jwt.h"
 #include "codec/base64.h"
@@ -150,6 +151,7 @@ static int crypto_hmac(lua_State *L)
 static int crypto_equals(lua_State *L)
 {
     luaL_checkany(L, 2);
+    bind_arguments(L, 0, 2, "crypto.equals");
     bool both = !lua_isnil(L, 1) && !lua_isnil(L, 2);
     lua_pushboolean(L, both && equal_secret(check_bytes(L, 1), check_bytes(L, 2)));
     return 1;

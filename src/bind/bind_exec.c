@@ -117,6 +117,7 @@ static void check_name(lua_State *L)
 static void read_environment(lua_State *L)
 {
     int count = 0;
+    struct error err;
     lua_createtable(L, 4, 0);
     lua_pushliteral(L, "env");
     lua_rawget(L, OPTIONS);
@@ -126,6 +127,8 @@ static void read_environment(lua_State *L)
     }
     if (!lua_istable(L, -1))
         script_error_words(L, "exec: env: expected a table of names and values, got %s", luaL_typename(L, -1));
+    if (!table_is_plain(L, -1, &err))
+        script_error_words(L, "exec: env: %s", err.text);
     for (lua_pushnil(L); lua_next(L, -2) != 0;) {
         check_name(L);
         if (table_text(L, -1).at == NULL)
@@ -166,8 +169,19 @@ static void blame_nul(struct slice one, int list, int at, struct error *err)
     if (list == ARGUMENTS)
         error_set(err, "exec: argument %d: it holds a NUL byte, which no program can be given", at);
     else
-        error_set(err, "exec: env: %.*s: it holds a NUL byte, which no program can be given",
-                  name.len > 60 ? 60 : (int)name.len, name.at);
+        error_set(err, "exec: env: %.*s%s: it holds a NUL byte, which no program can be given", SLICE_SHOWN(name, 60));
+}
+
+/* The bytes of a list's strings, packed. */
+static size_t packed_size(lua_State *L, int list)
+{
+    size_t size = 0, count = lua_objlen(L, list);
+    for (size_t i = 1; i <= count; i++) {
+        lua_rawgeti(L, list, (int)i);
+        size += sizeof(uint32_t) + lua_objlen(L, -1);
+        lua_pop(L, 1);
+    }
+    return size;
 }
 
 /* The strings of a list. False: one has a NUL. */
@@ -194,6 +208,11 @@ static int ask_for(lua_State *L, struct exec_ask *ask, struct slice cwd, struct 
 {
     struct exec *exec = state_host(state_of(L))->exec;
     struct buf arguments = {0}, environment = {0};
+    /* Before they are packed: a list may name one long string many times. */
+    if (packed_size(L, ARGUMENTS) + packed_size(L, ENVIRONMENT) > EXEC_ARGUMENTS_MAX) {
+        *code_out = "too_long";
+        return error_set(err, "exec: arguments and environment are longer than the system takes");
+    }
     char *path = cwd.at != NULL ? slice_dup(cwd) : NULL;
     *code_out = "bad_argument";
     if (pack(L, ARGUMENTS, &arguments, err) && pack(L, ENVIRONMENT, &environment, err)) {
@@ -204,12 +223,8 @@ static int ask_for(lua_State *L, struct exec_ask *ask, struct slice cwd, struct 
             error_set(err, "exec: cwd: it holds a NUL byte");
         else if (buf_take_string(&(struct slice){arguments.at, arguments.len}, &(bool){false}).len == 0)
             error_set(err, "exec: the program's name is empty");
-        else if (arguments.len + environment.len > EXEC_ARGUMENTS_MAX) {
-            *code_out = "too_long";
-            error_set(err, "exec: arguments and environment are longer than the system takes");
-        } else {
+        else
             c->program = exec_start(exec, ask, done, c, code_out, err);
-        }
     }
     buf_free(&arguments);
     buf_free(&environment);

@@ -8,7 +8,6 @@
 #include "bind/bind_http_plan.h"
 #include "bind/bind_http_response.h"
 #include "bind/bind_http_stream.h"
-#include "codec/url.h"
 #include "crypto/random.h"
 #include "io/timeout.h"
 #include "script/await.h"
@@ -17,8 +16,6 @@
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#define HOLD_MAX DUR_S(3600)
 
 struct call;
 
@@ -190,17 +187,6 @@ static void on_pause_over(struct timeout *t)
     attempt(a->call);
 }
 
-/* The host asked to be left alone: others that can wait will. */
-static void note_hold(struct call *c, const struct httpc_reply *reply)
-{
-    dur_t after;
-    if ((reply->status != 429 && reply->status != 503) || !httpc_retry_after(reply->head, wall_now(), &after))
-        return;
-    if (after.ns > HOLD_MAX.ns)
-        after = HOLD_MAX;
-    outbound_hold(httpc_outbound(c->client), reply->origin, mono_add(loop_now(c->loop), after));
-}
-
 /* Whether another attempt comes: its pause has begun then. */
 static bool try_again(struct call *c, const struct httpc_reply *reply)
 {
@@ -223,7 +209,6 @@ static void on_end(struct httpc_call *http, void *cookie)
 {
     struct call *c = cookie;
     const struct httpc_reply *reply = httpc_reply(http);
-    note_hold(c, reply);
     if (try_again(c, reply))
         return;
     await_complete(&c->await, push_result, c);
@@ -244,23 +229,6 @@ static void attempt(struct call *c)
         sign(&a->sign, &a->request, a->headers, a->header_count, &a->signature);
     c->attempts++;
     c->http = httpc_start(c->client, &a->request, &events, c);
-}
-
-/* The first attempt, now, or when the host wants to be asked again, if that is in time. */
-static void first_attempt(struct call *c)
-{
-    struct url u;
-    struct buf origin = {0};
-    mono_t held = {0}, now = mono_now();
-    if (url_parse(c->again->request.url, &u) == NULL) {
-        url_origin(&u, &origin);
-        held = outbound_held_until(httpc_outbound(c->client), buf_slice(&origin));
-        buf_free(&origin);
-    }
-    if (mono_before(now, held) && mono_before(held, c->again->end))
-        timeout_set(c->loop, &c->again->pause, held, on_pause_over);
-    else
-        attempt(c);
 }
 
 static void cancel(struct await *a)
@@ -296,7 +264,7 @@ static int ask(lua_State *L, const char *what, const char *method)
     if (p->retry.attempts > 1 && httpc_hold(c->client, p->request.body.len)) {
         c->again = again_new(p, mono_add(mono_now(), p->request.timeout));
         c->again->call = c;
-        first_attempt(c);
+        attempt(c);
     } else {
         if (p->sign.count > 0)
             sign(&p->sign, &p->request, p->headers.at, p->request.header_count, &p->text);

@@ -23,8 +23,8 @@ struct walk { /* over a table's names, sorted */
 
 static int fault(const struct walk *w, struct slice name, const char *words, const char *got)
 {
-    return script_error_words(w->L, "%s: %s: '%.*s': %s, got %s", w->what, w->option,
-                              name.len > 80 ? 80 : (int)name.len, name.at != NULL ? name.at : "", words, got);
+    return script_error_words(w->L, "%s: %s: '%.*s%s': %s, got %s", w->what, w->option, SLICE_SHOWN(name, 80), words,
+                              got);
 }
 
 /* The value at the top as text, made so in place. */
@@ -54,8 +54,11 @@ static void walk_sorted(const struct walk *w, void (*each)(const struct walk *w,
     lua_State *L = w->L;
     int table = lua_gettop(L);
     size_t count = 0;
+    struct error err;
     if (!lua_istable(L, table))
         script_error_words(L, "%s: %s: expected a table, got %s", w->what, w->option, luaL_typename(L, table));
+    if (!table_is_plain(L, table, &err))
+        script_error_words(L, "%s: %s: %s", w->what, w->option, err.text);
     luaL_checkstack(L, 8, w->option);
     /* In Lua's memory: a raise cannot lose it. */
     struct slice *names = lua_newuserdata(L, NAMES_MAX * sizeof(struct slice));
@@ -88,8 +91,7 @@ static void each_value(const struct walk *w, struct slice name, void (*one)(cons
     }
     struct error err;
     if (!table_is_list(L, -1, &count, &err))
-        script_error_words(L, "%s: %s: '%.*s': %s", w->what, w->option, name.len > 80 ? 80 : (int)name.len, name.at,
-                           err.text);
+        script_error_words(L, "%s: %s: '%.*s%s': %s", w->what, w->option, SLICE_SHOWN(name, 80), err.text);
     for (size_t i = 1; i <= count; i++) {
         lua_rawgeti(L, -1, (int)i);
         one(w, name);
@@ -99,10 +101,17 @@ static void each_value(const struct walk *w, struct slice name, void (*one)(cons
 
 /* --- name=value& ------------------------------------------------------------------------------------------------- */
 
+/* Nothing, or a URL's "?" (a later one is part of the query: RFC 3986 3.4), or "&". */
+static bool begins_pair(struct slice text)
+{
+    return text.len == 0 || text.at[text.len - 1] == '&' ||
+           (text.at[text.len - 1] == '?' && slice_find(text, '?') == text.len - 1);
+}
+
 static void write_pair(const struct walk *w, struct slice name)
 {
     struct slice value = value_text(w, name);
-    if (w->out->len > 0 && w->out->at[w->out->len - 1] != '?' && w->out->at[w->out->len - 1] != '&')
+    if (!begins_pair(buf_slice(w->out)))
         buf_add_char(w->out, '&');
     url_encode(name, w->out);
     buf_add_char(w->out, '=');

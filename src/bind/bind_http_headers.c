@@ -2,17 +2,10 @@
  * bind_http_headers.c: see bind_http_headers.h.
  */
 #include "bind/bind_http_headers.h"
+#include "base/ascii.h"
 #include "base/panic.h"
 #include "script/table.h"
 #include <lauxlib.h>
-
-bool bind_http_headers_token(struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if (s.at[i] <= ' ' || s.at[i] >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", s.at[i]) != NULL)
-            return false;
-    return s.len > 0;
-}
 
 static bool is_one_of(struct slice s, const char *const *list)
 {
@@ -28,6 +21,11 @@ bool bind_http_headers_has(const struct bind_http_headers *h, struct slice name)
         if (slice_equal_nocase(h->at[i].name, name))
             return true;
     return false;
+}
+
+void bind_http_headers_clear(struct bind_http_headers *h)
+{
+    h->count = h->bytes = 0;
 }
 
 void bind_http_headers_add(struct bind_http_headers *h, struct slice name, struct slice value)
@@ -53,6 +51,9 @@ static void read_header(struct table_reader *t, struct bind_http_headers *h, str
     if (lua_type(L, -1) != LUA_TSTRING && lua_type(L, -1) != LUA_TNUMBER)
         table_fault(t, "headers", "'%.*s': expected a string, got %s", SLICE_ARG(name), luaL_typename(L, -1));
     struct slice value = slice_trim(table_text(L, -1));
+    h->bytes += name.len + value.len;
+    if (h->bytes > BIND_HTTP_HEADERS_BYTES)
+        table_fault(t, "headers", "more than %zu KiB", BIND_HTTP_HEADERS_BYTES >> 10);
     for (size_t i = 0; i < value.len; i++)
         if (((unsigned char)value.at[i] < ' ' && value.at[i] != '\t') || value.at[i] == 0x7f)
             table_fault(t, "headers", "'%.*s' holds a control character", SLICE_ARG(name));
@@ -78,8 +79,8 @@ static void check_name(struct table_reader *t, struct slice name)
                                        "expect",
                                        "http2-settings",
                                        NULL};
-    if (!bind_http_headers_token(name))
-        table_fault(t, "headers", "'%.*s' is no name of a header", name.len > 80 ? 80 : (int)name.len, name.at);
+    if (!ascii_is_token(name))
+        table_fault(t, "headers", "'%.*s%s' is no name of a header", SLICE_SHOWN(name, 80));
     if (is_one_of(name, ours))
         table_fault(t, "headers", "'%.*s' is set by the client itself", SLICE_ARG(name));
 }
@@ -109,6 +110,7 @@ void bind_http_headers_read(struct table_reader *t, struct bind_http_headers *h)
     int table = lua_gettop(L);
     if (!lua_istable(L, table))
         table_fault(t, "headers", "expected a table, got %s", luaL_typename(L, table));
+    table_plain(t, "headers", table);
     for (lua_pushnil(L); lua_next(L, table) != 0;) {
         /* key, value: the key moves up, the value stays below it */
         struct slice name;

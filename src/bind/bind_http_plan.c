@@ -3,6 +3,7 @@
  * bind_http_plan.h.
  */
 #include "bind/bind_http_plan.h"
+#include "base/ascii.h"
 #include "base/duration.h"
 #include "base/panic.h"
 #include "bind/bind_http_body.h"
@@ -20,6 +21,9 @@
 #define REDIRECTS_MAX 50
 #define REDIRECTS_UNSAID UINT_MAX
 #define KEPT ((size_t)64 << 10)
+/* No more is copied of a URL than what shows that it is too long, which it is told of as the call's outcome. */
+#define URL_ROOM (URL_MAX + 1)
+#define PEM_MAX ((size_t)1 << 20) /* each call copies it */
 
 static const char slot; /* its address is the state's slot */
 
@@ -67,9 +71,8 @@ static void read_method(struct table_reader *t, struct bind_http_plan *p)
     static const char *const others[] = {"CONNECT", "TRACE", NULL};
     struct slice given = SLICE("GET");
     table_string(t, "method", &given);
-    if (!bind_http_headers_token(given) || given.len > 32 || is_one_of(given, others))
-        table_fault(t, "method", "expected a method such as \"POST\", got \"%.*s\"",
-                    given.len > 40 ? 40 : (int)given.len, given.at);
+    if (!ascii_is_token(given) || given.len > 32 || is_one_of(given, others))
+        table_fault(t, "method", "expected a method such as \"POST\", got \"%.*s%s\"", SLICE_SHOWN(given, 40));
     p->request.method = given;
     for (size_t i = 0; usual[i] != NULL; i++) /* "post" is meant so, and would not be understood */
         if (slice_equal_nocase(given, slice_of(usual[i])))
@@ -82,6 +85,17 @@ static void take_url(lua_State *L, int index, struct bind_http_plan *p)
         script_error_words(L, "%s: expected a URL, got %s", p->what,
                            lua_isnone(L, index) || lua_isnil(L, index) ? "nothing" : luaL_typename(L, index));
     p->request.url.at = lua_tolstring(L, index, &p->request.url.len);
+    if (p->request.url.len > URL_ROOM)
+        p->request.url.len = URL_ROOM;
+}
+
+/* What did not fit is missing in the middle: the rest is not to look like a URL that fits. */
+static void fill(struct buf *url)
+{
+    size_t rest = url->limit - url->len;
+    char *at = buf_reserve(url, rest);
+    memset(at, 'x', rest);
+    url->len += rest;
 }
 
 static void add_query(struct table_reader *t, struct bind_http_plan *p)
@@ -93,12 +107,15 @@ static void add_query(struct table_reader *t, struct bind_http_plan *p)
     if (fragment < url.len)
         url.len = fragment;
     bool first = slice_find(url, '?') == SIZE_MAX;
+    p->url.limit = URL_ROOM;
     buf_add_slice(&p->url, url);
     if (first)
         buf_add_char(&p->url, '?');
     size_t before = p->url.len;
     bind_http_body_pairs(t->L, p->what, "query", &p->url);
-    if (first && p->url.len == before)
+    if (p->url.overflow)
+        fill(&p->url);
+    else if (first && p->url.len == before)
         p->url.len--;
     p->request.url = buf_slice(&p->url);
     lua_pop(t->L, 1);
@@ -143,6 +160,8 @@ static void read_body(struct table_reader *t, struct bind_http_plan *p)
         take_encoded(p, SLICE("application/x-www-form-urlencoded"));
         break;
     default:
+        if (bind_http_headers_has(&p->headers, SLICE("content-type"))) /* which could not name the boundary */
+            script_error_words(L, "%s: headers: 'content-type' is set by multipart", p->what);
         bind_http_body_multipart(L, p->what, &p->body, p->multipart_type);
         take_encoded(p, slice_of(p->multipart_type));
     }
@@ -194,6 +213,14 @@ static void read_private(struct table_reader *t, struct bind_http_plan *p, const
     p->request.public_only = !allowed;
 }
 
+void bind_http_plan_check_pem(struct table_reader *t, const char *name, struct slice given)
+{
+    if (given.len == 0 || memchr(given.at, '\0', given.len) != NULL)
+        table_fault(t, name, "expected PEM text, or the path of a file");
+    if (given.len > PEM_MAX)
+        table_fault(t, name, "expected at most 1MiB");
+}
+
 static void read_tls(struct table_reader *t, struct bind_http_plan *p)
 {
     struct httpc_request *r = &p->request;
@@ -205,8 +232,7 @@ static void read_tls(struct table_reader *t, struct bind_http_plan *p)
     for (size_t i = 0; i < 3; i++) {
         if (!table_string(t, texts[i].name, texts[i].into))
             continue;
-        if (texts[i].into->len == 0 || memchr(texts[i].into->at, '\0', texts[i].into->len) != NULL)
-            table_fault(t, texts[i].name, "expected PEM text, or the path of a file");
+        bind_http_plan_check_pem(t, texts[i].name, *texts[i].into);
         if (url_parse(r->url, &u) == NULL && !u.tls) /* a broken one is told of as the call's outcome */
             table_fault(t, texts[i].name, "there is no TLS in which to use it: the URL begins with http://");
     }
@@ -269,7 +295,7 @@ static void reset(struct bind_http_plan *p, const char *what, const struct scrip
     trim(&p->body);
     trim(&p->text);
     p->max_body_said = false;
-    p->headers.count = 0;
+    bind_http_headers_clear(&p->headers);
     p->what = what;
     p->expect_count = 0;
     p->retry = (struct bind_http_retry){.attempts = 1};

@@ -45,6 +45,8 @@ void bind_http_plan_open(lua_State *L);
  * next one is read; Lua values that it borrows from are on the stack. [-0,+x,v]
  */
 struct bind_http_plan *bind_http_plan_read(lua_State *L, const char *what, const char *method);
+/* Raises unless what this option (ca, cert, key) says may be PEM text, or a path. [-0,+0,v] */
+void bind_http_plan_check_pem(struct table_reader *t, const char *name, struct slice given);
 /* Whether the status is one that `expect` names, or it names none. */
 bool bind_http_plan_expects(const struct bind_http_range *expect, size_t count, int status);
 

@@ -5,8 +5,8 @@
  * Tried again is what failed on the way (dns, refused, unreachable, closed, timeout, circuit_open), and replies of some
  * statuses (429, 502, 503, 504). A method that is not idempotent is sent again only where nothing of it was sent, or
  * its sender says that it may be. The pause doubles each time, is shortened at random by up to a half, and is at least
- * what Retry-After asks for. All of it happens within the request's `timeout`: a pause that would not end in time is
- * not begun.
+ * what Retry-After asks for, of this call alone: another one does not wait for it. All of it happens within the
+ * request's `timeout`: a pause that would not end in time is not begun.
  */
 #ifndef CRESCENT_BIND_BIND_HTTP_RETRY_H
 #define CRESCENT_BIND_BIND_HTTP_RETRY_H

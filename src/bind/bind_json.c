@@ -1,11 +1,12 @@
 /*
  * bind_json.c: the global json: decode, encode, null, array, object; and a walk over parsed text to Lua tables.
- * Owns: per state, one reader and one text buffer, in the state's slot, so that no Lua error can lose them.
+ * Owns: per state, two readers and a text buffer, in the state's slot, so that no Lua error can lose them.
  * Runs in: the state's thread. A script has no finalizers of its own (no newproxy, no ffi), so nothing can parse
  * another text in the middle of a walk. Fails: decode by nil and words; encode and misuse raise.
  */
 #include "bind/bind_json.h"
 #include "base/panic.h"
+#include "bind/bind_arguments.h"
 #include "bind/bind_json_internal.h"
 #include "bind/bind_limits.h"
 #include "script/state.h"
@@ -23,6 +24,7 @@ static void release(void *pointer)
 {
     struct bind_json *j = pointer;
     json_reader_free(&j->reader);
+    json_reader_free(&j->deep);
     buf_free(&j->text);
     buf_free(&j->indented);
     free(j);
@@ -38,6 +40,13 @@ struct json_reader *bind_json_reader(lua_State *L)
     struct bind_json *j = bind_json_of(L);
     CHECK(j != NULL);
     return j->reader;
+}
+
+struct json_reader *bind_json_reader_deep(lua_State *L)
+{
+    struct bind_json *j = bind_json_of(L);
+    CHECK(j != NULL);
+    return j->deep;
 }
 
 struct buf *bind_json_text(lua_State *L)
@@ -191,6 +200,7 @@ static int json_decode(lua_State *L)
     struct json_fault fault;
     struct json_walk walk;
     luaL_checktype(L, 1, LUA_TSTRING);
+    bind_arguments(L, 0, 1, "json.decode");
     text.at = lua_tolstring(L, 1, &text.len);
     struct json_reader *reader = bind_json_reader(L);
     if (json_parse(reader, text, &fault) != 0) {
@@ -291,6 +301,7 @@ void bind_json_open(lua_State *L)
 {
     struct bind_json *j = need_zero(1, sizeof(*j));
     j->reader = json_reader_new();
+    j->deep = json_reader_new();
     json_reader_bound(j->reader, (unsigned)bind_limits_of(state_of(L))->json_depth);
     state_set_pointer(state_of(L), &slot, j, release);
     new_mark(L, "json.array");

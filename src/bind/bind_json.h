@@ -19,6 +19,8 @@
 void bind_json_open(lua_State *L);
 /* The state's reader: what was parsed stays until the next json_parse by anyone, a script's json.decode included. */
 struct json_reader *bind_json_reader(lua_State *L);
+/* The same for texts that bind_json_encode has made: they are within its bound, and limits.json_depth is for others. */
+struct json_reader *bind_json_reader_deep(lua_State *L);
 /*
  * Pushes the value of a walk that has not begun. Null at its top is nil if null_is_nil, else json.null; within tables
  * it is always json.null. Nothing to release if it raises. [-0,+1,m]

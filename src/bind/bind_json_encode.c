@@ -52,7 +52,7 @@ static bool __attribute__((format(printf, 2, 3))) refuse(struct encode *e, const
     char what[200];
     va_list args;
     va_start(args, format);
-    vsnprintf(what, sizeof(what), format, args);
+    error_words(what, sizeof(what), format, args);
     va_end(args);
     if (e->depth == 0) {
         error_set(e->err, "%s", what);

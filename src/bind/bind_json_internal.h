@@ -9,7 +9,8 @@
 
 /* One per state. The metatables are anchored in the registry, under the addresses of these fields. */
 struct bind_json {
-    struct json_reader *reader;
+    struct json_reader *reader;           /* bounded by the setting */
+    struct json_reader *deep;             /* of texts that the encoder made: as deep as it goes */
     struct buf text, indented;            /* json.encode's, kept between calls */
     const void *array, *object, *integer; /* the marks and the type, as lua_topointer gives them */
 };

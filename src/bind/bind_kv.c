@@ -44,20 +44,21 @@ static double number_of(const struct message *m)
     return number;
 }
 
-/* A table, as it was encoded. */
-static void push_json(lua_State *L, struct slice text)
+/* A table, as it was encoded. Gives how many values it has pushed: none where it is no such text. */
+static int push_json(lua_State *L, struct slice text, struct error *why)
 {
     struct json_fault fault;
     struct json_walk walk;
-    struct json_reader *reader = bind_json_reader(L);
-    if (json_parse(reader, text, &fault) != 0) {
-        json_reader_trim(reader);
-        luaL_error(L, "kv: the stored value is no JSON: line %d column %d: %s", (int)fault.line, (int)fault.column,
-                   fault.what);
+    struct json_reader *reader = bind_json_reader_deep(L);
+    bool good = json_parse(reader, text, &fault) == 0;
+    if (good) {
+        json_walk_root(reader, &walk);
+        bind_json_push_walk(L, &walk, false);
+    } else {
+        error_set(why, ": no JSON: line %zu column %zu: %s", fault.line, fault.column, fault.what);
     }
-    json_walk_root(reader, &walk);
-    bind_json_push_walk(L, &walk, false);
     json_reader_trim(reader);
+    return good;
 }
 
 /* The list, marked as an array; and the last of it, where there are more. */
@@ -81,7 +82,8 @@ static int push_keys(lua_State *L, const struct message *m)
     return 2;
 }
 
-static int push_value(lua_State *L, const struct message *m)
+/* Gives how many values it has pushed: none where somebody has spoiled what was stored; why then has more words. */
+static int push_value(lua_State *L, const struct message *m, struct error *why)
 {
     switch ((enum kv_kind)m->kv_done.kind) {
     case KV_NOTHING:
@@ -94,8 +96,7 @@ static int push_value(lua_State *L, const struct message *m)
         lua_pushnumber(L, number_of(m));
         return 1;
     case KV_JSON:
-        push_json(L, m->kv_done.value);
-        return 1;
+        return push_json(L, m->kv_done.value, why);
     case KV_TRUE:
     case KV_FALSE:
         lua_pushboolean(L, m->kv_done.kind == KV_TRUE);
@@ -105,6 +106,8 @@ static int push_value(lua_State *L, const struct message *m)
         return 1;
     case KV_KEYS:
         return push_keys(L, m);
+    case KV_SPOILED:
+        return 0;
     }
     return luaL_error(L, "kv: the store's answer cannot be read");
 }
@@ -127,8 +130,16 @@ static int push_failure(lua_State *L, const struct wait *w, const char *code, co
     return failure_push(L, code, err.text);
 }
 
+/* It is there, so nil would be wrong; and only who reads it has to know. */
+static int push_spoiled(lua_State *L, const struct wait *w, const char *why)
+{
+    lua_pushfstring(L, "kv.get: %s: what is stored there is no value%s", w->key, why);
+    return 1;
+}
+
 static int push_result(lua_State *co, void *cookie)
 {
+    struct error why = {.text = ""};
     const struct wait *w = cookie;
     enum kv_end end = w->end == CALLS_ANSWERED ? (enum kv_end)w->answer->kv_done.end : KV_NOT_DONE;
     if (w->end == CALLS_UNKNOWN)
@@ -137,8 +148,10 @@ static int push_result(lua_State *co, void *cookie)
     if (end == KV_NOT_DONE || end == KV_UNKNOWN)
         return push_problem(co, end == KV_NOT_DONE || !w->changes);
     lua_pushnil(co);
-    if (end == KV_DONE)
-        return 1 + push_value(co, w->answer);
+    if (end == KV_DONE) {
+        int count = push_value(co, w->answer, &why);
+        return count > 0 ? 1 + count : push_spoiled(co, w, why.text);
+    }
     if (end == KV_NOT_A_NUMBER)
         return 1 + push_failure(co, w, "not_a_number", "the value there is not a number");
     return 1 + push_failure(co, w, "out_of_range", "the sum is beyond 2^53, where numbers no longer count");

@@ -4,6 +4,7 @@
  */
 #include "bind/bind_part.h"
 #include "base/panic.h"
+#include "bind/bind_arguments.h"
 #include "bind/bind_content.h"
 #include "bind/bind_limits.h"
 #include "bind/bind_save.h"
@@ -152,6 +153,7 @@ static void push_part(lua_State *L, const struct multipart_part *from)
 
 int bind_part_files(lua_State *L)
 {
+    bind_arguments(L, 1, 0, "req:files");
     struct parts *p = read_parts(L);
     int count = 0;
     lua_settop(L, 1);

@@ -50,7 +50,7 @@ static int add_header_list(lua_State *L, int index, struct reading *r, struct sl
 {
     size_t count;
     if (!table_is_list(L, index, &count, r->err))
-        return error_prefix(r->err, "header '%.*s'", name.len > 80 ? 80 : (int)name.len, name.at);
+        return error_prefix(r->err, "header '%.*s%s'", SLICE_SHOWN(name, 80));
     if (count == 0)
         return error_set(r->err, "header '%.*s' has an empty list", SLICE_ARG(name));
     for (size_t i = 1; i <= count; i++) {
@@ -70,6 +70,8 @@ static int add_headers(lua_State *L, int index, struct reading *r)
         return 0;
     if (!lua_istable(L, index))
         return error_set(r->err, "headers must be a table, not a %s", luaL_typename(L, index));
+    if (!table_is_plain(L, index, r->err))
+        return error_prefix(r->err, "headers");
     lua_pushnil(L);
     while (lua_next(L, index) != 0) {
         int value = lua_gettop(L);
@@ -86,9 +88,11 @@ static int add_headers(lua_State *L, int index, struct reading *r)
 
 /* --- bodies --- */
 
-static int add_type(struct reading *r, const char *type)
+/* Where the script gave none. It is the server's own: it has a place, and nobody needs to look at its bytes. */
+static void add_type(struct reading *r, const char *type)
 {
-    return http_response_has(r->response, SLICE("content-type")) ? 0 : add(r, "content-type", slice_of(type));
+    if (!http_response_has(r->response, SLICE("content-type")))
+        http_response_add_own(r->response, SLICE("content-type"), slice_of(type));
 }
 
 static bool bodiless(int status)
@@ -103,7 +107,9 @@ static int take_text(lua_State *L, int index, struct reading *r, const char *typ
     if (body.len > 0 && bodiless(r->response->status))
         return error_set(r->err, "a %d answer cannot have a body", r->response->status);
     r->response->body = body;
-    return bodiless(r->response->status) ? 0 : add_type(r, type);
+    if (!bodiless(r->response->status))
+        add_type(r, type);
+    return 0;
 }
 
 static int take_json(lua_State *L, int index, struct reading *r)
@@ -114,7 +120,8 @@ static int take_json(lua_State *L, int index, struct reading *r)
     if (bind_json_encode_protected(L, index, r->room, r->err) != 0)
         return error_prefix(r->err, "the JSON answer");
     r->response->body = slice_from(buf_slice(r->room), start);
-    return add_type(r, "application/json");
+    add_type(r, "application/json");
+    return 0;
 }
 
 /* --- a reply.* value --- */
@@ -200,10 +207,11 @@ static int refuse_nil(lua_State *L, int count, struct reading *r)
             continue;
         struct slice words;
         if (failure_words(L, i, &words))
-            return error_set(r->err, "handle returned nil, %.*s", (int)(words.len < 200 ? words.len : 200), words.at);
+            return error_set(r->err, "handle returned nil, %.*s%s", SLICE_SHOWN(words, 200));
         if (lua_type(L, i) == LUA_TSTRING || lua_type(L, i) == LUA_TNUMBER) {
             lua_pushvalue(L, i);
-            return error_set(r->err, "handle returned nil, %.200s", lua_tostring(L, -1));
+            words = slice_of(lua_tostring(L, -1));
+            return error_set(r->err, "handle returned nil, %.*s%s", SLICE_SHOWN(words, 200));
         }
         return error_set(r->err, "handle returned nil and a %s", luaL_typename(L, i));
     }

@@ -7,14 +7,15 @@
  *   reply.proxy("http://127.0.0.1:9000")                      the request's own path and query go there
  *   reply.proxy { "http://10.0.0.1:9000", "http://10.0.0.2:9000" }   the least busy of them
  *   reply.proxy("http://127.0.0.1:9000/v2/items?all=1")       this path, this query; without "?", the request's query
- *   reply.proxy("http://127.0.0.1:9000/v2", { strip = "/api" })   /api/x → /v2/x, and redirects back the other way
+ *   reply.proxy("http://127.0.0.1:9000/v2", { strip = "/api" })   /api/x → /v2/x, and in a Location back: see strip
  *
  * opts:
  *   headers           { name = "value", other = { "a", "b" }, third = false }: set, or left out, on the way there
  *   response_headers  the same on the way back
  *   host              "pass": the client's Host; another text: that one; else the upstream's
  *   method, body      instead of the request's; body = false: none
- *   strip             the prefix of the request's path that does not go there
+ *   strip             the prefix of the request's path that does not go there, and comes back into a Location that
+ *                     names the upstream (scheme, host, port, path); one of a path alone is not touched
  *   timeout           of one attempt, until the upstream's header is there; without it the endpoint's `timeout` is for
  *                     all of them together, the handler included; while another attempt may follow, one gets half of
  *                     what is left (where it cannot be sent twice, its connection does)
@@ -28,6 +29,8 @@
  *   ca, cert, key     PEM text or a file, as for http.*
  *   private           as for http.*
  */
+#include "base/ascii.h"
+#include "bind/bind_http_plan.h"
 #include "bind/bind_reply_internal.h"
 #include "http/proxy.h"
 #include "script/error.h"
@@ -49,6 +52,7 @@ struct making {
     int opts;     /* index of the table; 0: none */
     int anchors;  /* index of the table that keeps the strings */
     int anchored; /* how many */
+    size_t bytes; /* of the fields of an option so far */
     struct table_reader table;
     struct proxy_plan plan;
     struct proxy_upstream *upstreams; /* in the userdata */
@@ -89,8 +93,7 @@ static void read_upstream(struct making *m, struct proxy_upstream *up)
     struct slice text = keep(m);
     const char *fault = url_parse(text, &up->url);
     if (fault != NULL)
-        script_error_words(m->L, WHAT ": '%.*s' is no URL of an upstream: %s", text.len > 200 ? 200 : (int)text.len,
-                           text.at, fault);
+        script_error_words(m->L, WHAT ": '%.*s%s' is no URL of an upstream: %s", SLICE_SHOWN(text, 200), fault);
     if (up->url.user.at != NULL)
         script_error_words(m->L, WHAT ": the URL holds credentials: set headers.authorization instead");
     if (memchr(text.at, '#', text.len) != NULL)
@@ -141,13 +144,14 @@ static size_t count_changes(struct making *m, const char *option)
         return 0;
     if (!lua_istable(L, -1))
         table_fault(&m->table, option, "expected a table, got %s", luaL_typename(L, -1));
+    table_plain(&m->table, option, lua_gettop(L));
     for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING)
             table_fault(&m->table, option, "expected names as keys, got a %s", luaL_typename(L, -2));
         size_t values = 1;
         struct error err;
         if (lua_istable(L, -1) && !table_is_list(L, -1, &values, &err))
-            table_fault(&m->table, option, "'%.80s': %s", lua_tostring(L, -2), err.text);
+            table_fault(&m->table, option, "'%.*s%s': %s", SLICE_SHOWN(slice_of(lua_tostring(L, -2)), 80), err.text);
         if (values == 0)
             table_fault(&m->table, option, "'%s' has an empty list; false leaves it out", lua_tostring(L, -2));
         count += values;
@@ -165,14 +169,10 @@ static struct slice read_name(struct making *m, const char *option, int index, b
     struct slice name;
     char lower[PROXY_NAME_MAX];
     name.at = lua_tolstring(L, index, &name.len);
-    bool token = name.len > 0 && name.len <= sizeof(lower);
-    for (size_t i = 0; token && i < name.len; i++) {
-        unsigned char c = (unsigned char)name.at[i];
-        token = c > ' ' && c < 0x7f && strchr("\"(),/:;<=>?@[\\]{}", c) == NULL;
-        lower[i] = (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
-    }
-    if (!token)
-        table_fault(&m->table, option, "'%.*s' is no name of a header", name.len > 80 ? 80 : (int)name.len, name.at);
+    if (!ascii_is_token(name) || name.len > sizeof(lower))
+        table_fault(&m->table, option, "'%.*s%s' is no name of a header", SLICE_SHOWN(name, 80));
+    for (size_t i = 0; i < name.len; i++)
+        lower[i] = (char)(name.at[i] >= 'A' && name.at[i] <= 'Z' ? name.at[i] + ('a' - 'A') : name.at[i]);
     struct slice low = {lower, name.len};
     if (proxy_is_of_connection(low) || slice_equal(low, SLICE("content-length")) ||
         (response && (slice_equal(low, SLICE("date")) || slice_equal(low, SLICE("server")))))
@@ -196,6 +196,9 @@ static struct slice read_value(struct making *m, const char *option, struct slic
                     SLICE_ARG(name), may_be_false ? ", or false" : "", luaL_typename(L, -1));
     table_text(L, -1);
     struct slice value = slice_trim(keep(m));
+    m->bytes += name.len + value.len;
+    if (m->bytes > PROXY_BYTES_MAX)
+        table_fault(&m->table, option, "more than %zu KiB", PROXY_BYTES_MAX >> 10);
     for (size_t i = 0; i < value.len; i++)
         if (((unsigned char)value.at[i] < ' ' && value.at[i] != '\t') || value.at[i] == 0x7f)
             table_fault(&m->table, option, "'%.*s' holds a control character", SLICE_ARG(name));
@@ -206,6 +209,7 @@ static struct proxy_changes read_changes(struct making *m, const char *option, s
 {
     lua_State *L = m->L;
     struct proxy_changes changes = {m->changes, count};
+    m->bytes = 0;
     if (count == 0 || !push(m, option))
         return changes;
     int table = lua_gettop(L);
@@ -227,20 +231,13 @@ static struct proxy_changes read_changes(struct making *m, const char *option, s
 
 /* --- the other options ------------------------------------------------------------------------------------------- */
 
-static bool is_token(struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if (s.at[i] <= ' ' || s.at[i] >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", s.at[i]) != NULL)
-            return false;
-    return s.len > 0 && s.len <= 32;
-}
-
 static void read_method(struct making *m)
 {
     struct proxy_plan *p = &m->plan;
     if (!read_string(m, "method", &p->method))
         return;
-    if (!is_token(p->method) || slice_equal(p->method, SLICE("CONNECT")) || slice_equal(p->method, SLICE("TRACE")))
+    if (!ascii_is_token(p->method) || p->method.len > 32 || slice_equal(p->method, SLICE("CONNECT")) ||
+        slice_equal(p->method, SLICE("TRACE")))
         table_fault(&m->table, "method", "expected a method such as \"POST\"");
     for (size_t i = 0; i < p->method.len; i++)
         if (p->method.at[i] >= 'a' && p->method.at[i] <= 'z') /* it would be another one: they tell case apart */
@@ -349,8 +346,7 @@ static void read_reach(struct making *m)
     for (size_t i = 0; i < 3; i++) {
         if (!read_string(m, texts[i].name, texts[i].into))
             continue;
-        if (texts[i].into->len == 0 || memchr(texts[i].into->at, '\0', texts[i].into->len) != NULL)
-            table_fault(&m->table, texts[i].name, "expected PEM text, or the path of a file");
+        bind_http_plan_check_pem(&m->table, texts[i].name, *texts[i].into);
         if (!any_tls(m))
             table_fault(&m->table, texts[i].name, "there is no TLS in which to use it: no URL begins with https://");
     }

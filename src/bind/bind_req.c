@@ -5,11 +5,13 @@
  */
 #include "bind/bind_req.h"
 #include "base/panic.h"
+#include "bind/bind_arguments.h"
 #include "bind/bind_body.h"
 #include "bind/bind_content.h"
 #include "bind/bind_part.h"
 #include "bind/bind_save.h"
 #include "script/error.h"
+#include "script/table.h"
 #include <lauxlib.h>
 
 struct object {
@@ -80,14 +82,16 @@ void bind_req_push(lua_State *L, struct bind_req *r)
 void bind_req_end(struct bind_req *r)
 {
     struct object *o = (struct object *)r->userdata;
-    content_free(&r->content);
-    if (o == NULL && r->state != NULL)
-        bind_body_forget(r->state, &r->http->id);
+    struct state *s = o != NULL ? state_of(o->main) : r->state;
+    if (r->content.state != CONTENT_UNREAD) { /* of a body that nobody has asked for, nothing is kept */
+        content_free(&r->content);
+        if (s != NULL)
+            bind_body_forget(s, &r->http->id);
+    }
     if (o == NULL)
         return;
     r->userdata = NULL;
     o->req = NULL;
-    bind_body_forget(state_of(o->main), &r->http->id);
     luaL_unref(o->main, LUA_REGISTRYINDEX, o->anchor);
 }
 
@@ -324,6 +328,7 @@ static int all_headers(lua_State *L)
     struct slice name;
     int count = 0;
     name.at = luaL_checklstring(L, 2, &name.len);
+    bind_arguments(L, 1, 1, "req:all_headers");
     lua_createtable(L, 2, 0);
     for (size_t i = 0; i < http->header_count; i++)
         if (slice_equal_nocase(http->headers[i].name, name)) {
@@ -417,6 +422,7 @@ void bind_req_register(lua_State *L)
     lua_pushlightuserdata(L, (void *)&headers_meta);
     lua_createtable(L, 0, 2);
     set_function(L, "__index", headers_index);
+    table_mark_plain(L);
     lua_pushliteral(L, "headers");
     lua_setfield(L, -2, "__metatable");
     lua_rawset(L, LUA_REGISTRYINDEX);

@@ -5,6 +5,7 @@
 #include "bind/bind_sleep.h"
 #include "base/duration.h"
 #include "base/panic.h"
+#include "bind/bind_arguments.h"
 #include "io/timeout.h"
 #include "script/await.h"
 #include <lauxlib.h>
@@ -56,6 +57,7 @@ static void cancel(struct await *a)
 static int bind_sleep(lua_State *L)
 {
     dur_t d = check_duration(L);
+    bind_arguments(L, 0, 1, "sleep");
     await_check(L, "sleep");
     struct loop *loop = state_host(state_of(L))->loop;
     struct sleep *s = need_zero(1, sizeof(*s));

@@ -196,7 +196,7 @@ int bind_stream_result(const struct bind_stream *b, lua_State *co, int count, st
         if (i == 2 && lua_type(co, i) == LUA_TSTRING) {
             struct slice words;
             words.at = lua_tolstring(co, i, &words.len);
-            return error_set(err, "the stream's function returned nil, %.200s", words.at);
+            return error_set(err, "the stream's function returned nil, %.*s%s", SLICE_SHOWN(words, 200));
         }
         return error_set(err, "the stream's function returned a %s: what it has to say, it writes",
                          luaL_typename(co, i));

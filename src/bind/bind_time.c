@@ -5,33 +5,39 @@
 #include "bind/bind_time.h"
 #include "base/time.h"
 #include "base/uuid.h"
+#include "bind/bind_arguments.h"
 #include "codec/date.h"
 #include "codec/rfc3339.h"
 #include "crypto/random.h"
 #include <lauxlib.h>
 #include <math.h>
-/* What is given beyond what is read would be ignored: an option of another version, or a mistake. */
-static void expect_count(lua_State *L, int count, const char *what)
-{
-    if (lua_gettop(L) > count)
-        luaL_error(L, "%s, got %d values", what, lua_gettop(L));
-}
 
 /* --- time --------------------------------------------------------------------------------------------------------- */
 
 static int bind_time_now(lua_State *L)
 {
+    bind_arguments(L, 0, 0, "time.now");
     lua_pushnumber(L, (double)wall_now().ns / 1e9);
     return 1;
 }
 
 static int bind_time_monotonic(lua_State *L)
 {
+    bind_arguments(L, 0, 0, "time.monotonic");
     lua_pushnumber(L, (double)mono_now().ns / 1e9);
     return 1;
 }
 
-/* time.parse(text) → seconds, or nil and why not. A date of HTTP begins with a letter, one of RFC 3339 with a digit. */
+/* The last ones of 9999 are not rounded up to what time.format refuses. */
+static double number_of(int64_t seconds, int32_t ns)
+{
+    return fmin((double)seconds + ns / 1e9, nextafter((double)DATE_LAST + 1, 0));
+}
+
+/*
+ * time.parse(text) → seconds, or nil and why not. A date of HTTP begins with a letter, one of RFC 3339 with a digit;
+ * with a year 0, an offset or a leap second that one may be of a year that time.format does not write.
+ */
 static int bind_time_parse(lua_State *L)
 {
     struct slice text;
@@ -39,13 +45,18 @@ static int bind_time_parse(lua_State *L)
     int32_t ns = 0;
     luaL_checktype(L, 1, LUA_TSTRING);
     text.at = lua_tolstring(L, 1, &text.len);
-    expect_count(L, 1, "time.parse: expected a text");
+    bind_arguments(L, 0, 1, "time.parse");
     if (!rfc3339_parse(text, &seconds, &ns) && !date_parse(text, wall_now().ns / 1000000000, &seconds)) {
         lua_pushnil(L);
         lua_pushliteral(L, "not a time: expected RFC 3339 (2024-02-29T12:00:00Z) or a date of HTTP");
         return 2;
     }
-    lua_pushnumber(L, (double)seconds + ns / 1e9);
+    if (seconds < DATE_FIRST || seconds > DATE_LAST) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "not a time of the years 1 to 9999 (in UTC)");
+        return 2;
+    }
+    lua_pushnumber(L, number_of(seconds, ns));
     return 1;
 }
 
@@ -70,7 +81,7 @@ static int bind_time_format(lua_State *L)
     char text[DATE_TEXT + 1];
     double seconds = luaL_checknumber(L, 1);
     bool http = luaL_checkoption(L, 2, "rfc3339", forms) == 1;
-    expect_count(L, 2, "time.format: expected seconds and a form");
+    bind_arguments(L, 0, 2, "time.format");
     luaL_argcheck(L, floor(seconds) >= (double)DATE_FIRST && floor(seconds) <= (double)DATE_LAST, 1,
                   "expected seconds of the years 1 to 9999");
     if (!http) {
@@ -115,11 +126,19 @@ static int push_uuid(lua_State *L, unsigned version)
 
 static int bind_uuid_v4(lua_State *L)
 {
+    bind_arguments(L, 0, 0, "uuid.v4");
     return push_uuid(L, 4);
 }
 
 static int bind_uuid_v7(lua_State *L)
 {
+    bind_arguments(L, 0, 0, "uuid.v7");
+    return push_uuid(L, 7);
+}
+
+static int bind_uuid(lua_State *L)
+{
+    bind_arguments(L, 1, 0, "uuid");
     return push_uuid(L, 7);
 }
 
@@ -129,7 +148,7 @@ void bind_time_open_uuid(lua_State *L)
     lua_createtable(L, 0, 2);
     luaL_register(L, NULL, functions);
     lua_createtable(L, 0, 2);
-    lua_pushcfunction(L, bind_uuid_v7);
+    lua_pushcfunction(L, bind_uuid);
     lua_setfield(L, -2, "__call");
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");

@@ -17,6 +17,8 @@ static void check_entries(const struct table_reader *t, const char *key, bool na
     int kind = bind_verify_options_push(t, key), table = lua_gettop(L);
     if (kind != LUA_TTABLE && !(kind == LUA_TNIL && bind_verify_secrets_optional(L)))
         luaL_error(L, "%s: %s must be a table, not %s", t->what, key, luaL_typename(L, -1));
+    if (kind == LUA_TTABLE)
+        table_plain(t, key, table);
     for (lua_pushnil(L); kind == LUA_TTABLE && lua_next(L, table); lua_pop(L, 1), count++) {
         bool named = lua_type(L, -2) == LUA_TSTRING;
         names += named;

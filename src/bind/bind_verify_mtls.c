@@ -23,6 +23,8 @@ static bool check_option(const struct table_reader *t, const char *key)
         luaL_error(L, "%s: %s must be a string or a list of strings, not a %s", t->what, key, luaL_typename(L, list));
     if (kind == LUA_TSTRING && lua_objlen(L, list) == 0)
         luaL_error(L, "%s: %s is empty %s", t->what, key, BIND_VERIFY_UNSET);
+    if (kind == LUA_TTABLE)
+        table_plain(t, key, list);
     for (lua_pushnil(L); kind == LUA_TTABLE && lua_next(L, list) != 0; lua_pop(L, 1), keys++)
         if (lua_type(L, -1) != LUA_TSTRING || lua_type(L, -2) != LUA_TNUMBER || lua_objlen(L, -1) == 0)
             luaL_error(L, "%s: %s must be a list of strings, none of them empty %s", t->what, key, BIND_VERIFY_UNSET);

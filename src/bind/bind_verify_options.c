@@ -5,6 +5,7 @@
  * Owns: nothing. Runs in: the state's thread. Fails: Lua errors in words, which never hold a secret.
  */
 #include "bind/bind_verify_options.h"
+#include "base/ascii.h"
 #include "policy/event_type.h"
 #include "policy/scheme.h"
 #include "script/embedded.h"
@@ -197,7 +198,7 @@ static char read_separator(struct table_reader *t, const char *key)
     struct slice text;
     if (!table_string(t, key, &text))
         return 0;
-    if (text.len != 1 || strchr(" ,;", text.at[0]) == NULL)
+    if (text.len != 1 || !ascii_is_one_of(text.at[0], " ,;"))
         table_fault(t, key, "must be one of \" \", \",\", \";\"");
     return text.at[0];
 }
@@ -206,6 +207,7 @@ static void read_headers(struct table_reader *t, struct scheme_spec *spec)
 {
     if (bind_verify_options_push(t, "header") == LUA_TTABLE) {
         int list = lua_gettop(t->L);
+        table_plain(t, "header", list);
         for (int i = 1; i <= SCHEME_HEADERS_MAX; i++) {
             lua_rawgeti(t->L, list, i);
             struct slice *name = &spec->headers[spec->header_count];

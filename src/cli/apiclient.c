@@ -2,6 +2,7 @@
  * apiclient.c: see apiclient.h.
  */
 #include "cli/apiclient.h"
+#include "base/ascii.h"
 #include "base/config.h"
 #include "base/panic.h"
 #include "cli/cli.h"
@@ -27,7 +28,7 @@ struct call {
 void apiclient_add_name(struct buf *path, const char *name)
 {
     for (; *name != '\0'; name++)
-        if (isalnum((unsigned char)*name) || strchr("-._~/", *name) != NULL)
+        if (ascii_is_alnum(*name) || ascii_is_one_of(*name, "-._~/"))
             buf_add_char(path, *name);
         else
             buf_addf(path, "%%%02X", (unsigned char)*name);

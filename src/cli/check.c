@@ -1,6 +1,6 @@
 /*
- * check.c: compiles and validates every script: each error as "file:line: message" on standard error, PUBLIC endpoints
- * and the outcome on standard output.
+ * check.c: compiles and validates every script: each error as "file:line: message" on standard error, and what is wrong
+ * with the addresses that are set; PUBLIC endpoints and the outcome on standard output.
  * Owns: nothing beyond a call. Runs in: its own process. Fails: exit 1 with errors, 2 on wrong usage.
  */
 #include "base/panic.h"
@@ -43,7 +43,8 @@ static void write_error(struct json_writer *w, const char *error)
     json_write_end(w, '}');
 }
 
-static void print_json(const struct folder *f)
+/* addresses: what is wrong with them; NULL: nothing. */
+static void print_json(const struct folder *f, const char *addresses)
 {
     struct buf out = {0};
     struct json_writer w;
@@ -64,18 +65,35 @@ static void print_json(const struct folder *f)
         if (f->scripts[i].description.endpoint != NULL && f->scripts[i].description.verify == NULL)
             json_write_text(&w, slice_of(f->scripts[i].description.endpoint->name));
     json_write_end(&w, ']');
+    json_write_name(&w, SLICE("addresses"));
+    if (addresses != NULL)
+        json_write_text(&w, slice_of(addresses));
+    else
+        json_write_null(&w);
     json_write_end(&w, '}');
     puts(buf_text(&out));
     buf_free(&out);
 }
 
-static int report(const struct folder *f, const struct options *o)
+/* No failure: only the start knows its flags, and what it is handed. */
+static void print_addresses(const char *words)
+{
+    struct buf line = {0};
+    buf_addf(&line, "%s (serve does not start so, unless --listen or a socket that is handed over names others)",
+             words);
+    print_error(buf_text(&line));
+    buf_free(&line);
+}
+
+static int report(const struct folder *f, const struct options *o, const char *addresses)
 {
     if (o->json) {
-        print_json(f);
+        print_json(f, addresses);
     } else {
+        if (addresses != NULL)
+            print_addresses(addresses);
         for (size_t i = 0; i < f->error_count; i++)
-            fprintf(stderr, "%s\n", f->errors[i]);
+            print_error(f->errors[i]);
         print_public(f);
         if (f->error_count == 0)
             printf("%zu script%s, %zu module%s: no errors\n", f->script_count, f->script_count == 1 ? "" : "s",
@@ -89,19 +107,19 @@ int cmd_check(int argc, char **argv)
     struct options options;
     struct config config;
     struct folder folder;
-    struct error err;
+    struct error doubt, err;
     if (options_parse(argc, argv, &options, &err) != 0)
         return print_usage("check", err.text);
     if (options.help)
         return cmd_help(2, (char *[]){(char *)"help", argv[0], NULL});
-    int code = config_load(&options, false, &config, &err);
+    int code = config_load_foresee(&options, &config, &doubt, &err);
     if (code == CLI_DONE && folder_load(&config, options.no_secrets, &folder, &err) != 0)
         code = CLI_FAILED;
     if (code != CLI_DONE) {
         config_free(&config);
         return print_fail(code, "%s", err.text);
     }
-    code = report(&folder, &options);
+    code = report(&folder, &options, doubt.text[0] != '\0' ? doubt.text : NULL);
     folder_free(&folder);
     config_free(&config);
     return code;

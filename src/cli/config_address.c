@@ -17,6 +17,18 @@ static int parse(const struct config *c, const char *text, bool tls, struct conf
 
 /* --- listen --- */
 
+static int stands_twice(const struct config_listen *first, const struct config_listen *l, const char *where,
+                        struct error *err)
+{
+    if (!l->inherited)
+        return error_set(err, "%s: \"%s\" stands twice", where, l->text);
+    if (first->inherited)
+        return error_set(err, "handed over (LISTEN_FDS): both \"%s\" and \"%s\"", first->text, l->text);
+    return error_set(
+        err, "listen: \"%s\", and a socket that listens there was handed over (LISTEN_FDS): \"%s\": leave one out",
+        first->text, l->text);
+}
+
 /* The last of the listeners, which has just been added, beside the others. */
 static int check_listener(const struct config *c, const char *where, struct error *err)
 {
@@ -26,7 +38,7 @@ static int check_listener(const struct config *c, const char *where, struct erro
                          l->text);
     for (size_t k = 0; k + 1 < c->listen_count; k++)
         if (config_listen_same(&c->listen[k], l))
-            return error_set(err, "%s: \"%s\" stands twice", where, l->text);
+            return stands_twice(&c->listen[k], l, where, err);
     if (c->listen_count > OPTIONS_LISTEN_MAX)
         return error_set(err, "%s: more than %d addresses", where, OPTIONS_LISTEN_MAX);
     return 0;
@@ -173,4 +185,15 @@ int config_address_finish(struct config_draft *d, const struct options *o, struc
         return error_set(err, "%s: \"%s\" is also where admin listens, which answers /healthz and /readyz too", health,
                          c->health.text);
     return look_up_all(c, err);
+}
+
+int config_address_foresee(struct config_draft *d, struct error *err)
+{
+    struct config *c = d->config;
+    if (d->listen_count > 0)
+        forget_default(c);
+    for (size_t i = 0; i < d->listen_count; i++)
+        if (parse(c, d->listen[i].text, false, config_add_listen(c), err) != 0)
+            return error_prefix(err, "%s", d->listen[i].where);
+    return config_proxies_finish(d, err);
 }

@@ -14,5 +14,10 @@
  * up: it may wait for DNS.
  */
 int config_address_finish(struct config_draft *d, const struct options *o, struct error *err);
+/*
+ * What can be said of listen and proxy_protocol by the draft alone, wherever it is asked: -1 where they do not go
+ * together. Flags of the start, and sockets that are handed over, may make it right.
+ */
+int config_address_foresee(struct config_draft *d, struct error *err);
 
 #endif

@@ -264,6 +264,11 @@ static void read_tls_entry(struct file *f)
         note(f, "tls", "tls: expected { cert = FILE, key = FILE }, got a %s", luaL_typename(L, -1));
         return;
     }
+    struct error err;
+    if (!table_is_plain(L, -1, &err)) {
+        note(f, "tls", "tls: %s", err.text);
+        return;
+    }
     struct config_draft_tls *t = config_load_tls(f->draft, where);
     const struct {
         const char *name;
@@ -401,8 +406,13 @@ static void read_setting(struct file *f, const char *name)
 static void read_table(struct file *f, const char *prefix)
 {
     lua_State *L = f->L;
+    struct error err;
     if (lua_type(L, -1) != LUA_TTABLE) {
         note(f, prefix, "%s: expected a table, got a %s", prefix, luaL_typename(L, -1));
+        return;
+    }
+    if (!table_is_plain(L, -1, &err)) {
+        note(f, prefix, "%s: %s", prefix[0] != '\0' ? prefix : "the table of settings", err.text);
         return;
     }
     for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {

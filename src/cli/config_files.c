@@ -9,8 +9,47 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <linux/magic.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+/* --- the kernel's own file systems -------------------------------------------------------------------------------- */
+
+/* What the nearest folder that is there stands on: 0 where that cannot be told. */
+static unsigned long file_system(const char *path)
+{
+    char *at = need_strdup(path), *end;
+    struct statfs fs;
+    int done;
+
+    while ((done = statfs(at, &fs)) != 0 && errno == ENOENT && (end = strrchr(at, '/')) != NULL && end > at)
+        *end = '\0';
+    free(at);
+    return done == 0 ? (unsigned long)fs.f_type : 0;
+}
+
+int config_files_place(const char *files, const char *where, struct error *err)
+{
+    static const struct {
+        unsigned long type;
+        const char *name;
+    } kernels[] = {{PROC_SUPER_MAGIC, "proc"},       {SYSFS_MAGIC, "sysfs"},
+                   {DEBUGFS_MAGIC, "debugfs"},       {TRACEFS_MAGIC, "tracefs"},
+                   {SECURITYFS_MAGIC, "securityfs"}, {CGROUP_SUPER_MAGIC, "cgroup"},
+                   {CGROUP2_SUPER_MAGIC, "cgroup2"}, {BPF_FS_MAGIC, "bpf"},
+                   {DEVPTS_SUPER_MAGIC, "devpts"}};
+    unsigned long type = file_system(files);
+
+    for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
+        if (type == kernels[i].type)
+            return error_set(err, "files folder %s (%s): it is in %s, which is the kernel's and keeps no files", files,
+                             where, kernels[i].name);
+    return 0;
+}
+
+/* --- what the user may ------------------------------------------------------------------------------------------- */
 
 enum use { USE_NONE, USE_READ, USE_SAVE }; /* each with those before it */
 

@@ -9,6 +9,9 @@
 
 #include "base/config.h"
 
+/* where: who named the folder. Whether it is, or would be made, in a file system that takes no files (/proc). -1 with
+ * words. */
+int config_files_place(const char *files, const char *where, struct error *err);
 /* where: who named the folder; NULL: it is the default, and passes. A folder that is not there passes if it can be
  * made. -1 with words. */
 int config_files_check(const struct config *c, const char *where, struct error *err);

@@ -6,14 +6,14 @@
  */
 #include "cli/config_load.h"
 #include "base/duration.h"
-#include "base/fd.h"
-#include "base/logfile.h"
 #include "base/panic.h"
 #include "base/path.h"
 #include "cli/cli.h"
 #include "cli/config_address.h"
 #include "cli/config_exec.h"
 #include "cli/config_files.h"
+#include "cli/config_limits.h"
+#include "cli/config_log.h"
 #include "cli/config_ports.h"
 #include "cli/config_proxies.h"
 #include "cli/config_rate.h"
@@ -300,30 +300,34 @@ char *config_load_path(const char *base, const char *path)
     return path_join(base, path);
 }
 
-static char *working_directory(void)
+/* An absolute path as it is, else from the working directory, which is looked for only then: a server outlives the
+ * folder that it was started in. malloc'ed; NULL with words. */
+static char *from_here(const char *path, struct error *err)
 {
-    char *here = getcwd(NULL, 0);
-    if (here == NULL)
-        PANIC("the working directory is gone");
-    return here;
+    char *here = path[0] == '/' ? need_strdup("/") : getcwd(NULL, 0);
+    if (here == NULL) {
+        error_errno(err, "%s begins at the working directory, which cannot be found", path);
+        return NULL;
+    }
+    char *whole = config_load_path(here, path);
+    free(here);
+    return whole;
 }
 
-static int read_file(struct config_draft *d, const struct options *o, const char *here, struct error *err)
+static int read_file(struct config_draft *d, const struct options *o, struct error *err)
 {
     const char *named = o->config != NULL ? o->config : getenv("CRESCENT_CONFIG");
     if (named != NULL && named[0] == '\0')
         return error_set(err, "CRESCENT_CONFIG: empty value (unset it for the default)");
-    char *path = config_load_path(here, named != NULL ? named : "crescent.lua");
-    int done = 0;
-    if (named == NULL && access(path, F_OK) != 0 && errno == ENOENT) {
-        d->config->root = need_strdup(here);
-    } else {
-        const char *slash = strrchr(path, '/');
-        d->config->root = slash == path ? need_strdup("/") : slice_dup((struct slice){path, (size_t)(slash - path)});
-        done = config_file_read(path, named != NULL ? named : "crescent.lua", d, err);
-    }
+    char *path = from_here(named != NULL ? named : "crescent.lua", err);
+    if (path == NULL)
+        return -1;
+    const char *slash = strrchr(path, '/');
+    d->config->root = slash == path ? need_strdup("/") : slice_dup((struct slice){path, (size_t)(slash - path)});
     d->config->file = path;
-    return done;
+    if (named == NULL && access(path, F_OK) != 0 && errno == ENOENT)
+        return 0;
+    return config_file_read(path, named != NULL ? named : "crescent.lua", d, err);
 }
 
 /* --- what all sources together must be --- */
@@ -346,40 +350,43 @@ static int finish_store(struct config_draft *d, struct error *err)
     return 0;
 }
 
-static int finish_paths(struct config_draft *d, const char *here, struct error *err)
+static int finish_hooks(struct config_draft *d, struct error *err)
 {
     struct config *c = d->config;
     struct stat st;
-    c->env_file = config_load_path(c->root, ".env");
-    c->hooks = config_load_path(d->hooks.shell ? here : c->root, d->hooks.text != NULL ? d->hooks.text : "hooks");
     const char *where = d->hooks.where != NULL ? d->hooks.where : "the default";
+    const char *text = d->hooks.text != NULL ? d->hooks.text : "hooks";
+    c->hooks = d->hooks.shell ? from_here(text, err) : config_load_path(c->root, text);
+    if (c->hooks == NULL)
+        return error_prefix(err, "hooks folder (%s)", where);
     if (stat(c->hooks, &st) != 0)
         return error_errno(err, "hooks folder %s (%s)", c->hooks, where);
     if (!S_ISDIR(st.st_mode))
         return error_set(err, "hooks folder %s (%s): not a folder", c->hooks, where);
     if (access(c->hooks, R_OK | X_OK) != 0)
         return error_errno(err, "hooks folder %s (%s)", c->hooks, where);
-    c->files = config_load_path(c->root, d->files.text != NULL ? d->files.text : "files");
-    if (stat(c->files, &st) == 0 && !S_ISDIR(st.st_mode))
-        return error_set(err, "files folder %s (%s): not a folder", c->files,
-                         d->files.where != NULL ? d->files.where : "the default");
-    if (d->log_file.text != NULL)
-        c->log_file = config_load_path(c->root, d->log_file.text);
-    if (finish_store(d, err) != 0)
-        return -1;
-    if (d->admin_token.text != NULL)
-        c->admin_token = need_strdup(d->admin_token.text);
     return 0;
 }
 
-/* A log that cannot be written would be found out when it is needed. */
-static int finish_log(struct config_draft *d, struct error *err)
+static int finish_paths(struct config_draft *d, struct error *err)
 {
-    const struct config *c = d->config;
-    int fd = c->log_file != NULL ? logfile_open(c->log_file, &c->user, err) : -1;
-    if (c->log_file != NULL && fd < 0)
-        return error_prefix(err, "%s", d->log_file.where);
-    fd_close(&fd);
+    struct config *c = d->config;
+    struct stat st;
+    c->env_file = config_load_path(c->root, ".env");
+    if (finish_hooks(d, err) != 0)
+        return -1;
+    c->files = config_load_path(c->root, d->files.text != NULL ? d->files.text : "files");
+    const char *files_where = d->files.where != NULL ? d->files.where : "the default";
+    if (stat(c->files, &st) == 0 && !S_ISDIR(st.st_mode))
+        return error_set(err, "files folder %s (%s): not a folder", c->files, files_where);
+    if (config_files_place(c->files, files_where, err) != 0)
+        return -1;
+    if (d->log_file.text != NULL)
+        c->log_file = config_load_path(c->root, d->log_file.text);
+    if (finish_store(d, err) != 0 || config_log_place(d, err) != 0)
+        return -1;
+    if (d->admin_token.text != NULL)
+        c->admin_token = need_strdup(d->admin_token.text);
     return 0;
 }
 
@@ -388,6 +395,15 @@ static int finish_user(struct config_draft *d, struct error *err)
     if (d->user.text == NULL || config_user_find(d->user.text, &d->config->user, err) == 0)
         return 0;
     return error_prefix(err, "%s", d->user.where);
+}
+
+/* For commands that look at things as the server would: who is not root has no other way than his own, and where there
+ * is no such user the server runs elsewhere. */
+static void find_user(struct config_draft *d)
+{
+    struct error err;
+    if (d->user.text != NULL && geteuid() == 0)
+        config_user_find(d->user.text, &d->config->user, &err);
 }
 
 /* Else a body that is long, and allowed, were refused for ever, with nobody else there. */
@@ -402,27 +418,29 @@ static int finish_limits(const struct config_draft *d, struct error *err)
                      duration_size_text(body_guard_room(l), least));
 }
 
-static int load(struct config_draft *d, const struct options *o, bool serving, const char *here, int *code_out,
-                struct error *err)
+static int load(struct config_draft *d, const struct options *o, bool serving, int *code_out, struct error *err)
 {
     *code_out = CLI_FAILED;
-    if (read_file(d, o, here, err) != 0 || read_environment(d, err) != 0)
+    if (read_file(d, o, err) != 0 || read_environment(d, err) != 0)
         return -1;
     *code_out = CLI_USAGE;
     if (read_flags(d, o, err) != 0)
         return -1;
     *code_out = CLI_FAILED;
-    if (finish_limits(d, err) != 0 || finish_paths(d, here, err) != 0)
+    if (finish_limits(d, err) != 0 || finish_paths(d, err) != 0)
         return -1;
     for (size_t i = 0; i < d->tls_count; i++)
         d->config->client_ca |= d->tls[i].client_ca.text != NULL;
-    if (!serving)
+    if (!serving) {
+        find_user(d);
         return 0;
-    if (finish_user(d, err) != 0 || finish_log(d, err) != 0 || config_tls_files_finish(d, err) != 0 ||
+    }
+    if (finish_user(d, err) != 0 || config_log_try(d, err) != 0 || config_tls_files_finish(d, err) != 0 ||
         config_address_finish(d, o, err) != 0)
         return -1;
     if (config_user_check(d->config, err) != 0)
         return -1;
+    config_limits_fit(d->config);
     return config_files_check(d->config, d->files.text != NULL ? d->files.where : NULL, err);
 }
 
@@ -434,16 +452,27 @@ static void dev_defaults(struct config *c)
     c->log_access = CONFIG_ACCESS_ALL;
 }
 
-int config_load(const struct options *o, bool serving, struct config *config_out, struct error *err)
+static int load_all(const struct options *o, bool serving, struct config *config_out, struct error *doubt_out,
+                    struct error *err)
 {
     struct config_draft d = {.config = config_out};
     int code = CLI_FAILED;
-    char *here = working_directory();
     config_defaults(config_out);
     if (o->dev)
         dev_defaults(config_out);
-    int done = load(&d, o, serving, here, &code, err);
+    int done = load(&d, o, serving, &code, err);
+    if (done == 0 && doubt_out != NULL && config_address_foresee(&d, doubt_out) == 0)
+        doubt_out->text[0] = '\0';
     draft_free(&d);
-    free(here);
     return done == 0 ? CLI_DONE : code;
+}
+
+int config_load(const struct options *o, bool serving, struct config *config_out, struct error *err)
+{
+    return load_all(o, serving, config_out, NULL, err);
+}
+
+int config_load_foresee(const struct options *o, struct config *config_out, struct error *doubt_out, struct error *err)
+{
+    return load_all(o, false, config_out, doubt_out, err);
 }

@@ -56,6 +56,12 @@ const struct config_setting *config_load_setting(const char *name);
  */
 int config_load(const struct options *o, bool serving, struct config *config_out, struct error *err);
 
+/*
+ * For check, which is given no addresses: as config_load, not serving, and whether those of file and environment go
+ * together. A doubt, "" for none: serve does not start with them, unless it is told others by flags, or handed sockets.
+ */
+int config_load_foresee(const struct options *o, struct config *config_out, struct error *doubt_out, struct error *err);
+
 /* config_file.c: evaluates crescent.lua under limits of CPU time and memory into the draft. shown: its name in
  * messages. -1: "crescent.lua:4: workers: expected ...". */
 int config_file_read(const char *path, const char *shown, struct config_draft *d, struct error *err);

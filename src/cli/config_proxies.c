@@ -152,8 +152,11 @@ int config_proxies_protocol_value(lua_State *L, struct config_draft *d, const ch
 {
     const char *expected = "true, false or a list of addresses that the server listens on";
     begin(d, where);
-    if (lua_type(L, -1) == LUA_TTABLE)
-        return each_text(L, expected, add_proxied, d, err);
+    if (lua_type(L, -1) == LUA_TTABLE) {
+        if (each_text(L, expected, add_proxied, d, err) != 0)
+            return -1;
+        return d->proxied.count > 0 ? 0 : error_set(err, "expected %s, got an empty list", expected);
+    }
     if (lua_type(L, -1) != LUA_TBOOLEAN)
         return error_set(err, "expected %s, got a %s", expected, luaL_typename(L, -1));
     d->proxied.all = lua_toboolean(L, -1);

@@ -10,6 +10,7 @@
 #include "load/trial.h"
 #include "route/router.h"
 #include <stdlib.h>
+#include <unistd.h>
 
 struct loading {
     struct folder *folder;
@@ -147,17 +148,38 @@ static int by_text(const void *a, const void *b)
     return strcmp(x, y);
 }
 
+static int read_all(struct loading *l, struct error *err)
+{
+    if (scan_folder(l->config->hooks, &l->scan, err) != 0)
+        return -1;
+    l->texts = need_zero(l->scan.count + 1, sizeof *l->texts);
+    l->names = need_zero(l->scan.count + 1, sizeof *l->names);
+    for (size_t i = 0; i < l->scan.count; i++)
+        read_file(l, i);
+    return 0;
+}
+
+/* What root may read tells nothing of what the server will, as its user. */
+static int read_as_user(struct loading *l, struct error *err)
+{
+    const struct jail_user *user = &l->config->user;
+    struct jail_own own;
+    if (user->name == NULL || user->uid == geteuid())
+        return read_all(l, err);
+    if (jail_borrow(user, &own, err) != 0)
+        return -1;
+    int done = read_all(l, err);
+    jail_give_back(&own);
+    return done;
+}
+
 static int try_all(struct loading *l, bool no_secrets, struct error *err)
 {
     struct folder *f = l->folder;
-    l->texts = need_zero(l->scan.count + 1, sizeof *l->texts);
-    l->names = need_zero(l->scan.count + 1, sizeof *l->names);
     l->snap.envs = need_zero(1, sizeof *l->snap.envs);
     l->snap.env_count = 1;
     if (trial_read_env(l->config->env_file, &l->env_room, &l->snap.envs[0], err) != 0)
         return -1;
-    for (size_t i = 0; i < l->scan.count; i++)
-        read_file(l, i);
     make_candidate(l);
     f->script_count = l->snap.script_count;
     f->module_count = l->snap.module_count;
@@ -176,7 +198,7 @@ int folder_load(const struct config *config, bool no_secrets, struct folder *f_o
     struct loading l = {
         .folder = f_out, .config = config, .prefix = slash[1] != '\0' ? slash + 1 : "hooks", .env_room.secret = true};
     *f_out = (struct folder){0};
-    int done = scan_folder(config->hooks, &l.scan, err);
+    int done = read_as_user(&l, err);
     if (done == 0)
         done = try_all(&l, no_secrets, err);
     for (size_t i = 0; l.texts != NULL && i < l.scan.count; i++) {

@@ -3,27 +3,54 @@
  * Owns: nothing. Runs in: commands. Fails: as print_end says.
  */
 #include "cli/print.h"
+#include "base/buf.h"
 #include "base/panic.h"
 #include "cli/cli.h"
+#include "codec/utf8.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+void print_error(const char *line)
+{
+    struct slice rest = slice_of(line);
+    struct buf clean = {0};
+    while (rest.len > 0) {
+        size_t taken = utf8_first(rest);
+        bool control = (unsigned char)rest.at[0] < ' ' || rest.at[0] == 0x7f ||
+                       (taken == 2 && (unsigned char)rest.at[0] == 0xc2 && (unsigned char)rest.at[1] < 0xa0);
+        if (taken == 0 || (control && rest.at[0] != '\n' && rest.at[0] != '\t'))
+            buf_add_text(&clean, "\xef\xbf\xbd"); /* U+FFFD */
+        else
+            buf_add_slice(&clean, (struct slice){rest.at, taken});
+        rest = slice_from(rest, taken > 0 ? taken : 1);
+    }
+    fprintf(stderr, "%s\n", buf_text(&clean));
+    buf_free(&clean);
+}
+
 int print_fail(int code, const char *format, ...)
 {
+    struct buf line = {0};
+    char *words;
     va_list args;
     va_start(args, format);
-    fputs("crescent: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    NEED(vasprintf(&words, format, args) >= 0);
     va_end(args);
+    buf_addf(&line, "crescent: %s", words);
+    print_error(buf_text(&line));
+    buf_free(&line);
+    free(words);
     return code;
 }
 
 int print_usage(const char *command, const char *words)
 {
-    fprintf(stderr, "crescent %s: %s (see 'crescent help %s')\n", command, words, command);
+    struct buf line = {0};
+    buf_addf(&line, "crescent %s: %s (see 'crescent help %s')", command, words, command);
+    print_error(buf_text(&line));
+    buf_free(&line);
     return CLI_USAGE;
 }
 

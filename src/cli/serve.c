@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/config_exec.h"
 #include "cli/config_files.h"
+#include "cli/config_limits.h"
 #include "cli/config_load.h"
 #include "cli/config_tls_files.h"
 #include "cli/print.h"
@@ -91,6 +92,7 @@ static int answer(const struct order *o, int out)
         config_tls_files_warn(&config);
         config_exec_warn(&config);
         config_files_warn(&config);
+        config_limits_warn(&config);
     } else {
         print_fail(code, "%s", err.text);
     }

@@ -4,17 +4,16 @@
 #include "codec/authority.h"
 
 #include "codec/ip.h"
+#include "codec/url.h"
 
-#include <ctype.h>
 #include <stdint.h>
-#include <string.h>
 
 #define MOST 261 /* a name, ':' and a port */
 
 static bool is_name(struct slice host)
 {
     for (size_t i = 0; i < host.len; i++)
-        if (!isalnum((unsigned char)host.at[i]) && (host.at[i] == '\0' || strchr("-._~", host.at[i]) == NULL))
+        if (!url_is_unreserved(host.at[i]))
             return false;
     return host.len > 0;
 }

@@ -2,6 +2,7 @@
  * chunked.c: see chunked.h. One byte at a time where lines are, one block at a time where data is.
  */
 #include "codec/chunked.h"
+#include "base/ascii.h"
 #include "base/panic.h"
 #include <stdbool.h>
 #include <string.h>
@@ -43,14 +44,6 @@ static bool is_text(unsigned char byte)
     return byte == '\t' || (byte >= ' ' && byte != 0x7f);
 }
 
-/* A token's byte (RFC 9110 5.6.2). */
-static bool is_token(unsigned char byte)
-{
-    unsigned char low = byte | 0x20;
-    return (byte >= '0' && byte <= '9') || (low >= 'a' && low <= 'z') ||
-           (byte != '\0' && strchr("!#$%&'*+-.^_`|~", byte) != NULL);
-}
-
 static int after_size(struct chunked *c, unsigned char byte)
 {
     int digit = hex_of(byte);
@@ -88,9 +81,9 @@ static int after(struct chunked *c, unsigned char byte)
     case AT_DATA_LF:
         return byte == '\n' ? AT_SIZE : AT_FAULT;
     case AT_FIELD:
-        return byte == '\r' ? AT_LAST_LF : is_token(byte) ? AT_NAME : AT_FAULT;
+        return byte == '\r' ? AT_LAST_LF : ascii_is_token_char((char)byte) ? AT_NAME : AT_FAULT;
     case AT_NAME:
-        return byte == ':' ? AT_VALUE : is_token(byte) ? AT_NAME : AT_FAULT;
+        return byte == ':' ? AT_VALUE : ascii_is_token_char((char)byte) ? AT_NAME : AT_FAULT;
     case AT_VALUE:
         return byte == '\r' ? AT_FIELD_LF : is_text(byte) ? AT_VALUE : AT_FAULT;
     case AT_FIELD_LF:

@@ -2,6 +2,7 @@
  * disposition.c: see disposition.h. UNSAFE BYTES: unquoted and decoded texts are never longer than what they come from.
  */
 #include "codec/disposition.h"
+#include "base/ascii.h"
 #include "codec/form.h"
 #include "codec/utf8.h"
 #include <stdint.h>
@@ -21,8 +22,7 @@ static bool is_space(char c)
 /* RFC 9110 5.6.2; bytes above ASCII too: clients send names bare as they are. */
 static bool is_token_char(char c)
 {
-    unsigned char u = (unsigned char)c;
-    return u > 0x20 && u != 0x7f && strchr("\"(),/:;<=>?@[\\]{}", c) == NULL;
+    return ascii_is_token_char(c) || (unsigned char)c >= 0x80;
 }
 
 static size_t skip_spaces(struct slice text, size_t at)

@@ -3,6 +3,7 @@
  * Owns: nothing after return; the pairs are the caller's (form_free). Runs in: any thread. Fails: -1 with the offset.
  */
 #include "codec/form.h"
+#include "base/ascii.h"
 #include "base/panic.h"
 #include <stdint.h>
 #include <stdlib.h>
@@ -109,17 +110,6 @@ int form_parse(struct slice text, size_t most, struct form_pairs *pairs_out, str
     return 0;
 }
 
-/* RFC 9110 5.6.2: the characters of a token. */
-static bool is_token(struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.at[i];
-        if (c <= 0x20 || c >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", c) != NULL)
-            return false;
-    }
-    return s.len > 0;
-}
-
 /*
  * Values are taken wider than RFC 6265 4.1.1 has them, since what is stored in browsers is: only controls are refused.
  * A quote within stays; a pair around the whole goes.
@@ -130,7 +120,7 @@ static const char *add_cookie(struct form_pairs *pairs, struct slice part, size_
     if (equals == SIZE_MAX)
         return "expected '=' in a cookie";
     struct slice name = slice_trim((struct slice){part.at, equals}), value = slice_trim(slice_from(part, equals + 1));
-    if (!is_token(name))
+    if (!ascii_is_token(name))
         return "expected a cookie's name";
     for (size_t i = 0; i < value.len; i++) {
         if (((unsigned char)value.at[i] < 0x20 && value.at[i] != '\t') || value.at[i] == 0x7f)

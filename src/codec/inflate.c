@@ -45,6 +45,16 @@ void inflate_feed(struct inflate *z, struct slice more)
     z->len += more.len;
 }
 
+struct slice inflate_leave(struct inflate *z)
+{
+    size_t rest = z->rest.len + z->z.avail_in; /* the one lies behind the other */
+    struct slice left = {(const char *)z->z.next_in, rest};
+    z->len -= rest;
+    z->rest = SLICE_NONE;
+    z->z.avail_in = 0;
+    return left;
+}
+
 size_t inflate_offset(const struct inflate *z)
 {
     return z->len - z->rest.len - z->z.avail_in;

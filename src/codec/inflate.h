@@ -31,6 +31,11 @@ struct inflate *inflate_open(enum inflate_format format, struct slice packed);
  * more is needed, or INFLATE_DONE. Borrowed until it is used up.
  */
 void inflate_feed(struct inflate *z, struct slice more);
+/*
+ * After INFLATE_MORE: what was given and is not used up, which is not borrowed any more. Whoever reads on feeds it
+ * again, also where it is empty: some of what was used up may not have been given out yet.
+ */
+struct slice inflate_leave(struct inflate *z);
 /* Unpacks into room; *len_out: how many bytes it was. After anything but INFLATE_MORE it is not called again, but for
  * what has been fed. */
 enum inflate_code inflate_read(struct inflate *z, char *room, size_t size, size_t *len_out);

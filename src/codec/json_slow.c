@@ -4,6 +4,7 @@
  * UNSAFE BYTES: reads between `at` and `end`, each read behind a test.
  * Owns: the tape's and the strings' memory. Runs in: any thread. Fails: by the first fault; memory by NEED.
  */
+#include "base/ascii.h"
 #include "base/panic.h"
 #include "codec/json_tape.h"
 #include "codec/utf8.h"
@@ -196,7 +197,7 @@ static bool string(struct parse *p)
 static size_t digits(struct parse *p)
 {
     const char *from = p->at;
-    while (p->at < p->end && *p->at >= '0' && *p->at <= '9')
+    while (p->at < p->end && ascii_is_digit(*p->at))
         p->at++;
     return (size_t)(p->at - from);
 }
@@ -302,7 +303,7 @@ static bool scalar(struct parse *p)
     case 'n':
         return literal(p, SLICE("null"));
     default:
-        if (c == '-' || (c >= '0' && c <= '9'))
+        if (c == '-' || ascii_is_digit(c))
             return number(p);
         return refuse(p, "expected a value", p->at);
     }

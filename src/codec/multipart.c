@@ -3,6 +3,7 @@
  * next delimiter. Whatever another reader could take for a delimiter, or for another header field, ends the reading.
  */
 #include "codec/multipart.h"
+#include "base/ascii.h"
 #include "base/panic.h"
 #include "codec/disposition.h"
 #include "codec/filename.h"
@@ -44,12 +45,9 @@ bool multipart_is_type(struct slice content_type, struct slice type)
 /* RFC 2046 5.1.1: bchars, not ending in a space. */
 static bool is_boundary(struct slice s)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.at[i];
-        bool alnum = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-        if (!alnum && (c == '\0' || strchr("'()+_,-./:=? ", c) == NULL))
+    for (size_t i = 0; i < s.len; i++)
+        if (!ascii_is_alnum(s.at[i]) && !ascii_is_one_of(s.at[i], "'()+_,-./:=? "))
             return false;
-    }
     return s.len > 0 && s.at[s.len - 1] != ' ';
 }
 

@@ -2,6 +2,7 @@
  * rfc3339.c: see rfc3339.h.
  */
 #include "codec/rfc3339.h"
+#include "base/ascii.h"
 #include "base/panic.h"
 #include <stdio.h>
 #include <time.h>
@@ -29,7 +30,7 @@ static bool take_fraction(struct slice *text, int32_t *ns_out)
     if (text->len == 0 || text->at[0] != '.')
         return true;
     size_t i = 1;
-    for (int32_t worth = NS_PER_S / 10; i < text->len && text->at[i] >= '0' && text->at[i] <= '9'; i++, worth /= 10)
+    for (int32_t worth = NS_PER_S / 10; i < text->len && ascii_is_digit(text->at[i]); i++, worth /= 10)
         *ns_out += (text->at[i] - '0') * worth;
     bool some = i > 1;
     *text = slice_from(*text, i);

@@ -2,10 +2,11 @@
  * url.c: see url.h.
  */
 #include "codec/url.h"
+#include "base/ascii.h"
 
-static bool is_letter_or_digit(unsigned char c)
+bool url_is_unreserved(char c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    return ascii_is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
 static void add_encoded(unsigned char c, struct buf *out)
@@ -17,26 +18,25 @@ static void add_encoded(unsigned char c, struct buf *out)
 
 void url_encode(struct slice text, struct buf *out)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.at[i];
-        if (is_letter_or_digit(c) || c == '-' || c == '.' || c == '_' || c == '~')
-            buf_add_char(out, (char)c);
+    for (size_t i = 0; i < text.len && !out->overflow; i++) {
+        if (url_is_unreserved(text.at[i]))
+            buf_add_char(out, text.at[i]);
         else
-            add_encoded(c, out);
+            add_encoded((unsigned char)text.at[i], out);
     }
 }
 
 /* RFC 3986 3.3, 3.4, and a percent sign as it is: whoever wrote it has encoded. */
-static bool stands_in_path(unsigned char c)
+static bool stands_in_path(char c)
 {
-    return is_letter_or_digit(c) || (c != 0 && strchr("-._~!$&'()*+,;=:@/?%[]", c) != NULL);
+    return ascii_is_alnum(c) || ascii_is_one_of(c, "-._~!$&'()*+,;=:@/?%[]");
 }
 
 static void add_path(struct slice text, struct buf *out)
 {
     size_t plain = 0;
     for (size_t i = 0; i < text.len; i++) {
-        if (stands_in_path((unsigned char)text.at[i]))
+        if (stands_in_path(text.at[i]))
             continue;
         buf_add(out, text.at + plain, i - plain);
         add_encoded((unsigned char)text.at[i], out);
@@ -52,13 +52,13 @@ static bool is_host(struct slice host)
         if (host.len < 4 || host.at[host.len - 1] != ']')
             return false;
         for (size_t i = 1; i + 1 < host.len; i++)
-            if (strchr("0123456789abcdefABCDEF:.", host.at[i]) == NULL)
+            if (!ascii_is_one_of(host.at[i], "0123456789abcdefABCDEF:."))
                 return false;
         return true;
     }
     for (size_t i = 0; i < host.len; i++) {
-        unsigned char c = (unsigned char)host.at[i];
-        if (!is_letter_or_digit(c) && c != '-' && c != '.' && c != '_' && c < 0x80)
+        char c = host.at[i];
+        if (!ascii_is_alnum(c) && !ascii_is_one_of(c, "-._") && (unsigned char)c < 0x80)
             return false;
     }
     return host.len > 0 && host.len <= 255 && host.at[0] != '.';
@@ -68,7 +68,7 @@ static bool is_host(struct slice host)
 static bool is_user(struct slice user)
 {
     for (size_t i = 0; i < user.len; i++)
-        if (!is_letter_or_digit((unsigned char)user.at[i]) && strchr("-._~!$&'()*+,;=:%", user.at[i]) == NULL)
+        if (!ascii_is_alnum(user.at[i]) && !ascii_is_one_of(user.at[i], "-._~!$&'()*+,;=:%"))
             return false;
     return true;
 }
@@ -104,7 +104,7 @@ static const char *parse_authority(struct slice text, struct url *u)
 static size_t end_at(struct slice text, const char *stops)
 {
     size_t i = 0;
-    while (i < text.len && (text.at[i] == '\0' || strchr(stops, text.at[i]) == NULL))
+    while (i < text.len && !ascii_is_one_of(text.at[i], stops))
         i++;
     return i;
 }

@@ -21,13 +21,15 @@ struct url {
 
 #define URL_MAX ((size_t)64 << 10)
 
+/* A-Z a-z 0-9 - . _ ~ (RFC 3986 2.3). */
+bool url_is_unreserved(char c);
 /* NULL, or what is wrong. A fragment is left out. */
 const char *url_parse(struct slice text, struct url *url_out);
 /* Appends "https://host:443": lower case, the port always there. The same for all URLs of one origin. */
 void url_origin(const struct url *u, struct buf *out);
 /* Appends it as a text for the wire: no user, no fragment, no default port, a path always, nothing unencoded. */
 void url_write(const struct url *u, struct buf *out);
-/* Appends text with every byte percent-encoded but A-Z a-z 0-9 - . _ ~ (RFC 3986 2.3). */
+/* Appends text with every byte percent-encoded but unreserved ones. */
 void url_encode(struct slice text, struct buf *out);
 
 #endif

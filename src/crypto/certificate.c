@@ -3,6 +3,7 @@
  * the start is what serves.
  */
 #include "crypto/certificate.h"
+#include "base/ascii.h"
 #include "base/buf.h"
 #include "base/panic.h"
 #include <arpa/inet.h>
@@ -141,8 +142,7 @@ static void add_host(struct certificate *c, struct slice text)
         return;
     for (size_t i = start; i < text.len; i++) {
         char one = text.at[i];
-        if (!(one == '-' || one == '_' || one == '.' || (one >= '0' && one <= '9') || (one >= 'a' && one <= 'z') ||
-              (one >= 'A' && one <= 'Z')))
+        if (!ascii_is_alnum(one) && !ascii_is_one_of(one, "-_."))
             return;
     }
     char *name = slice_dup(text);

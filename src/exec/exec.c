@@ -189,7 +189,7 @@ static bool is_allowed(const struct exec *e, struct slice arguments, struct erro
 
     CHECK(!bad);
     if (!allowed)
-        error_set(err, "%.100s: the setting exec does not allow it", written);
+        error_set(err, "%.*s%s: the setting exec does not allow it", SLICE_SHOWN(first, 100));
     free(name);
     free(written);
     return allowed;

@@ -41,7 +41,7 @@ void exec_free(struct exec **e);
 struct exec_ask {             /* all borrowed for the call */
     struct slice arguments;   /* strings (buf_add_string): name and arguments; no NUL in any */
     struct slice environment; /* strings: NAME=value; the same */
-    const char *cwd;          /* NULL: the configuration's folder, where relative ones begin */
+    const char *cwd;          /* NULL: the configuration's folder, where relative ones begin; "": none */
     struct slice input;       /* its standard input; empty: /dev/null */
     dur_t timeout;            /* from now on; waiting in line counts */
     size_t max_output;        /* of stdout, and of stderr */

@@ -135,6 +135,10 @@ static int refused(int failed, const char *file, const char **code_out, struct e
 
 static int open_cwd(struct slice cwd, const char **code_out, struct error *err)
 {
+    if (cwd.len == 0) {
+        *code_out = "bad_cwd";
+        return error_set(err, "cwd: it is empty, which names no folder");
+    }
     char *path = slice_dup(cwd);
     int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 

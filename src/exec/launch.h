@@ -19,7 +19,7 @@ struct launch {
     struct slice allowed;     /* this list (exec/allowed.h) */
     struct slice arguments;   /* strings: the program's name, as written, and its arguments */
     struct slice environment; /* strings: NAME=value */
-    struct slice cwd;         /* absolute */
+    struct slice cwd;         /* absolute; or empty, which is no folder */
     int standard[3];          /* its descriptors 0, 1, 2; the caller's, above 2 */
 };
 

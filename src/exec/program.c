@@ -20,6 +20,7 @@
 #define READ_CHUNK (64u << 10)
 #define READ_PASS (256u << 10) /* of one pipe; then others have a turn */
 #define KILLED_WITHIN DUR_S(3) /* TERM, its grace and KILL: past that it hangs in the system, and is not waited for */
+#define LINE_SHOWN 156         /* bytes of its last line */
 #define LINGER DUR_S(1)        /* for the last words of what a program has left behind */
 
 static void on_time(struct timeout *t);
@@ -85,10 +86,16 @@ static void name_it(struct exec_program *p, struct slice arguments)
     struct slice name = buf_take_string(&arguments, &bad);
 
     CHECK(!bad);
-    snprintf(p->name, sizeof(p->name), "%.*s", name.len > 60 ? 60 : (int)name.len, name.len > 0 ? name.at : "");
+    snprintf(p->name, sizeof(p->name), "%.*s%s", SLICE_SHOWN(name, 60));
     for (char *c = p->name; *c != '\0'; c++)
         if (iscntrl((unsigned char)*c))
             *c = '?';
+}
+
+/* Joined to the configuration's folder it would be that one: it goes on as it is, and is refused as a folder. */
+static bool is_empty(const char *cwd)
+{
+    return cwd != NULL && cwd[0] == '\0';
 }
 
 struct exec_program *program_new(struct exec *e, const struct exec_ask *ask, const char **code_out, struct error *err)
@@ -109,7 +116,7 @@ struct exec_program *program_new(struct exec *e, const struct exec_ask *ask, con
     }
     buf_add_slice(&p->arguments, ask->arguments);
     buf_add_slice(&p->environment, ask->environment);
-    p->cwd = path_join(e->config->root, ask->cwd != NULL ? ask->cwd : "");
+    p->cwd = is_empty(ask->cwd) ? need_strdup("") : path_join(e->config->root, ask->cwd != NULL ? ask->cwd : "");
     p->timeout = ask->timeout;
     p->max_output = ask->max_output;
     timeout_set(e->loop, &p->time, mono_add(mono_now(), ask->timeout), on_time);
@@ -151,7 +158,7 @@ void program_blame(struct exec_program *p, const char *code, const char *format,
         return;
     snprintf(p->code, sizeof(p->code), "%s", code);
     va_start(args, format);
-    vsnprintf(p->why.text, sizeof(p->why.text), format, args);
+    error_words(p->why.text, sizeof(p->why.text), format, args);
     va_end(args);
 }
 
@@ -320,7 +327,7 @@ static void on_time(struct timeout *t)
 }
 
 /* The last line of what it said: most programs' reason. */
-static struct slice last_line(struct slice text, char room[160])
+static struct slice last_line(struct slice text, char room[LINE_SHOWN + 3])
 {
     struct slice line, last = SLICE_NONE;
     size_t len = 0;
@@ -328,14 +335,16 @@ static struct slice last_line(struct slice text, char room[160])
     while (slice_cut(&text, '\n', &line))
         if (slice_trim(line).len > 0)
             last = slice_trim(line);
-    for (; len < last.len && len < 159; len++)
+    for (; len < last.len && len < LINE_SHOWN; len++)
         room[len] = iscntrl((unsigned char)last.at[len]) ? ' ' : last.at[len];
+    for (size_t dot = 0; last.len > LINE_SHOWN && dot < 3; dot++) /* see SLICE_SHOWN */
+        room[len++] = '.';
     return (struct slice){room, len};
 }
 
 static void blame_status(struct exec_program *p)
 {
-    char room[160];
+    char room[LINE_SHOWN + 3];
     struct slice said = last_line(buf_slice(&p->err.bytes), room);
     const char *colon = said.len > 0 ? ": " : "";
 

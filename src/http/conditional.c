@@ -2,6 +2,7 @@
  * conditional.c: the conditions in the order of RFC 9110 13.2.2, then the range. See conditional.h.
  */
 #include "http/conditional.h"
+#include "base/ascii.h"
 #include "codec/date.h"
 #include <limits.h>
 
@@ -80,7 +81,7 @@ static bool take_number(struct slice *s, unsigned long long *number_out)
 {
     size_t i = 0;
     *number_out = 0;
-    for (; i < s->len && s->at[i] >= '0' && s->at[i] <= '9'; i++) {
+    for (; i < s->len && ascii_is_digit(s->at[i]); i++) {
         unsigned digit = (unsigned)(s->at[i] - '0');
         bool fits = *number_out <= (ULLONG_MAX - digit) / 10;
         *number_out = fits ? *number_out * 10 + digit : ULLONG_MAX;

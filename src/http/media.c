@@ -2,6 +2,7 @@
  * media.c: see media.h.
  */
 #include "http/media.h"
+#include "base/ascii.h"
 
 static const struct {
     const char *extension, *type;
@@ -83,14 +84,13 @@ const char *media_type(struct slice path)
 /* What stands in a quoted filename as it is, in every client: no quotes, no escapes, no percent sign, no folders. */
 static bool plain(char c)
 {
-    return c >= ' ' && c < 0x7f && strchr("\"\\%/", c) == NULL;
+    return c >= ' ' && c < 0x7f && !ascii_is_one_of(c, "\"\\%/");
 }
 
 /* attr-char of RFC 8187 3.2.1 */
 static bool attribute(char c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-           (c != '\0' && strchr("!#$&+-.^_`|~", c) != NULL);
+    return ascii_is_alnum(c) || ascii_is_one_of(c, "!#$&+-.^_`|~");
 }
 
 void media_attachment(struct slice name, struct buf *into)

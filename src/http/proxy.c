@@ -2,6 +2,7 @@
  * proxy.c: what request and reply have in common, and which upstream. See proxy.h.
  */
 #include "http/proxy.h"
+#include "base/ascii.h"
 
 bool proxy_is_of_connection(struct slice name)
 {
@@ -45,7 +46,7 @@ bool proxy_is_host(struct slice host)
     struct url u;
     bool fine = host.len > 0 && host.len <= 300;
     for (size_t i = 0; fine && i < host.len; i++)
-        fine = host.at[i] > ' ' && host.at[i] < 0x7f && strchr("/?#@", host.at[i]) == NULL;
+        fine = host.at[i] > ' ' && host.at[i] < 0x7f && !ascii_is_one_of(host.at[i], "/?#@");
     buf_add_text(&text, "http://");
     buf_add_slice(&text, host);
     fine = fine && url_parse(buf_slice(&text), &u) == NULL;

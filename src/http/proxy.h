@@ -30,7 +30,8 @@
 
 #define PROXY_UPSTREAMS_MAX 32
 #define PROXY_CHANGES_MAX 64
-#define PROXY_NAME_MAX 256 /* bytes of a name in a change */
+#define PROXY_NAME_MAX 256                      /* bytes of a name in a change */
+#define PROXY_BYTES_MAX HTTP_RESPONSE_BYTES_MAX /* of names and values of all changes, there or back */
 #define PROXY_RETRIES_MAX 16
 #define PROXY_LOOP 8 /* so often we may stand in Via already */
 #define PROXY_CONNECT_TIMEOUT DUR_S(5)

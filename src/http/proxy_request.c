@@ -2,6 +2,7 @@
  * proxy_request.c: the client's request as the upstream gets it. See proxy.h. What HTTP/2 carries and HTTP/1 cannot (a
  * line break in a value, a name that is no token) would be a second request there: it is refused here.
  */
+#include "base/ascii.h"
 #include "base/panic.h"
 #include "http/proxy.h"
 
@@ -60,11 +61,9 @@ static void add_encoded(struct slice path, struct buf *out)
     static const char digits[] = "0123456789ABCDEF";
     for (size_t i = 0; i < path.len; i++) {
         unsigned char c = (unsigned char)path.at[i];
-        bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                     (c != 0 && strchr("-._~!$&'()*+,;=:@/", c) != NULL);
         const char coded[3] = {'%', digits[c >> 4], digits[c & 15]};
-        if (plain)
-            buf_add_char(out, (char)c);
+        if (ascii_is_alnum(path.at[i]) || ascii_is_one_of(path.at[i], "-._~!$&'()*+,;=:@/"))
+            buf_add_char(out, path.at[i]);
         else
             buf_add(out, coded, sizeof(coded));
     }
@@ -156,16 +155,6 @@ static struct slice body_of(const struct making *m)
 static void add(struct making *m, struct slice name, struct slice value)
 {
     m->room->headers[m->count++] = (struct httpc_header){name, value};
-}
-
-static bool is_token(struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.at[i];
-        if (c <= ' ' || c >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", c) != NULL)
-            return false;
-    }
-    return s.len > 0;
 }
 
 static bool is_value(struct slice s)
@@ -267,7 +256,7 @@ static int add_clients(struct making *m)
     bool any_named = http_request_header(r, SLICE("connection")).at != NULL, cookies = false;
     for (size_t i = 0; i < r->header_count; i++) {
         struct slice name = r->headers[i].name, value = r->headers[i].value;
-        if (!is_token(name) || !is_value(value))
+        if (!ascii_is_token(name) || !is_value(value))
             return refuse(m, 400, "a header field of the request is malformed");
         if ((m->body_dropped && is_of_body(name)) || stays_here(m, name) || is_twin(m, name) ||
             (any_named && is_named(r, name)))
@@ -339,7 +328,7 @@ static size_t times_by_here(const struct http_request *r)
 static int check(struct making *m)
 {
     struct slice method = m->method;
-    if (!is_token(method))
+    if (!ascii_is_token(method))
         return refuse(m, 400, "the request's method is malformed");
     if (slice_equal(method, SLICE("TRACE")) || slice_equal(method, SLICE("CONNECT")))
         return refuse(m, 501, "this method is not passed on");

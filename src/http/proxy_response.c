@@ -2,6 +2,7 @@
  * proxy_response.c: an upstream's reply as the client gets it. See proxy.h. Whatever readers might disagree about
  * (folded lines, spaces before a colon, two lengths) is refused: behind such a reply the next one may be the client's.
  */
+#include "base/ascii.h"
 #include "http/proxy.h"
 
 /* --- its header, strictly ---------------------------------------------------------------------------------------- */
@@ -96,7 +97,7 @@ static struct slice behind_origin(const struct proxy_upstream *up, struct slice 
         !slice_equal_nocase(u.host, up->url.host))
         return SLICE_NONE;
     rest = slice_from(location, (size_t)(u.host.at + u.host.len - location.at));
-    while (rest.len > 0 && strchr("/?#", rest.at[0]) == NULL) /* the port */
+    while (rest.len > 0 && !ascii_is_one_of(rest.at[0], "/?#")) /* the port */
         rest = slice_from(rest, 1);
     return rest;
 }
@@ -114,7 +115,7 @@ static struct slice here(const struct proxy_plan *plan, const struct proxy_upstr
     if (rest.at == NULL || !slice_starts(rest, base))
         return location;
     rest = slice_from(rest, base.len);
-    if (rest.len > 0 && strchr("/?#", rest.at[0]) == NULL) /* "/v2" is not "/v20" */
+    if (rest.len > 0 && !ascii_is_one_of(rest.at[0], "/?#")) /* "/v2" is not "/v20" */
         return location;
     size_t begin = room->len;
     if (plan->strip.at != NULL)

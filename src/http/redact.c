@@ -1,6 +1,7 @@
 /*
  * redact.c: see redact.h. A value is looked for as it is and as it stands in JSON text. They are kept in order and
- * found by halving, so that whoever knows how values begin ("postgres://") gains nothing by sending that often.
+ * found by halving, so that whoever knows how values begin ("postgres://") gains nothing by sending that often. What
+ * was cut before it came here ends in "..." (see SLICE_SHOWN): the begin of a value before such a mark is one, too.
  */
 #include "http/redact.h"
 #include "base/panic.h"
@@ -125,7 +126,8 @@ void redact_learn(struct redact *r, struct slice name, struct slice value)
 {
     struct buf quoted = {.secret = true};
     struct json_writer json;
-    bool place = slice_ends(name, SLICE("_FILE")) || slice_equal(name, SLICE("PWD")); /* says where something is */
+    bool place = slice_ends(name, SLICE("_FILE")) || slice_equal(name, SLICE("PWD")) ||
+                 slice_equal(name, SLICE("CREDENTIALS_DIRECTORY")); /* says where something is */
     bool named = !place && redact_name(name);
     if (value.len < (named ? NAMED_LEAST : OTHERS_LEAST))
         return;
@@ -138,12 +140,16 @@ void redact_learn(struct redact *r, struct slice name, struct slice value)
     buf_free(&quoted);
 }
 
+/* Whether a value may begin as the text does, which has NAMED_LEAST bytes. */
+static bool may_begin(const struct redact *r, struct slice text)
+{
+    size_t hash = hash_of_begin(text.at);
+    return (r->begins[hash / 8] & 1 << hash % 8) != 0;
+}
+
 /* The length of the longest value that the text begins with, or 0. */
 static size_t value_at(const struct redact *r, struct slice text)
 {
-    size_t hash = hash_of_begin(text.at);
-    if ((r->begins[hash / 8] & 1 << hash % 8) == 0)
-        return 0;
     for (size_t place; (place = place_of(r, text)) > 0;) {
         struct slice before = r->values[place - 1];
         size_t shared = 0;
@@ -158,14 +164,41 @@ static size_t value_at(const struct redact *r, struct slice text)
     return 0;
 }
 
+/* The text's place of the first mark of a cut from `from` on, or its length. */
+static size_t find_cut(struct slice text, size_t from)
+{
+    const char *mark = from < text.len ? memmem(text.at + from, text.len - from, "...", 3) : NULL;
+    return mark != NULL ? (size_t)(mark - text.at) : text.len;
+}
+
+/*
+ * The length of the value's begin that stands at `at`, up to the mark of a cut, or 0. cut: the mark that was found for
+ * a place before this one.
+ */
+static size_t torn_at(const struct redact *r, struct slice text, size_t at, size_t *cut)
+{
+    if (*cut < at + NAMED_LEAST)
+        *cut = find_cut(text, at + NAMED_LEAST);
+    if (*cut == text.len)
+        return 0;
+    struct slice begin = {text.at + at, *cut - at};
+    size_t place = place_of(r, begin); /* the first that is greater: values that begin so stand there */
+    return place < r->count && slice_starts(r->values[place], begin) ? begin.len : 0;
+}
+
 bool redact_text(const struct redact *r, struct slice text, struct buf *out)
 {
-    size_t told = 0; /* of the text, in out */
+    size_t told = 0, cut = 0; /* of the text, in out; see torn_at */
     bool any = false;
     if (r == NULL || r->count == 0)
         return false;
     for (size_t at = 0; at + NAMED_LEAST <= text.len; at++) {
-        size_t len = value_at(r, (struct slice){text.at + at, text.len - at});
+        struct slice rest = {text.at + at, text.len - at};
+        if (!may_begin(r, rest))
+            continue;
+        size_t len = value_at(r, rest);
+        if (len == 0)
+            len = torn_at(r, text, at, &cut);
         if (len == 0 || at + len <= told)
             continue;
         if (at >= told) { /* else the word for what it overlaps with stands for both */

@@ -22,8 +22,8 @@ void redact_learn(struct redact *r, struct slice name, struct slice value);
 /* Whether such a name is of a secret: authorization, cookie, password, secret, token, signature, credential in it,
  * "key", "*_key" (not those of databases and deduplication). Case and dashes do not matter. */
 bool redact_name(struct slice name);
-/* Whether learned values stand in the text; then out gets it with REDACT_WORD in their place (appended). r may be
- * NULL. */
+/* Whether learned values stand in the text, or the first 6 bytes or more of one before "..."; then out gets it with
+ * REDACT_WORD in their place (appended). r may be NULL. */
 bool redact_text(const struct redact *r, struct slice text, struct buf *out);
 /* The text as it may be told: itself, or without the values, then in `room`, which the caller frees. */
 struct slice redact_clean(const struct redact *r, struct slice text, struct buf *room);

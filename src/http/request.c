@@ -44,6 +44,28 @@ static struct slice host_of(h2o_mem_pool_t *pool, struct slice authority)
     return lower_in_pool(pool, host);
 }
 
+/* File-scope because each worker has one thread: the authority that was read last, valid and in lower case. Most
+ * clients name the same one. */
+static struct {
+    char text[64];
+    size_t len; /* 0: none */
+    size_t host_len;
+} known;
+
+static bool is_known(struct slice authority)
+{
+    return known.len > 0 && authority.len == known.len && memcmp(authority.at, known.text, known.len) == 0;
+}
+
+static void note_known(struct slice authority, struct slice host)
+{
+    if (authority.len == 0 || authority.len > sizeof(known.text) || host.at != authority.at)
+        return;
+    memcpy(known.text, authority.at, authority.len);
+    known.len = authority.len;
+    known.host_len = host.len;
+}
+
 /* "GET http://host/path HTTP/1.1" (RFC 9112 3.2.2): the authority of the target beats the Host header. */
 static void cut_absolute_form(struct http_request *view)
 {
@@ -162,7 +184,8 @@ static void split_target(h2o_mem_pool_t *pool, struct http_request *view)
     }
     if (view->version < 0x200)
         cut_absolute_form(view);
-    view->host = host_of(pool, view->authority);
+    view->host =
+        is_known(view->authority) ? (struct slice){view->authority.at, known.host_len} : host_of(pool, view->authority);
 }
 
 int http_request_target(h2o_mem_pool_t *pool, struct http_request *view, const char **why_out)
@@ -235,6 +258,7 @@ static int view_headers(h2o_req_t *req, struct http_request *view, const char **
         char *text = h2o_mem_alloc_pool(&req->pool, 24);
         size_t len = (size_t)(slice_put_u64(text, view->body.len) - text);
         add_header(view, headers, SLICE("content-length"), (struct slice){text, len});
+        view->header_own = 1;
     }
     return 0;
 }
@@ -266,9 +290,12 @@ int http_request_view(h2o_req_t *req, wall_t now, struct http_request *view, con
         *why_out = "there is no Host header"; /* RFC 9112 3.2 */
         return -1;
     }
-    if (view->authority.at != NULL && !authority_valid(view->authority)) {
-        *why_out = "what the request names is no host"; /* RFC 9112 3.2 */
-        return -1;
+    if (view->authority.at != NULL && !is_known(view->authority)) {
+        if (!authority_valid(view->authority)) {
+            *why_out = "what the request names is no host"; /* RFC 9112 3.2 */
+            return -1;
+        }
+        note_known(view->authority, view->host);
     }
     if (view_headers(req, view, why_out) != 0)
         return -1;

@@ -44,6 +44,7 @@ struct http_request {
     int version;                       /* 0x100, 0x101, 0x200 */
     const struct http_header *headers; /* in the order sent; `host` and `content-length` are among them */
     size_t header_count;
+    size_t header_own;               /* of these, the last so many are not the client's: it gave no length for a body */
     size_t header_bytes;             /* names and values together, as libh2o has them */
     const struct identity *identity; /* of the client's certificate, which was verified; NULL: there is none */
     wall_t received_at;

@@ -3,6 +3,7 @@
  * have a body, and pieces small enough that TLS does not encrypt a large body into memory at once. See response.h.
  */
 #include "http/response.h"
+#include "base/ascii.h"
 #include "base/panic.h"
 #include <h2o.h>
 
@@ -114,11 +115,6 @@ int http_response_status(struct http_response *r, long status, struct error *err
     return 0;
 }
 
-static bool token_char(unsigned char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
-}
-
 /* Hop-by-hop and length headers belong to the library; a second one would break the framing. */
 static bool reserved(struct slice name)
 {
@@ -163,7 +159,7 @@ static int add(struct http_response *r, struct slice name, struct slice value, s
     for (size_t i = 0; i < name.len; i++) {
         unsigned char c = (unsigned char)name.at[i];
         c = c >= 'A' && c <= 'Z' ? (unsigned char)(c + ('a' - 'A')) : c;
-        if (!token_char(c))
+        if (!ascii_is_token_char((char)c))
             return error_set(err, "a header's name has byte 0x%02x at %zu, which no token has", c, i + 1);
         lower[i] = (char)c;
     }
@@ -171,6 +167,9 @@ static int add(struct http_response *r, struct slice name, struct slice value, s
     if (reserved(lowered))
         return error_set(err, "header %.*s is the server's own", SLICE_ARG(lowered));
     value = slice_trim(value);
+    if (before + name.len + value.len > HTTP_RESPONSE_BYTES_MAX)
+        return error_set(err, "header %.*s: with it the headers are larger than %zu KiB", SLICE_ARG(lowered),
+                         HTTP_RESPONSE_BYTES_MAX >> 10);
     if (check_value(lowered, value, err) != 0)
         return -1;
     r->bytes.len = before + name.len;

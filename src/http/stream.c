@@ -49,6 +49,14 @@ static void reset_on_close(const h2o_req_t *req, bool on)
     setsockopt(socket_of(req), SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 }
 
+bool http_stream_shows_breaks(const h2o_req_t *req)
+{
+    int domain = 0;
+    socklen_t len = sizeof(domain);
+    return req->version >= 0x101 || getsockopt(socket_of(req), SOL_SOCKET, SO_DOMAIN, &domain, &len) != 0 ||
+           domain != AF_UNIX;
+}
+
 static void put_head(const struct http_response *r, h2o_req_t *req, long long length)
 {
     CHECK(r->status != 204 && r->status != 304);

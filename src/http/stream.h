@@ -31,6 +31,11 @@ struct http_stream_events { /* both from the loop, never from inside a call of t
  */
 struct http_stream *http_stream_begin(struct loop *l, const struct http_response *r, struct st_h2o_req_t *req,
                                       long long length, const struct http_stream_events *events, void *cookie);
+/*
+ * Whether its client would see a body without a length broken off. Not with HTTP/1.0 over a unix socket: the body's end
+ * is the connection's there, and such a socket has no reset (of TLS, not all clients want to see its own end).
+ */
+bool http_stream_shows_breaks(const struct st_h2o_req_t *req);
 /* The headers alone, for HEAD. length: as above. libh2o's request is gone afterwards for the caller. */
 void http_stream_head(const struct http_response *r, struct st_h2o_req_t *req, long long length);
 /*

@@ -1,13 +1,16 @@
 /*
  * curl.c: see curl.h. A socket of a kept connection stays in the epoll set while nobody asks for it: the next request
  * finds it there, and two system calls a request are saved. What such a socket has to say meanwhile takes it out: its
- * end, or more than was asked for, which is its end, too (see curl_rest.h). Sockets that libcurl makes and closes by
- * itself (its resolver's) leave the set as soon as it says so.
+ * end, or more than was asked for, which is its end, too (see curl_rest.h). Sockets that libcurl makes by itself (its
+ * resolver's) leave the set as soon as it says so. What a descriptor was ends with it: each close of libcurl's is seen
+ * here, also those that it does not tell (see curl_close.h).
  */
 #include "io/curl.h"
 #include "base/panic.h"
 #include "io/curl_clock.h"
+#include "io/curl_close.h"
 #include "io/curl_memory.h"
+#include "io/curl_poll.h"
 #include "io/curl_rest.h"
 #include "io/timeout.h"
 #include <errno.h>
@@ -26,7 +29,7 @@
 struct place {             /* of a descriptor */
     unsigned char watched; /* LOOP_READ, LOOP_WRITE: in the epoll set, for these */
     unsigned char wanted;  /* what libcurl asks for */
-    bool ours;             /* its close is told */
+    bool ours;             /* of a connection: made by on_open */
     bool framed;           /* it speaks HTTP/2 */
     bool lookup;           /* one end of what a thread of the resolver tells its end by */
     bool orphan;           /* our copy of that, of one whose transfer is over */
@@ -150,11 +153,16 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *cookie, void 
     return 0;
 }
 
-static int on_close(void *cookie, curl_socket_t fd)
+/* Out of the set while it is open yet: a copy of it would keep it there. */
+static void on_close(void *cookie, int fd)
 {
-    *place_of(cookie, fd) = (struct place){0}; /* the kernel takes it out of the set */
-    close(fd);
-    return 0;
+    struct io_curl *c = cookie;
+    if ((size_t)fd >= c->place_count || c->places[fd].orphan)
+        return;
+    watch_fd(c, fd, &c->places[fd], 0);
+    if (c->places[fd].lookup)
+        lookup_left(c, fd);
+    c->places[fd] = (struct place){0};
 }
 
 static void turn(struct io_curl *c);
@@ -185,10 +193,21 @@ static void act(struct io_curl *c, int fd, int bits)
 {
     int running;
     io_curl_clock_begin();
+    io_curl_close_begin(on_close, c);
+    io_curl_poll_begin();
     io_curl_rest_begin(is_framed, c);
     CHECK(curl_multi_socket_action(c->multi, fd, bits, &running) == CURLM_OK);
     io_curl_rest_end();
+    io_curl_poll_end();
+    io_curl_close_end();
     io_curl_clock_end();
+}
+
+static void take_out(struct io_curl *c, CURL *easy)
+{
+    io_curl_close_begin(on_close, c);
+    CHECK(curl_multi_remove_handle(c->multi, easy) == CURLM_OK);
+    io_curl_close_end();
 }
 
 static void collect(struct io_curl *c)
@@ -199,7 +218,7 @@ static void collect(struct io_curl *c)
         CURL *easy = m->easy_handle;
         CURLcode code = m->data.result;
         CHECK(m->msg == CURLMSG_DONE);
-        CHECK(curl_multi_remove_handle(c->multi, easy) == CURLM_OK); /* frees m */
+        take_out(c, easy); /* frees m */
         c->host.done(c->host.cookie, easy, code);
     }
     c->host.after(c->host.cookie);
@@ -292,7 +311,9 @@ void io_curl_free(struct io_curl **cp)
     if (c == NULL)
         return;
     c->turning = true; /* the connections' ends put nothing off */
+    io_curl_close_begin(on_close, c);
     CHECK(curl_multi_cleanup(c->multi) == CURLM_OK);
+    io_curl_close_end();
     timeout_clear(&c->timer);
     loop_later_cancel(&c->later);
     loop_unwatch(&c->watch);
@@ -306,18 +327,9 @@ void io_curl_free(struct io_curl **cp)
     *cp = NULL;
 }
 
-void io_curl_prepare(struct io_curl *c, CURL *easy)
-{
-    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
-    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, c);
-    io_curl_rest_prepare(easy);
-}
-
 void io_curl_opened(struct io_curl *c, int fd)
 {
     struct place *p = place_of(c, fd);
-    if (p->lookup) /* its number is used again, so it is over, whatever was said */
-        c->lookups--;
     *p = (struct place){.ours = true};
 }
 
@@ -336,10 +348,13 @@ void io_curl_add(struct io_curl *c, CURL *easy)
 
 void io_curl_remove(struct io_curl *c, CURL *easy)
 {
-    CHECK(curl_multi_remove_handle(c->multi, easy) == CURLM_OK);
+    take_out(c, easy);
 }
 
 CURLcode io_curl_resume(struct io_curl *c, CURL *easy)
 {
-    return curl_easy_pause(easy, CURLPAUSE_CONT);
+    io_curl_close_begin(on_close, c);
+    CURLcode code = curl_easy_pause(easy, CURLPAUSE_CONT);
+    io_curl_close_end();
+    return code;
 }

@@ -25,8 +25,6 @@ struct io_curl_host {
 struct io_curl *io_curl_new(struct loop *l, const struct io_curl_host *host);
 /* Every transfer must be out. Closes the connections at rest. Leaves NULL. */
 void io_curl_free(struct io_curl **c);
-/* Options that each handle must have, so that its sockets are known here. */
-void io_curl_prepare(struct io_curl *c, CURL *easy);
 /* Tells that the socket, which an OPENSOCKETFUNCTION has just made, is one of these. */
 void io_curl_opened(struct io_curl *c, int fd);
 /*

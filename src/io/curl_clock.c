@@ -4,8 +4,7 @@
  * Mutable file-scope state: clock_gettime has no argument for it; it is the thread's own.
  */
 #include "io/curl_clock.h"
-#include <dlfcn.h>
-#include <stdatomic.h>
+#include "io/curl_real.h"
 #include <stdbool.h>
 #include <time.h>
 
@@ -21,13 +20,8 @@ typedef int clock_fn(clockid_t, struct timespec *);
 
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
-    /* File-scope would be no other: libc's function. Threads that look for it at once all find the same one. */
-    static _Atomic(clock_fn *) found;
-    clock_fn *real = atomic_load_explicit(&found, memory_order_relaxed);
-    if (real == NULL) {
-        real = (clock_fn *)dlsym(RTLD_NEXT, "clock_gettime");
-        atomic_store_explicit(&found, real, memory_order_relaxed);
-    }
+    static _Atomic(void *) found;
+    clock_fn *real = (clock_fn *)io_curl_real_find(&found, "clock_gettime");
     if (!mine.within || clock != CLOCK_MONOTONIC)
         return real(clock, now);
     if (mine.count++ % TRUE_EVERY == 0 && real(clock, &mine.last) != 0)

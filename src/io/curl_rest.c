@@ -5,9 +5,8 @@
  */
 #include "io/curl_rest.h"
 #include "base/slice.h"
-#include <dlfcn.h>
+#include "io/curl_real.h"
 #include <openssl/ssl.h>
-#include <stdatomic.h>
 #include <sys/socket.h>
 
 static _Thread_local struct {
@@ -19,12 +18,8 @@ typedef ssize_t recv_fn(int, void *, size_t, int);
 
 ssize_t recv(int fd, void *room, size_t size, int flags)
 {
-    static _Atomic(recv_fn *) found; /* as that of clock_gettime in curl_clock.c */
-    recv_fn *real = atomic_load_explicit(&found, memory_order_relaxed);
-    if (real == NULL) {
-        real = (recv_fn *)dlsym(RTLD_NEXT, "recv");
-        atomic_store_explicit(&found, real, memory_order_relaxed);
-    }
+    static _Atomic(void *) found;
+    recv_fn *real = (recv_fn *)io_curl_real_find(&found, "recv");
     ssize_t count = real(fd, room, size, flags);
     bool looks = flags == MSG_PEEK && size == 1 && mine.framed != NULL; /* libcurl peeks for nothing else */
     return looks && count > 0 && !mine.framed(mine.cookie, fd) ? 0 : count;

@@ -23,6 +23,7 @@ const char *file_code_name(enum file_code code)
         [FILE_BAD_PATH] = "bad_path",
         [FILE_OUTSIDE] = "outside",
         [FILE_NOT_FOUND] = "not_found",
+        [FILE_NO_FOLDER] = "not_found",
         [FILE_EXISTS] = "exists",
         [FILE_NOT_A_FILE] = "not_a_file",
         [FILE_DENIED] = "denied",
@@ -69,12 +70,12 @@ enum file_code file_fault(const char *path, struct error *err)
         if (faults[i].number != errno)
             continue;
         if (faults[i].words != NULL)
-            error_set(err, "%.200s: %s", path, faults[i].words);
+            error_set(err, "%.*s%s: %s", SLICE_SHOWN(slice_of(path), 200), faults[i].words);
         else
-            error_errno(err, "%.200s", path);
+            error_errno(err, "%.*s%s", SLICE_SHOWN(slice_of(path), 200));
         return faults[i].code;
     }
-    error_errno(err, "%.200s", path);
+    error_errno(err, "%.*s%s", SLICE_SHOWN(slice_of(path), 200));
     return FILE_IO;
 }
 
@@ -143,7 +144,8 @@ static enum file_code take_facts(int fd, const char *path, struct file_facts *fa
     if (fstat(fd, &st) != 0)
         return file_fault(path, err);
     if (!S_ISREG(st.st_mode)) {
-        error_set(err, "%.200s: %s", path, S_ISDIR(st.st_mode) ? "it is a folder" : "it is no regular file");
+        error_set(err, "%.*s%s: %s", SLICE_SHOWN(slice_of(path), 200),
+                  S_ISDIR(st.st_mode) ? "it is a folder" : "it is no regular file");
         return FILE_NOT_A_FILE;
     }
     *facts_out = (struct file_facts){
@@ -161,7 +163,7 @@ enum file_code file_open(const char *root, const char *path, int *fd_out, struct
     int folder = file_open_root(root);
     if (folder == -1) {
         code = file_fault("the folder of the setting files", err);
-        return code;
+        return code == FILE_NOT_FOUND ? FILE_NO_FOLDER : code;
     }
     int fd = file_open_beneath(folder, path, O_RDONLY | O_NONBLOCK);
     code = fd == -1 ? file_fault(path, err) : take_facts(fd, path, facts_out, err);

@@ -19,6 +19,7 @@ enum file_code {
     FILE_BAD_PATH,    /* empty, absolute, "..", a control character, too long, ... */
     FILE_OUTSIDE,     /* a symbolic link leads out of the folder, or in a circle */
     FILE_NOT_FOUND,   /* the file, or a folder before it */
+    FILE_NO_FOLDER,   /* the folder of the setting files itself is not there */
     FILE_EXISTS,      /* and is not to be overwritten */
     FILE_NOT_A_FILE,  /* a folder, FIFO, socket or device; or a file where a folder should be */
     FILE_DENIED,      /* permissions */

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char root_name[] = "the folder of the setting files";
+#define ROOT_NAME "the folder of the setting files"
 
 /* --- the folder ------------------------------------------------------------------------------------------------- */
 
@@ -30,14 +30,6 @@ static int make_root(const char *root)
     free(copy);
     errno = why;
     return done;
-}
-
-static int open_root_making(const char *root)
-{
-    int fd = file_open_root(root);
-    if (fd != -1 || errno != ENOENT || make_root(root) != 0)
-        return fd;
-    return file_open_root(root);
 }
 
 /* Makes the folder `name` in `parent`, so that it outlasts a crash. One that is there already is fine. */
@@ -131,9 +123,12 @@ enum file_code file_save_open(struct file_save *s, const char *root, const char 
     enum file_code code = file_check_path(slice_of(path), err);
     if (code != FILE_OK)
         return code;
-    int folder = open_root_making(root);
+    int folder = file_open_root(root);
+    bool none = folder == -1 && errno == ENOENT;
+    if (none && make_root(root) == 0)
+        folder = file_open_root(root);
     if (folder == -1)
-        return file_fault(root_name, err);
+        return file_fault(none ? ROOT_NAME " is not there, and cannot be made" : ROOT_NAME, err);
     if (open_folder(s, folder, path, mkdir) != 0 || look_ahead(s) != 0 || open_new(s) != 0)
         code = file_fault(path, err);
     fd_close(&folder);

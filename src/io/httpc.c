@@ -175,56 +175,6 @@ void httpc_end(struct httpc_call *call)
     rest(call);
 }
 
-/* False: the consumer has ended the call. */
-static bool hand_over_header(struct httpc_call *call)
-{
-    struct httpc *c = call->client;
-    call->told = true;
-    call->reply.url = buf_slice(&call->url);
-    call->reply.origin = buf_slice(&call->origin);
-    httpc_deadline_silence(call);
-    if (call->events.headers != NULL)
-        call->events.headers(call, call->cookie);
-    return c->current == call;
-}
-
-/* What libcurl held back; it may bring the next piece at once. */
-static void unpause(struct httpc_call *call)
-{
-    struct httpc *c = call->client;
-    call->paused = false;
-    CURLcode code = io_curl_resume(c->curl, call->easy);
-    if (code == CURLE_OK)
-        return;
-    io_curl_remove(c->curl, call->easy);
-    on_done(c, call->easy, code);
-}
-
-static bool hand_over_data(struct httpc_call *call)
-{
-    struct httpc *c = call->client;
-    while (!call->held && (call->data.len > 0 || (call->paused && call->state == HTTPC_RUNNING))) {
-        if (call->data.len == 0) {
-            unpause(call);
-            list_remove(&call->ready); /* whatever it brought is told here, and by deliver_one */
-            continue;
-        }
-        struct slice piece = slice_from(buf_slice(&call->data), call->handed);
-        piece.len = piece.len < HTTPC_PIECE ? piece.len : HTTPC_PIECE;
-        bool more = call->events.data(call, piece, call->cookie);
-        if (c->current != call)
-            return false;
-        call->handed += piece.len;
-        if (call->handed == call->data.len) {
-            buf_clear(&call->data);
-            call->handed = 0;
-        }
-        call->held = !more;
-        httpc_deadline_silence(call);
-    }
-    return true;
-}
-
 static void run(struct httpc_call *call);
 static void next_hop(struct httpc_call *call);
 
@@ -238,13 +188,11 @@ static void deliver_one(struct httpc_call *call)
     }
     c->current = call;
     if (httpc_is_streamed(call) && call->head_done && !call->following) {
-        if (!call->told && call->reply.code == HTTPC_OK && !hand_over_header(call))
-            return;
-        if (!hand_over_data(call))
+        if (!httpc_stream_hand_over(call))
             return;
     }
     c->current = NULL;
-    if (call->state != HTTPC_OVER || (httpc_is_streamed(call) && call->data.len > 0))
+    if (call->state != HTTPC_OVER || (httpc_is_streamed(call) && httpc_stream_has_more(call)))
         return;
     if (call->following && call->reply.code == HTTPC_OK)
         next_hop(call);
@@ -284,21 +232,26 @@ static void leave(struct httpc_call *call, enum outbound_outcome outcome)
     outbound_leave(call->client->outbound, &call->turn, outcome);
 }
 
-static void on_done(void *cookie, CURL *easy, CURLcode code)
+void httpc_done(struct httpc_call *call, CURLcode code)
 {
-    struct httpc_call *call = NULL;
-    curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&call);
     CHECK(call->magic == HTTPC_MAGIC && call->state == HTTPC_RUNNING);
     if (call->stop == HTTPC_STOP_SPOILED) { /* that connection is closed: over another one, in the same turn */
         call->state = HTTPC_WAITING;
         httpc_tell(call);
         return;
     }
-    if (code == CURLE_OK && !call->following)
+    if (code == CURLE_OK && !call->following && !call->unpack_waits)
         httpc_unpack_end(call);
     httpc_outcome_of(call, code);
     leave(call, httpc_outcome_judge(call, code));
     httpc_tell(call);
+}
+
+static void on_done(void *cookie, CURL *easy, CURLcode code)
+{
+    struct httpc_call *call = NULL;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&call);
+    httpc_done(call, code);
 }
 
 void httpc_abandon(struct httpc_call *call, enum outbound_outcome outcome)

@@ -159,7 +159,8 @@ const struct httpc_reply *httpc_reply(const struct httpc_call *call);
 bool httpc_next_header(struct slice *head, struct httpc_header *header_out);
 /* The first field of this name; at == NULL: there is none. */
 struct slice httpc_header(struct slice head, struct slice name);
-/* The number behind Retry-After (RFC 9110 10.2.3: seconds or a date), from now on; false: none, or malformed. */
+/* The number behind Retry-After (RFC 9110 10.2.3: seconds or a date), from now on, 10^9 s at most; false: none, or
+ * malformed. */
 bool httpc_retry_after(struct slice head, wall_t now, dur_t *after_out);
 
 #endif

@@ -51,7 +51,9 @@ static bool on_head(struct httpc_call *call)
     call->head_done = true;
     outbound_answered(call->client->outbound, &call->turn);
     reply->head = buf_slice(&call->head);
-    reply->unpacked = call->request.decompress && call->coded;
+    reply->unpacked = call->request.decompress && call->codings > 0;
+    if (call->missized && !call->chunked && !replies_without_body(call))
+        return stop(call, HTTPC_STOP_LENGTH) != 0;
     /* What lies behind a body of known length libcurl sees by itself. */
     if (!call->framed && (call->length == 0 || call->chunked || replies_without_body(call))) {
         call->handle.wary = true;
@@ -74,23 +76,36 @@ static struct slice value_of(struct slice rest)
     return slice_trim(rest);
 }
 
+/* The same length may be named more than once (RFC 9112 6.3, 5). Libcurl would take one of several that differ. */
+static void note_length(struct httpc_call *call, struct slice value)
+{
+    struct slice one;
+    unsigned long long number;
+    while (slice_cut(&value, ',', &one)) {
+        if (!slice_to_u64(slice_trim(one), UINT64_MAX, &number) || (call->sized && number != call->length)) {
+            call->missized = true;
+            return;
+        }
+        call->length = number;
+        call->sized = true;
+    }
+}
+
 /* What the header's end will be judged by; libcurl judges the rest. */
 static void note(struct httpc_call *call, struct slice line)
 {
     const struct slice coding = SLICE("content-encoding:"), length = SLICE("content-length:");
     const struct slice chunked = SLICE("transfer-encoding:");
     char first = (char)(line.at[0] | 0x20);
-    unsigned long long number;
     call->reply.fields++;
     if (first == 't' && line.len > chunked.len && slice_equal_nocase((struct slice){line.at, chunked.len}, chunked))
         call->chunked = true;
     if (first != 'c')
         return;
     if (line.len > coding.len && slice_equal_nocase((struct slice){line.at, coding.len}, coding))
-        call->coded = true;
-    if (line.len > length.len && slice_equal_nocase((struct slice){line.at, length.len}, length) &&
-        slice_to_u64(value_of(slice_from(line, length.len)), UINT64_MAX, &number))
-        call->length = number;
+        call->codings++;
+    if (line.len > length.len && slice_equal_nocase((struct slice){line.at, length.len}, length))
+        note_length(call, value_of(slice_from(line, length.len)));
 }
 
 static size_t on_header(char *at, size_t size, size_t count, void *cookie)
@@ -105,7 +120,8 @@ static size_t on_header(char *at, size_t size, size_t count, void *cookie)
         return len;
     if (len >= 5 && memcmp(at, "HTTP/", 5) == 0) {
         buf_clear(&call->head); /* after an interim response, too */
-        call->coded = call->chunked = false;
+        call->codings = 0;
+        call->chunked = call->sized = call->missized = false;
         call->framed = len > 5 && at[5] == '2';
         call->length = 0;
         call->reply.fields = 0;
@@ -124,7 +140,7 @@ static size_t on_header(char *at, size_t size, size_t count, void *cookie)
     return len;
 }
 
-static bool take(struct httpc_call *call, struct slice bytes)
+bool httpc_handle_take(struct httpc_call *call, struct slice bytes)
 {
     struct httpc *c = call->client;
     if (bytes.len > call->request.max_body - call->received)
@@ -148,12 +164,12 @@ static size_t on_body(char *at, size_t size, size_t count, void *cookie)
     }
     if (call->events.data != NULL) {
         httpc_tell(call);
-        if (call->held || call->data.len + len > HTTPC_PIECE) {
+        if (call->held || call->unpack_waits || call->data.len + len > HTTPC_PIECE) {
             call->paused = true;
             return CURL_WRITEFUNC_PAUSE;
         }
     }
-    return httpc_unpack(call, (struct slice){at, len}, take) ? len : 0;
+    return httpc_unpack(call, (struct slice){at, len}) ? len : 0;
 }
 
 /* After the name was looked up, for every connection: here a host's address is judged. */
@@ -230,9 +246,12 @@ static int on_ask(void *cookie, char *ip, char *local_ip, int port, int local_po
         curl_easy_setopt(call->easy, CURLOPT_FORBID_REUSE, 1L);
         return CURL_PREREQFUNC_ABORT;
     }
-    if (call->asked++ > 0 && !call->request.repeatable) {
-        call->stop = HTTPC_STOP_TWICE;
-        return CURL_PREREQFUNC_ABORT;
+    if (call->asked++ > 0) {
+        if (!call->request.repeatable) {
+            call->stop = HTTPC_STOP_TWICE;
+            return CURL_PREREQFUNC_ABORT;
+        }
+        call->handle.special = true; /* a handle repeats five times, counted until its next reset */
     }
     if (call->handle.tls && call->request.http2 &&
         io_curl_asked(call->client->curl, call->easy, (uint16_t)local_port)) {
@@ -272,7 +291,7 @@ static void set_basics(struct httpc_call *call)
     curl_easy_setopt(e, CURLOPT_CAINFO, SYSTEM_CA);
     curl_easy_setopt(e, CURLOPT_CAPATH, NULL); /* with a folder libcurl would parse all again for each connection */
     curl_easy_setopt(e, CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_S);
-    io_curl_prepare(call->client->curl, e);
+    io_curl_rest_prepare(e);
 }
 
 void httpc_handle_open(struct httpc_call *call)

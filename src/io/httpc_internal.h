@@ -30,6 +30,7 @@ enum httpc_stop { /* why one of our callbacks has stopped libcurl */
                   HTTPC_STOP_MEMORY,  /* all replies together are */
                   HTTPC_STOP_ENOUGH,  /* of a redirect's body */
                   HTTPC_STOP_CODING,  /* its coding is corrupt, or none that was asked for: said already */
+                  HTTPC_STOP_LENGTH,  /* nobody can tell where its body ends */
                   HTTPC_STOP_TWICE,   /* it would be sent again */
                   HTTPC_STOP_SPOILED, /* before anything was sent: its connection is none to be used again */
                   HTTPC_STOP_SWITCH,  /* the host leaves HTTP, which nobody asked for */
@@ -78,10 +79,12 @@ struct httpc_call {
     struct outbound_wait turn;
     bool foreign;     /* not the first origin: no credentials */
     bool head_done;   /* the header is there */
-    bool coded;       /* it names a content-encoding */
+    unsigned codings; /* how many fields it has that name a content-encoding */
     bool chunked;     /* a transfer-encoding */
     bool framed;      /* it came by HTTP/2 */
     uint64_t length;  /* the content-length that it names, or 0 */
+    bool sized;       /* it names one */
+    bool missized;    /* what it names is none, or are several that differ */
     bool following;   /* it is a redirect, and is followed */
     unsigned asked;   /* how often libcurl was about to send it */
     size_t head_size; /* of all header lines, interim ones and trailers included */
@@ -97,6 +100,8 @@ struct httpc_call {
     struct buf head, data;  /* data: collected, or what is not handed over yet */
     size_t handed;          /* of data: this much is */
     struct inflate *unpack; /* NULL: it is not packed */
+    struct buf packed;      /* streamed: what is unpacked when data was handed over */
+    bool unpack_waits;      /* there is such, or unpack has some left */
     bool unpacked;          /* to its end */
     bool told;              /* streamed: the header was */
     bool held;              /* the consumer wants no more for now */
@@ -121,6 +126,9 @@ struct httpc {
 /* --- httpc.c */
 /* There is news to tell of it. */
 void httpc_tell(struct httpc_call *call);
+/* Libcurl is through with this hop, for which CURLE_OK is all of the reply: what that means is noted, and told later.
+ */
+void httpc_done(struct httpc_call *call, CURLcode code);
 /* Out of wherever it is, without an end of its own; what it means for the host. */
 void httpc_abandon(struct httpc_call *call, enum outbound_outcome outcome);
 /* Tells its end; it is gone when this returns. */
@@ -129,6 +137,12 @@ static inline bool httpc_is_streamed(const struct httpc_call *call)
 {
     return call->events.data != NULL;
 }
+
+/* --- httpc_stream.c */
+/* Tells the consumer of the header, and of as much of the body as it takes. False: it has ended the call. */
+bool httpc_stream_hand_over(struct httpc_call *call);
+/* Some of the body is not handed over yet. */
+bool httpc_stream_has_more(const struct httpc_call *call);
 
 /* --- httpc_deadline.c */
 /* The time for all of it begins. */
@@ -151,10 +165,18 @@ void httpc_handle_rest(struct httpc_call *call);
 /* The path of what may be PEM text or a file's name; false: it is text. Frees nothing: path_out is the caller's. */
 bool httpc_handle_path(const struct httpc_call *call, struct slice given, struct buf *path_out);
 
+/* To call.data, within the bounds. False: it is too much, and call.stop says of what. */
+bool httpc_handle_take(struct httpc_call *call, struct slice bytes);
+
 /* --- httpc_unpack.c: a reply's coding */
-/* Hands the bytes of the body to `take`, unpacked where they are packed. False: stopped, and why is said. */
-bool httpc_unpack(struct httpc_call *call, struct slice bytes, bool (*take)(struct httpc_call *, struct slice));
-/* The body is over: -1 where it ended too early, with the outcome set. */
+/*
+ * Takes the bytes of the body, unpacked where they are packed. False: stopped, and why is said, here or by call.stop.
+ * Of a streamed one no more than a piece is unpacked at once: the rest is kept, packed, and call.unpack_waits is set.
+ */
+bool httpc_unpack(struct httpc_call *call, struct slice bytes);
+/* The next piece of what was kept; as httpc_unpack. */
+bool httpc_unpack_on(struct httpc_call *call);
+/* The body is over, and nothing of it waits: -1 where it ended too early, with the outcome set. */
 int httpc_unpack_end(struct httpc_call *call);
 void httpc_unpack_free(struct httpc_call *call);
 

@@ -108,6 +108,9 @@ static bool of_stop(struct httpc_call *call)
     case HTTPC_STOP_SWITCH:
         httpc_outcome_set(call, HTTPC_BAD_RESPONSE, "status 101: it changes to another protocol, unasked");
         return true;
+    case HTTPC_STOP_LENGTH:
+        httpc_outcome_set(call, HTTPC_BAD_RESPONSE, "its content-length is none, or there are several that differ");
+        return true;
     case HTTPC_STOP_LOOKUPS:
         error_set(&words, "%d names are being looked up", IO_CURL_LOOKUPS_MAX);
         httpc_outcome_set(call, HTTPC_BUSY, words.text);
@@ -229,11 +232,12 @@ void httpc_outcome_of(struct httpc_call *call, CURLcode code)
 /* What it was waiting for. */
 static const char *phase(const struct httpc_call *call)
 {
-    curl_off_t looked_up = 0, connected = 0, ready = 0;
+    curl_off_t looked_up = 0, ready = 0;
+    long connected = 0; /* CURLINFO_CONNECT_TIME_T is set after the handshake, in libcurl 7.88 */
     if (call->state == HTTPC_WAITING)
         return "for its turn: as many requests as allowed are under way there";
     curl_easy_getinfo(call->easy, CURLINFO_NAMELOOKUP_TIME_T, &looked_up);
-    curl_easy_getinfo(call->easy, CURLINFO_CONNECT_TIME_T, &connected);
+    curl_easy_getinfo(call->easy, CURLINFO_NUM_CONNECTS, &connected);
     curl_easy_getinfo(call->easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
     if (call->head_done)
         return "for the rest of the reply";

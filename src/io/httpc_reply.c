@@ -4,6 +4,8 @@
 #include "codec/date.h"
 #include "io/httpc.h"
 
+#define SECONDS_MOST INT64_C(1000000000) /* of Retry-After: longer than anybody waits */
+
 bool httpc_next_header(struct slice *head, struct httpc_header *header_out)
 {
     struct slice line;
@@ -32,17 +34,28 @@ struct slice httpc_header(struct slice head, struct slice name)
     return SLICE_NONE;
 }
 
+/* An integer of any size: what is too large is the most. */
+static bool read_seconds(struct slice digits, int64_t *seconds_out)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < digits.len; i++) {
+        if (digits.at[i] < '0' || digits.at[i] > '9')
+            return false;
+        n = n < SECONDS_MOST ? 10 * n + (digits.at[i] - '0') : n;
+    }
+    *seconds_out = n;
+    return digits.len > 0;
+}
+
 bool httpc_retry_after(struct slice head, wall_t now, dur_t *after_out)
 {
     struct slice value = httpc_header(head, SLICE("retry-after"));
-    unsigned long long seconds;
-    int64_t at, now_s = now.ns / 1000000000;
-    if (slice_to_u64(value, 1000000000, &seconds)) {
-        *after_out = DUR_S((int64_t)seconds);
-        return true;
+    int64_t at, seconds, now_s = now.ns / 1000000000;
+    if (!read_seconds(value, &seconds)) {
+        if (!date_parse(value, now_s, &at))
+            return false;
+        seconds = at > now_s ? at - now_s : 0;
     }
-    if (!date_parse(value, now_s, &at))
-        return false;
-    *after_out = DUR_S(at > now_s ? at - now_s : 0);
+    *after_out = DUR_S(seconds < SECONDS_MOST ? seconds : SECONDS_MOST);
     return true;
 }

@@ -18,7 +18,6 @@ struct outbound_host {
     mono_t opened;       /* the last time */
     uint64_t asked;      /* the last time: a number of outbound.asked */
     bool probing;        /* one does */
-    mono_t held_until;
 };
 
 struct outbound {
@@ -254,19 +253,6 @@ void outbound_hurry(struct outbound *o, struct slice origin)
     mono_t soon = mono_add(h->opened, OUTBOUND_OPEN_LEAST);
     if (mono_before(soon, h->open_until))
         h->open_until = soon;
-}
-
-void outbound_hold(struct outbound *o, struct slice origin, mono_t until)
-{
-    struct outbound_host *h = find(o, origin);
-    if (h != NULL)
-        h->held_until = until;
-}
-
-mono_t outbound_held_until(const struct outbound *o, struct slice origin)
-{
-    const struct outbound_host *h = find(o, origin);
-    return h != NULL ? h->held_until : (mono_t){0};
 }
 
 size_t outbound_hosts(const struct outbound *o)

@@ -69,9 +69,6 @@ uint64_t outbound_last_asked(const struct outbound *o, struct slice origin);
  */
 void outbound_hurry(struct outbound *o, struct slice origin);
 
-/* The host has asked (Retry-After) to be left alone until then; further requests that can wait should. */
-void outbound_hold(struct outbound *o, struct slice origin, mono_t until);
-mono_t outbound_held_until(const struct outbound *o, struct slice origin);
 size_t outbound_hosts(const struct outbound *o);
 
 #endif

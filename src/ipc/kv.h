@@ -23,7 +23,8 @@ enum kv_kind {
     KV_TRUE,
     KV_FALSE,
     KV_FOREVER, /* of ttl: the key has none */
-    KV_KEYS     /* of list: strings (u32 length, bytes), in order; the number is 1 where there are more */
+    KV_KEYS,    /* of list: strings (u32 length, bytes), in order; the number is 1 where there are more */
+    KV_SPOILED  /* there is the key, and no value: somebody has changed it by hand */
 };
 
 enum kv_end {

@@ -271,7 +271,7 @@ static int read_exchange(struct slice from, struct record *r)
                              &x->agent, &x->reason,   &x->auth_by, &x->auth_subject, &x->upstream};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         *texts[i] = take_text(&from, &bad);
-    return bad || end > RECORDS_GONE || from.len > 0 ? -1 : 0;
+    return bad || end > RECORDS_CUT || from.len > 0 ? -1 : 0;
 }
 
 int records_read(struct slice bytes, struct record *out)

@@ -20,7 +20,8 @@ enum records_kind { RECORDS_LINE = 1, RECORDS_EXCHANGE = 2 };
 enum records_end { /* of an exchange */
                    RECORDS_ANSWERED,
                    RECORDS_REFUSED, /* before its handler; `reason` says why */
-                   RECORDS_GONE     /* its client left before the answer, or in the middle of it */
+                   RECORDS_GONE,    /* its client left before the answer, or in the middle of it */
+                   RECORDS_CUT      /* the server ended it there */
 };
 
 struct records_exchange { /* texts: at == NULL: none */

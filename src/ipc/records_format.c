@@ -7,7 +7,9 @@
 
 #define WORDS_MAX 1500 /* method and path of an exchange, as they are cut */
 
-static const char *const messages[] = {"request", "request refused", "request gone"};
+static const char *const messages[] = {"request", "request refused", "request gone", "request cut"};
+/* In text, behind the status; a refusal has its reason. */
+static const char *const marks[] = {"", "", " (client gone)", " (cut)"};
 
 static void add(struct log_line *line, struct log_field *fields, struct log_field f)
 {
@@ -53,7 +55,7 @@ static void format_exchange(struct buf *out, enum log_form form, struct record *
         add(&line, f, LOG_INT("status", x->status));
     } else { /* "POST /github 200" reads better than three fields */
         snprintf(words, sizeof(words), "%.*s %.*s %d%s", SLICE_ARG(x->method), SLICE_ARG(x->path), x->status,
-                 x->end == RECORDS_GONE ? " (client gone)" : "");
+                 marks[x->end]);
         line.message = slice_of(words);
     }
     add(&line, f, LOG_SLICE("reason", x->reason));

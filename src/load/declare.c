@@ -1,9 +1,11 @@
 /*
  * declare.c: fields, handlers, methods and routes of what a script returned; see declare.h.
- * Reads are raw: a metatable of the script's table is not asked. The only Lua error here is that of memory.
+ * Reads are raw, so a table that inherits is refused: a `verify` behind an __index would be none. The only Lua error
+ * here is that of memory.
  * Owns: the noted faults. Runs in: the state's thread. Fails: by noted faults.
  */
 #include "load/declare.h"
+#include "base/ascii.h"
 #include "base/panic.h"
 #include "route/router.h"
 #include "script/table.h"
@@ -98,6 +100,18 @@ bool declare_field(struct declare *d, int table, const char *name)
     return false;
 }
 
+bool declare_is_plain(struct declare *d, const char *field, int table)
+{
+    struct error err;
+    if (table_is_plain(d->L, table, &err))
+        return true;
+    if (field != NULL)
+        declare_note(d, field, "%s", err.text);
+    else
+        declare_note(d, NULL, "the table that the script returns: %s", err.text);
+    return false;
+}
+
 /* The text at the top of the stack, or NULL: only a string counts, and none with a NUL. */
 static const char *text_at_top(lua_State *L)
 {
@@ -176,8 +190,8 @@ static void check_field_names(struct declare *d, int table)
         const char *near = slice_nearest(slice_of(name), known, KNOWN);
         if (near == NULL)
             near = slice_nearest(slice_of(name), later, LATER);
-        note_bare(d, name, "unknown field '%.80s'%s%s%s", name, near ? " (did you mean '" : "", near ? near : "",
-                  near ? "'?)" : "");
+        note_bare(d, name, "unknown field '%.*s%s'%s%s%s", SLICE_SHOWN(slice_of(name), 80),
+                  near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
     }
 }
 
@@ -220,11 +234,13 @@ static void read_handle_table(struct declare *d)
 {
     lua_State *L = d->L;
     int table = lua_gettop(L);
+    if (!declare_is_plain(d, "handle", table))
+        return;
     for (lua_pushnil(L); lua_next(L, table) != 0;) {
         const char *method = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
         const char *fault = method != NULL ? method_fault(method) : "expected { METHOD = function, ... }";
         char field[64];
-        snprintf(field, sizeof field, "handle%s%.40s", method ? "." : "", method ? method : "");
+        snprintf(field, sizeof field, "handle%s%.*s%s", method ? "." : "", SLICE_SHOWN(slice_of(method), 40));
         if (fault == NULL && lua_type(L, -1) == LUA_TFUNCTION) {
             add_method(d->endpoint, method);
             add_handler(d, method);
@@ -253,10 +269,10 @@ static void read_methods(struct declare *d, int table, bool handle_table)
         for (size_t i = 0; i < e->method_count; i++) {
             const char *fault = method_fault(e->methods[i]);
             if (fault != NULL)
-                declare_note(d, "methods", "\"%.40s\": %s", e->methods[i], fault);
+                declare_note(d, "methods", "\"%.*s%s\": %s", SLICE_SHOWN(slice_of(e->methods[i]), 40), fault);
             for (size_t k = 0; k < i; k++)
                 if (strcmp(e->methods[k], e->methods[i]) == 0)
-                    declare_note(d, "methods", "\"%.40s\" stands twice", e->methods[i]);
+                    declare_note(d, "methods", "\"%.*s%s\" stands twice", SLICE_SHOWN(slice_of(e->methods[i]), 40));
         }
     }
     lua_pop(d->L, 1);
@@ -315,7 +331,7 @@ static char *read_host(struct declare *d, int table)
     const char *text = text_at_top(d->L);
     bool good = text != NULL && text[0] != '\0' && strlen(text) <= 253;
     for (const char *c = text; good && *c != '\0'; c++)
-        good = isalnum((unsigned char)*c) || *c == '-' || *c == '.' || *c == '_';
+        good = ascii_is_alnum(*c) || *c == '-' || *c == '.' || *c == '_';
     char *host = good ? need_strdup(text) : NULL;
     for (char *c = host; c != NULL && *c != '\0'; c++)
         *c = (char)tolower((unsigned char)*c);
@@ -378,6 +394,8 @@ void declare_read(struct declare *d)
     int table = lua_gettop(L);
     luaL_checkstack(L, 16, "declaration");
     if (lua_type(L, table) == LUA_TTABLE) {
+        if (!declare_is_plain(d, NULL, table))
+            return;
         check_field_names(d, table);
         read_handle(d, table);
         read_description(d, table);

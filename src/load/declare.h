@@ -37,6 +37,11 @@ bool declare_finish(struct declare *d, struct buf *errors);
 void declare_note(struct declare *d, const char *field, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Pushes the raw field of the table at `table`; false (nothing pushed) when it is nil. */
 bool declare_field(struct declare *d, int table, const char *name);
+/*
+ * Whether the table at `table`, which is this field's (NULL: the script's), is a plain one (script/table); false with a
+ * fault noted.
+ */
+bool declare_is_plain(struct declare *d, const char *field, int table);
 /* A list of texts at the top of the stack (a lone text too, where `lone`); false with a fault noted. */
 bool declare_texts(struct declare *d, const char *field, bool lone, char ***texts_out, size_t *count_out);
 

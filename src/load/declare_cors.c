@@ -106,8 +106,8 @@ static bool has_names(struct declare *d, int table)
         if (name == NULL || is_known(name))
             continue;
         const char *near = slice_nearest(slice_of(name), known, sizeof known / sizeof *known);
-        declare_note(d, "cors", "unknown field '%.80s'%s%s%s", name, near ? " (did you mean '" : "", near ? near : "",
-                     near ? "'?)" : "");
+        declare_note(d, "cors", "unknown field '%.*s%s'%s%s%s", SLICE_SHOWN(slice_of(name), 80),
+                     near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
     }
     if (names && places)
         declare_note(d, "cors", "a list of origins among named fields: write { origins = { ... }, ... }");
@@ -134,6 +134,10 @@ void declare_cors(struct declare *d, int table)
     if (table == 0 || !declare_field(d, table, "cors"))
         return;
     int value = lua_gettop(d->L);
+    if (lua_type(d->L, value) == LUA_TTABLE && !declare_is_plain(d, "cors", value)) {
+        lua_pop(d->L, 1);
+        return;
+    }
     struct cors *c = d->endpoint->cors = cors_new(); /* the endpoint's at once: what follows may raise */
     if (lua_type(d->L, value) == LUA_TTABLE && has_names(d, value))
         read_table(d, value, c);

@@ -39,8 +39,8 @@ static void read_verifier(struct declare *d)
     struct error err;
     if (lua_type(L, -1) == LUA_TSTRING) {
         if (strcmp(lua_tostring(L, -1), "none") != 0)
-            declare_note(d, "verify", "expected a verifier, a list of verifiers, or \"none\", got \"%.40s\"",
-                         lua_tostring(L, -1));
+            declare_note(d, "verify", "expected a verifier, a list of verifiers, or \"none\", got \"%.*s%s\"",
+                         SLICE_SHOWN(slice_of(lua_tostring(L, -1)), 40));
         return;
     }
     d->endpoint->verify = bind_verify_make(L, lua_gettop(L), &err);
@@ -112,7 +112,7 @@ static const char *shown(lua_State *L, char room[64])
     if (lua_type(L, -1) == LUA_TNUMBER)
         snprintf(room, 64, "%.14g", lua_tonumber(L, -1));
     else if (lua_type(L, -1) == LUA_TSTRING)
-        snprintf(room, 64, "\"%.40s\"", lua_tostring(L, -1));
+        snprintf(room, 64, "\"%.*s%s\"", SLICE_SHOWN(slice_of(lua_tostring(L, -1)), 40));
     else
         snprintf(room, 64, "a %s", luaL_typename(L, -1));
     return room;

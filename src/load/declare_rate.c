@@ -17,7 +17,7 @@ static void check_param(struct declare *d, const char *name)
                 slice_equal(slice_from(part, 1), slice_of(name)))
                 return;
     }
-    declare_note(d, "rate_limit", "\"param:%.60s\": the route has no such parameter", name);
+    declare_note(d, "rate_limit", "\"param:%.*s%s\": the route has no such parameter", SLICE_SHOWN(slice_of(name), 60));
 }
 
 static void check_keys(struct declare *d, const struct ratelimit *r)

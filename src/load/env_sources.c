@@ -3,7 +3,6 @@
  */
 #include "load/env_sources.h"
 #include "base/panic.h"
-#include "base/slice.h"
 #include <ctype.h>
 #include <dirent.h>
 #include <stdlib.h>
@@ -39,15 +38,22 @@ static void add_source(struct env_source **list, size_t *count, struct slice nam
     (*list)[(*count)++] = (struct env_source){.name = slice_dup(name), .path = path};
 }
 
+bool env_sources_names_file(struct slice variable, struct slice *name_out)
+{
+    if (variable.len <= FILE_SUFFIX.len || !slice_ends(variable, FILE_SUFFIX) || slice_starts(variable, OURS))
+        return false;
+    *name_out = (struct slice){variable.at, variable.len - FILE_SUFFIX.len};
+    return true;
+}
+
 /* A variable that holds no path of a file (SOMETHING_FILE=1) is told when a script asks for SOMETHING. */
 static void add_variable(struct env_sources *s, struct slice variable)
 {
     size_t equals = slice_find(variable, '=');
-    struct slice name = {variable.at, equals};
-    if (equals == SIZE_MAX || name.len <= FILE_SUFFIX.len || !slice_ends(name, FILE_SUFFIX) ||
-        slice_starts(name, OURS) || equals + 1 == variable.len)
+    struct slice name;
+    if (equals == SIZE_MAX || !env_sources_names_file((struct slice){variable.at, equals}, &name) ||
+        equals + 1 == variable.len)
         return;
-    name.len -= FILE_SUFFIX.len;
     add_source(&s->files, &s->file_count, name, absolute(s->env_file, variable.at + equals + 1));
 }
 
@@ -85,19 +91,23 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct env_source *)a)->name, ((const struct env_source *)b)->name);
 }
 
-struct env_source *env_sources_credentials(const struct env_sources *s, size_t *count_out)
+int env_sources_credentials(const struct env_sources *s, struct env_source **list_out, size_t *count_out,
+                            struct error *err)
 {
-    struct env_source *list = NULL;
-    DIR *dir = s->credentials != NULL ? opendir(s->credentials) : NULL;
+    *list_out = NULL;
     *count_out = 0;
-    for (struct dirent *d; dir != NULL && (d = readdir(dir)) != NULL;)
+    if (s->credentials == NULL)
+        return 0;
+    DIR *dir = opendir(s->credentials);
+    if (dir == NULL)
+        return error_errno(err, "the folder of $CREDENTIALS_DIRECTORY, %s", s->credentials);
+    for (struct dirent *d; (d = readdir(dir)) != NULL;)
         if (d->d_name[0] != '.')
-            add_source(&list, count_out, slice_of(d->d_name), joined(slice_of(s->credentials), d->d_name));
-    if (dir != NULL)
-        closedir(dir);
+            add_source(list_out, count_out, slice_of(d->d_name), joined(slice_of(s->credentials), d->d_name));
+    closedir(dir);
     if (*count_out > 1)
-        qsort(list, *count_out, sizeof(*list), by_name);
-    return list;
+        qsort(*list_out, *count_out, sizeof(**list_out), by_name);
+    return 0;
 }
 
 /* --- what stat says ----------------------------------------------------------------------------------------------- */
@@ -133,8 +143,11 @@ static void stamp_file(const char *path, uint64_t most, uint64_t stamp[4])
 void env_sources_stamp(const struct env_sources *s, uint64_t stamp[4])
 {
     size_t count;
-    struct env_source *credentials = env_sources_credentials(s, &count);
+    struct env_source *credentials;
+    struct error err;
     memset(stamp, 0, 4 * sizeof(stamp[0]));
+    if (env_sources_credentials(s, &credentials, &count, &err) != 0)
+        mix(&stamp[1], 1); /* the trial will say why */
     stamp_file(s->env_file, ENV_FILE_MAX, stamp);
     for (size_t i = 0; i < s->file_count; i++)
         stamp_file(s->files[i].path, ENV_VALUE_FILE_MAX, stamp);

@@ -3,6 +3,7 @@
  * Owns: the fields found. Runs in: any thread, pure. Fails: never; a text that is no Lua gives some line of it.
  */
 #include "load/lines.h"
+#include "base/ascii.h"
 #include "base/buf.h"
 #include "base/panic.h"
 #include <ctype.h>
@@ -100,9 +101,9 @@ static struct token next(struct reader *r)
     struct token t = {TOKEN_OTHER, {r->at, 1}, r->line};
     if (r->at >= r->end)
         return (struct token){TOKEN_END, SLICE_NONE, r->line};
-    if (isalnum((unsigned char)*r->at) || *r->at == '_') {
+    if (ascii_is_alnum(*r->at) || *r->at == '_') {
         /* A number is a word as well: nothing here looks at one. */
-        while (r->at < r->end && (isalnum((unsigned char)*r->at) || *r->at == '_'))
+        while (r->at < r->end && (ascii_is_alnum(*r->at) || *r->at == '_'))
             skip(r, 1);
         t.kind = TOKEN_NAME;
         t.text.len = (size_t)(r->at - t.text.at);

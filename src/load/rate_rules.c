@@ -3,6 +3,7 @@
  */
 #include "load/rate_rules.h"
 #include "bind/bind_verify.h"
+#include "script/table.h"
 #include <lauxlib.h>
 #include <math.h>
 
@@ -69,6 +70,8 @@ static int read_by(lua_State *L, bool functions, struct key *by_out, struct erro
 /* The table at the top has these fields and no others. */
 static int check_fields(lua_State *L, struct error *err)
 {
+    if (!table_is_plain(L, -1, err))
+        return -1;
     for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
         struct slice name = text_at(L, -2);
         size_t i = 0;
@@ -80,8 +83,8 @@ static int check_fields(lua_State *L, struct error *err)
         if (name.at == NULL)
             error_set(err, "a field whose name is a %s", luaL_typename(L, -2));
         else
-            error_set(err, "unknown field '%.*s'%s%s%s", name.len < 60 ? (int)name.len : 60, name.at,
-                      near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+            error_set(err, "unknown field '%.*s%s'%s%s%s", SLICE_SHOWN(name, 60), near ? " (did you mean '" : "",
+                      near ? near : "", near ? "'?)" : "");
         lua_pop(L, 2);
         return -1;
     }
@@ -141,6 +144,8 @@ static int check_positions(lua_State *L, size_t count, struct error *err)
 {
     size_t keys = 0;
     bool good = true;
+    if (!table_is_plain(L, -1, err))
+        return -1;
     for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
         good = good && lua_type(L, -2) == LUA_TNUMBER;
         keys++;

@@ -34,18 +34,27 @@ static struct scan_file *add_file(struct scan *s, const char *path, bool module)
     return f;
 }
 
-static void add_fault(struct scan *s, const char *path, bool module, const char *why)
-{
-    add_file(s, path, module)->error = need_strdup(why);
-}
-
-/* What stands in it is not known: that is not the same as nothing. */
-static void add_closed(struct scan *s, const char *path, bool module, const char *why)
+static struct scan_file *add_fault(struct scan *s, const char *path, bool module, const char *why)
 {
     struct scan_file *f = add_file(s, path, module);
     f->error = need_strdup(why);
-    f->closed = true;
-    s->closed = true;
+    return f;
+}
+
+/* A folder that is not entered. */
+static void add_folder(struct scan *s, const char *path, bool module, const char *why)
+{
+    add_fault(s, path, module, why)->folder = true;
+}
+
+/* What stands in it is not known: that is not the same as nothing. */
+static void add_closed(struct scan *s, const char *path, bool module, int why)
+{
+    struct buf words = {0};
+    buf_addf(&words, "this folder cannot be read: %s", strerror(why));
+    struct scan_file *f = add_fault(s, path, module, buf_text(&words));
+    f->folder = f->closed = s->closed = true;
+    buf_free(&words);
 }
 
 static void add_name(char ***names, size_t *count, const char *path)
@@ -101,21 +110,21 @@ static void enter(struct scan *s, int folder, const char *name, const char *path
     struct level below = {level, st->st_dev, st->st_ino, level->depth + 1};
     for (const struct level *l = level; l != NULL; l = l->up)
         if (l->device == st->st_dev && l->inode == st->st_ino) {
-            add_fault(s, path, module, "this link leads back to a folder above it");
+            add_folder(s, path, module, "this link leads back to a folder above it");
             return;
         }
     if (below.depth > DEPTH_MAX) {
-        add_fault(s, path, module, "more than 32 folders within each other");
+        add_folder(s, path, module, "more than 32 folders within each other");
         return;
     }
     const char *why = name_fault(name, module);
     if (why != NULL) {
-        add_fault(s, path, module, why);
+        add_folder(s, path, module, why);
         return;
     }
     int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || visit_folder(s, fd, path, module, &below) != 0)
-        add_closed(s, path, module, strerror(errno));
+        add_closed(s, path, module, errno);
 }
 
 /* What was listed cannot be looked at. Gone since then: as if it had not been there; a dangling link is still there. */
@@ -123,7 +132,7 @@ static void visit_unknown(struct scan *s, const struct dirent *d, const char *pa
 {
     int why = errno;
     if (why != ENOENT && why != ENOTDIR && (d->d_type == DT_DIR || (link && !lua)))
-        add_closed(s, path, module, strerror(why));
+        add_closed(s, path, module, why);
     else if (lua && why != ENOENT && why != ENOTDIR)
         add_fault(s, path, module, strerror(why));
     else if (lua && link)

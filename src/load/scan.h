@@ -17,7 +17,8 @@
 struct scan_file {
     char *path;        /* relative: "billing/stripe.lua" */
     bool module;       /* under _lib/ */
-    bool closed;       /* a folder that cannot be read: nobody knows what is in it */
+    bool folder;       /* no file: a folder that is not entered, with its error */
+    bool closed;       /* that cannot be read: nobody knows what is in it */
     uint64_t stamp[4]; /* device, inode, change time, size: differ when the content may */
     char *error;       /* cannot be read: why; NULL */
 };

@@ -6,6 +6,7 @@
  * before " #". Nothing is expanded. Of two lines with one name the later counts. Owns: nothing beyond a call. Runs in:
  * trial, check, routes. Fails: with ".env:LINE: words".
  */
+#include "base/ascii.h"
 #include "base/fd.h"
 #include "base/map.h"
 #include "base/panic.h"
@@ -56,7 +57,7 @@ static void skip_blanks(struct reader *r)
 static struct slice read_name(struct reader *r)
 {
     const char *start = r->at;
-    while (r->at < r->end && (isalnum((unsigned char)*r->at) || *r->at == '_'))
+    while (r->at < r->end && (ascii_is_alnum(*r->at) || *r->at == '_'))
         r->at++;
     return (struct slice){start, (size_t)(r->at - start)};
 }
@@ -116,7 +117,7 @@ static const char *read_line(struct reader *r, struct buf *value)
         skip_blanks(r);
         name = read_name(r);
     }
-    if (name.len == 0 || isdigit((unsigned char)name.at[0]))
+    if (name.len == 0 || ascii_is_digit(name.at[0]))
         return "expected NAME=value";
     skip_blanks(r);
     if (r->at == r->end || *r->at != '=')
@@ -211,13 +212,14 @@ static void read_value_file(struct reader *r, const struct env_source *from, con
     buf_free(&words);
 }
 
-static void read_value_files(struct reader *r, const char *env_file)
+static int read_value_files(struct reader *r, const char *env_file, struct error *err)
 {
     struct env_sources sources;
+    struct env_source *credentials;
     size_t count;
     char what[128];
     env_sources_list(env_file, &sources);
-    struct env_source *credentials = env_sources_credentials(&sources, &count);
+    int done = env_sources_credentials(&sources, &credentials, &count, err);
     for (size_t i = 0; i < count; i++)
         read_value_file(r, &credentials[i], "a credential");
     for (size_t i = 0; i < sources.file_count; i++) {
@@ -226,6 +228,29 @@ static void read_value_files(struct reader *r, const char *env_file)
     }
     env_sources_free_list(credentials, count);
     env_sources_free(&sources);
+    return done;
+}
+
+/*
+ * NAME_FILE in .env is a value like others, and names no file. Who asks for NAME, which has no value, is told so: it
+ * would be taken for one that nobody has set.
+ */
+static void tell_named_in_file(struct reader *r, size_t of_file)
+{
+    struct buf name = {0}, words = {0};
+    for (size_t i = 0; i < of_file; i++) {
+        struct slice base, variable = {r->room->at + r->pairs[i].name, r->pairs[i].name_len};
+        if (!env_sources_names_file(variable, &base) || map_get(r->places, base) != NULL)
+            continue;
+        buf_clear(&name);
+        buf_clear(&words);
+        buf_add_slice(&name, base);
+        buf_addf(&words, "env.%.*s: %.*s stands in .env, where it names no file: only the environment's does",
+                 SLICE_ARG(base), SLICE_ARG(variable));
+        put(r, buf_slice(&name), buf_slice(&words), true);
+    }
+    buf_free(&name);
+    buf_free(&words);
 }
 
 static int by_name(const void *a, const void *b, void *cookie)
@@ -259,11 +284,13 @@ int trial_read_env(const char *env_file, struct buf *room, struct snapshot_env *
     *env_out = (struct snapshot_env){0};
     int done = env_file != NULL ? read_file(&r, env_file, err) : 0;
     if (done == 0) {
+        size_t of_file = r.count;
         read_environment(&r);
-        if (env_file != NULL)
-            read_value_files(&r, env_file);
-        give(&r, env_out);
+        done = env_file != NULL ? read_value_files(&r, env_file, err) : 0;
+        tell_named_in_file(&r, of_file);
     }
+    if (done == 0)
+        give(&r, env_out);
     map_free(&r.places);
     free(r.pairs);
     return done;

@@ -2,6 +2,7 @@
  * cors.c: origins read and compared, and the headers of the answers. See cors.h.
  */
 #include "policy/cors.h"
+#include "base/ascii.h"
 #include "base/buf.h"
 #include "base/panic.h"
 #include <arpa/inet.h>
@@ -16,22 +17,11 @@ static const struct slice decided[] = {SLICE("access-control-allow-origin"), SLI
 
 /* --- an origin as text ------------------------------------------------------------------------------------------ */
 
-static bool is_letter(unsigned char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool is_digit(unsigned char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 /* RFC 3986 3.1. */
 static bool is_scheme(struct slice s)
 {
     for (size_t i = 0; i < s.len; i++)
-        if (!is_letter((unsigned char)s.at[i]) &&
-            (i == 0 || (!is_digit((unsigned char)s.at[i]) && strchr("+-.", s.at[i]) == NULL)))
+        if (!ascii_is_letter(s.at[i]) && (i == 0 || (!ascii_is_digit(s.at[i]) && !ascii_is_one_of(s.at[i], "+-."))))
             return false;
     return s.len > 0;
 }
@@ -39,7 +29,7 @@ static bool is_scheme(struct slice s)
 static bool are_digits(struct slice s)
 {
     for (size_t i = 0; i < s.len; i++)
-        if (!is_digit((unsigned char)s.at[i]))
+        if (!ascii_is_digit(s.at[i]))
             return false;
     return s.len > 0;
 }
@@ -63,12 +53,12 @@ static const char *check_name(struct slice host)
         rest.len--;
     while (slice_cut(&rest, '.', &label)) {
         for (size_t i = 0; i < label.len; i++) {
-            unsigned char c = (unsigned char)label.at[i];
-            if (c >= 0x80)
+            char c = label.at[i];
+            if ((unsigned char)c >= 0x80)
                 return "write its host as browsers send it, in ASCII (xn--...)";
             if (c == '*')
                 return "'*' stands for the names below a domain, as in \"https://*.example.com\", and nowhere else";
-            if (!is_letter(c) && !is_digit(c) && c != '-' && c != '_')
+            if (!ascii_is_alnum(c) && c != '-' && c != '_')
                 return "its host is malformed";
         }
         if (label.len == 0)
@@ -260,20 +250,6 @@ void cors_answer(const struct cors *c, const struct http_request *r, struct http
         http_response_add_own(out, decided[1], SLICE("true"));
 }
 
-/* RFC 9110 5.6.2. */
-static bool is_token_char(unsigned char c)
-{
-    return is_letter(c) || is_digit(c) || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
-}
-
-static bool is_token(struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if (!is_token_char((unsigned char)s.at[i]))
-            return false;
-    return s.len > 0;
-}
-
 /* The names that a preflight asks for, as one list; false: there is one that is none. Empty parts are none too many. */
 static bool asked_headers(const struct http_request *r, struct buf *out)
 {
@@ -285,7 +261,7 @@ static bool asked_headers(const struct http_request *r, struct buf *out)
             name = slice_trim(name);
             if (name.len == 0)
                 continue;
-            if (!is_token(name))
+            if (!ascii_is_token(name))
                 return false;
             buf_add_text(out, out->len > 0 ? ", " : "");
             buf_add_slice(out, name);
@@ -375,7 +351,7 @@ int cors_add_origin(struct cors *c, struct slice text, struct error *err)
         fault = "it stands twice";
     if (fault != NULL) {
         free(e.text);
-        return error_set(err, "\"%.*s\": %s", text.len < 80 ? (int)text.len : 80, text.at, fault);
+        return error_set(err, "\"%.*s%s\": %s", SLICE_SHOWN(text, 80), fault);
     }
     c->any |= any;
     c->null |= null;
@@ -388,14 +364,13 @@ int cors_add_header(struct cors *c, struct slice name, struct error *err)
 {
     struct slice rest = slice_of(c->headers), other;
     struct buf all = {0};
-    int shown = name.len < 80 ? (int)name.len : 80;
     if (slice_equal(name, SLICE("*")))
         return error_set(err, "\"*\": leave 'headers' out to allow whichever are asked for");
-    if (!is_token(name))
-        return error_set(err, "\"%.*s\" is no header's name", shown, name.at);
+    if (!ascii_is_token(name))
+        return error_set(err, "\"%.*s%s\" is no header's name", SLICE_SHOWN(name, 80));
     while (slice_cut(&rest, ',', &other))
         if (slice_equal_nocase(slice_trim(other), name))
-            return error_set(err, "\"%.*s\" stands twice", shown, name.at);
+            return error_set(err, "\"%.*s%s\" stands twice", SLICE_SHOWN(name, 80));
     if (c->headers != NULL)
         buf_addf(&all, "%s, ", c->headers);
     buf_add_slice(&all, name);

@@ -3,6 +3,7 @@
  * Fails: words at load time; a reason afterwards.
  */
 #include "policy/credential.h"
+#include "base/ascii.h"
 #include "base/buf.h"
 #include "base/panic.h"
 #include "codec/base64.h"
@@ -48,7 +49,7 @@ static int build_challenge(struct credential *c, struct slice realm, struct erro
 
 struct credential *credential_new(enum credential_kind kind, struct slice place, struct error *err)
 {
-    if (kind == CREDENTIAL_API_KEY_HEADER && !payload_is_name(place)) {
+    if (kind == CREDENTIAL_API_KEY_HEADER && !ascii_is_token(place)) {
         error_set(err, "header: not the name of a header");
         return NULL;
     }

@@ -3,8 +3,8 @@
  * so that no quote or comma a client has sent can reach into what a proxy has put behind it.
  */
 #include "policy/forwarded.h"
+#include "base/ascii.h"
 #include "codec/authority.h"
-#include <ctype.h>
 #include <stdint.h>
 
 /* --- lists, from the right ---------------------------------------------------------------------------------------- */
@@ -80,7 +80,7 @@ static bool is_port(struct slice s)
     if (slice_to_u64(s, 65535, &port))
         return true;
     for (size_t i = 0; i < s.len; i++) /* RFC 7239 6.3: an obfuscated one */
-        if (!(isalnum((unsigned char)s.at[i]) || (s.at[i] != '\0' && strchr("._-", s.at[i]) != NULL)))
+        if (!ascii_is_alnum(s.at[i]) && !ascii_is_one_of(s.at[i], "._-"))
             return false;
     return s.len > 1 && s.at[0] == '_';
 }

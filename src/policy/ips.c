@@ -56,7 +56,7 @@ static void fill_up(const struct ip *ip, unsigned prefix, bool ones, unsigned ch
 
 static int bad(struct error *err, struct slice text, const char *why)
 {
-    return error_set(err, "\"%.*s\": %s", text.len > 80 ? 80 : (int)text.len, text.len > 0 ? text.at : "", why);
+    return error_set(err, "\"%.*s%s\": %s", SLICE_SHOWN(text, 80), why);
 }
 
 /* The prefix behind the slash, of an address that was written in IPv6 form or not. */

@@ -2,6 +2,7 @@
  * key.c: see key.h.
  */
 #include "policy/key.h"
+#include "base/ascii.h"
 #include "base/panic.h"
 #include "codec/form.h"
 #include "codec/json.h"
@@ -12,7 +13,7 @@
 #define EXPECTED                                                                                                   \
     "expected \"ip\", \"auth\", \"body\", \"header:NAME\", \"query:NAME\", \"param:NAME\" or a JSON pointer like " \
     "\"/a/b\""
-#define SHOWN(text) ((text).len < 60 ? (int)(text).len : 60), (text).at
+#define SHOWN(text) SLICE_SHOWN(text, 60)
 
 static const char *const words[] = {
     [KEY_IP] = "ip",       [KEY_AUTH] = "auth",   [KEY_BODY] = "body",       [KEY_HEADER] = "header",
@@ -30,9 +31,8 @@ static const char *name_fault(enum key_kind kind, struct slice name)
 {
     if (name.len == 0)
         return "the name is missing";
-    for (size_t i = 0; kind != KEY_QUERY && i < name.len; i++)
-        if (!isalnum((unsigned char)name.at[i]) && strchr("!#$%&'*+-.^_`|~", name.at[i]) == NULL)
-            return "a name has no such characters";
+    if (kind != KEY_QUERY && !ascii_is_token(name))
+        return "a name has no such characters";
     return NULL;
 }
 
@@ -40,7 +40,7 @@ static int parse_named(enum key_kind kind, struct slice text, struct slice name,
 {
     const char *fault = name_fault(kind, name);
     if (fault != NULL)
-        return error_set(err, "'%.*s': %s", SHOWN(text), fault);
+        return error_set(err, "'%.*s%s': %s", SHOWN(text), fault);
     *key_out = (struct key){.kind = kind, .name = slice_dup(name)};
     for (char *c = key_out->name; kind == KEY_HEADER && *c != '\0'; c++)
         *c = (char)tolower((unsigned char)*c);
@@ -55,8 +55,8 @@ static int unknown(struct slice text, struct error *err)
     const char *near = slice_nearest(word, colon == SIZE_MAX ? whole : marks, 3);
     if (near == NULL && colon == SIZE_MAX)
         near = slice_nearest(word, marks, 3);
-    bool mark = near != NULL && strchr("hqp", near[0]) != NULL;
-    return error_set(err, "'%.*s' is no key%s%s%s%s: " EXPECTED, SHOWN(text), near ? " (did you mean \"" : "",
+    bool mark = near != NULL && ascii_is_one_of(near[0], "hqp");
+    return error_set(err, "'%.*s%s' is no key%s%s%s%s: " EXPECTED, SHOWN(text), near ? " (did you mean \"" : "",
                      near ? near : "", mark ? ":" : "", near ? "\"?)" : "");
 }
 
@@ -68,7 +68,7 @@ int key_parse(struct slice text, struct key *key_out, struct error *err)
     if (text.len > 0 && text.at[0] == '/') {
         const char *fault = pointer_check(text);
         if (fault != NULL)
-            return error_set(err, "'%.*s': %s", SHOWN(text), fault);
+            return error_set(err, "'%.*s%s': %s", SHOWN(text), fault);
         *key_out = (struct key){.kind = KEY_POINTER, .name = slice_dup(text)};
         return 0;
     }

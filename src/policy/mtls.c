@@ -92,7 +92,7 @@ int mtls_add(struct mtls *m, enum mtls_kind kind, struct slice text, struct erro
     const char *why = "there is a NUL byte in it";
     char *one = slice_find(text, '\0') == SIZE_MAX ? read_one(kind, text, &why) : NULL;
     if (one == NULL)
-        return error_set(err, "\"%.*s\": %s", text.len > 200 ? 200 : (int)text.len, text.at, why);
+        return error_set(err, "\"%.*s%s\": %s", SLICE_SHOWN(text, 200), why);
     w->at = need_realloc(w->at, (w->count + 1) * sizeof(*w->at));
     w->at[w->count++] = one;
     return 0;

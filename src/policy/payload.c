@@ -3,20 +3,11 @@
  * Owns: nothing beyond struct payload. Runs in: the worker, the trial. Fails: words at compile time, a reason after.
  */
 #include "policy/payload.h"
+#include "base/ascii.h"
 #include "base/panic.h"
 #include <ctype.h>
 #include <stdint.h>
 #include <stdlib.h>
-
-bool payload_is_name(struct slice name)
-{
-    for (size_t i = 0; i < name.len; i++) {
-        unsigned char c = (unsigned char)name.at[i];
-        if (c == '\0' || (!isalnum(c) && strchr("!#$%&'*+-.^_`|~", c) == NULL))
-            return false;
-    }
-    return name.len > 0;
-}
 
 /* What stands between braces. */
 static int parse_place(struct slice text, struct payload_part *part_out, struct error *err)
@@ -34,7 +25,7 @@ static int parse_place(struct slice text, struct payload_part *part_out, struct 
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         if (!slice_equal(kind, slice_of(places[i].name)) || places[i].named != (colon != SIZE_MAX))
             continue;
-        if (places[i].named && !payload_is_name(name))
+        if (places[i].named && !ascii_is_token(name))
             return error_set(err, "'%.*s' is no name", SLICE_ARG(name));
         *part_out = (struct payload_part){places[i].place, name};
         return 0;

@@ -45,8 +45,6 @@ typedef struct slice payload_field_fn(const void *cookie, struct slice name);
 /* Compiles a template; it must hold a place of the request at least. 0, or -1 with words. */
 int payload_compile(struct slice text, struct payload *p_out, struct error *err);
 void payload_free(struct payload *p);
-/* Whether this can be a header's or field's name: a token (RFC 9110 5.6.2). Another one would never be sent. */
-bool payload_is_name(struct slice name);
 /* Whether the template has this place. */
 bool payload_has(const struct payload *p, enum payload_place place, struct slice name);
 /*

@@ -2,6 +2,7 @@
  * ratelimit.c: see ratelimit.h.
  */
 #include "policy/ratelimit.h"
+#include "base/ascii.h"
 #include "base/duration.h"
 #include "base/panic.h"
 #include <inttypes.h>
@@ -11,7 +12,7 @@
 #define SECOND INT64_C(1000000000)
 #define RATE_MOST 1000000 /* a second: an interval is a whole number of ns, and this keeps that within 0.05 % */
 #define NO_BURST "a burst of 0 requests lets nobody in"
-#define SHOWN(text) ((text).len < 60 ? (int)(text).len : 60), (text).at
+#define SHOWN(text) SLICE_SHOWN(text, 60)
 
 struct ratelimit *ratelimit_new(void)
 {
@@ -106,7 +107,7 @@ static int complete(const struct ratelimit *r, struct ratelimit_rule *rule, stru
     rule->text = describe(rule);
     /* Of two functions nobody knows whether they say the same. */
     if (rule->by.kind != KEY_FUNCTION && has(r, rule))
-        return error_set(err, "the limit \"%.80s\" stands twice", rule->text);
+        return error_set(err, "the limit \"%.*s%s\" stands twice", SLICE_SHOWN(slice_of(rule->text), 80));
     return 0;
 }
 
@@ -139,7 +140,7 @@ static bool take_number(struct slice *rest, uint64_t *number_out)
 {
     size_t digits = 0;
     unsigned long long number;
-    while (digits < rest->len && rest->at[digits] >= '0' && rest->at[digits] <= '9')
+    while (digits < rest->len && ascii_is_digit(rest->at[digits]))
         digits++;
     if (!slice_to_u64((struct slice){rest->at, digits}, INT64_MAX / 2, &number))
         return false;
@@ -177,14 +178,14 @@ int ratelimit_add_text(struct ratelimit *r, struct slice text, struct error *err
     dur_t per;
     struct key by = {0};
     if (!take_number(&rest, &limit) || !take_word(&rest, SLICE("/")))
-        return error_set(err, "expected a limit like \"100/m\", got \"%.*s\"", SHOWN(text));
+        return error_set(err, "expected a limit like \"100/m\", got \"%.*s%s\"", SHOWN(text));
     size_t space = slice_find(rest, ' ');
     struct slice period = {rest.at, space == SIZE_MAX ? rest.len : space};
     if (!ratelimit_period(period, &per))
-        return error_set(err, "\"%.*s\": the period is \"s\", \"m\", \"h\", \"d\" or a duration like \"30s\"",
+        return error_set(err, "\"%.*s%s\": the period is \"s\", \"m\", \"h\", \"d\" or a duration like \"30s\"",
                          SHOWN(text));
     if (take_rest(slice_from(rest, period.len), &burst, &by, err) != 0)
-        return error_prefix(err, "\"%.*s\"", SHOWN(text));
+        return error_prefix(err, "\"%.*s%s\"", SHOWN(text));
     return ratelimit_add(r, limit, per, burst, &by, err);
 }
 

@@ -4,6 +4,7 @@
  * Owns: struct scheme. Runs in: one thread per process (the scratch bytes are shared by all checks of a scheme).
  */
 #include "policy/scheme.h"
+#include "base/ascii.h"
 #include "base/buf.h"
 #include "base/panic.h"
 #include "codec/base64.h"
@@ -81,7 +82,7 @@ static int build_headers(struct scheme *s, const struct scheme_spec *spec, struc
         return error_set(err, "1 to %d signature headers", SCHEME_HEADERS_MAX);
     for (size_t i = 0; i < spec->header_count; i++) {
         struct slice name = spec->headers[i];
-        if (!payload_is_name(name))
+        if (!ascii_is_token(name))
             return error_set(err, "header: not the name of a header");
         s->headers[s->header_count++] = lower(name);
     }

@@ -255,7 +255,7 @@ void catalog_remove(struct catalog *c, size_t place)
 
 struct catalog_text *catalog_newest(const struct catalog_script *s)
 {
-    if (s->error != NULL)
+    if (catalog_is_broken(s))
         return s->newer;
     return s->next != NULL ? s->next->text : NULL;
 }

@@ -61,6 +61,7 @@ struct catalog_script {
     char *error;                   /* its errors, one a line; NULL: the newest is in `next` */
     bool served, sound;            /* an upgrade: it had a live version before; and that was its newest text */
     bool clash;                    /* its error is about another script's route */
+    bool mended;                   /* its newest is in `next`, and error and newer are of before: until that is live */
     unsigned strikes;              /* workers that died while they loaded `next` */
     struct stamp stamp;            /* of its file when it was read last */
 };
@@ -122,6 +123,11 @@ struct catalog_script *catalog_find(const struct catalog *c, const char *name, s
 /* A new one with nothing loaded. The name must not be there. */
 struct catalog_script *catalog_add(struct catalog *c, const char *name, const char *file);
 void catalog_remove(struct catalog *c, size_t place);
+/* Whether its newest text is not in `next`. */
+static inline bool catalog_is_broken(const struct catalog_script *s)
+{
+    return s->error != NULL && !s->mended;
+}
 /* The newest text that is known: the broken one, else the one in `next`; or NULL. */
 struct catalog_text *catalog_newest(const struct catalog_script *s);
 

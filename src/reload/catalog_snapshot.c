@@ -56,8 +56,9 @@ static void place_script(struct catalog *c, struct snapshot *snap, const struct 
     *out = (struct snapshot_script){
         .name = slice_of(s->name),
         .file = slice_of(s->file),
-        .error = slice_of(s->error),
-        .newer = s->error != NULL ? catalog_text_slice(s->newer) : SLICE_NONE,
+        .error = catalog_is_broken(s) ? slice_of(s->error) : SLICE_NONE,
+        .newer = catalog_is_broken(s) ? catalog_text_slice(s->newer) : SLICE_NONE,
+        .clash = catalog_is_broken(s) && s->clash,
     };
     const struct catalog_loaded *l = s->next;
     if (l == NULL)
@@ -143,6 +144,7 @@ static int restore_script(struct catalog *c, struct restore *back, const struct 
     if (from->error.at != NULL) {
         s->error = slice_dup(from->error);
         s->newer = from->newer.at != NULL ? catalog_text_new(from->newer) : NULL;
+        s->clash = from->clash;
     }
     return from->text.at != NULL ? restore_loaded(back, from, s, err) : 0;
 }

@@ -116,7 +116,7 @@ static void merge_modules(struct examine *e, struct catalog_file *old, size_t ol
     size_t was = 0;
     for (size_t i = 0; i < e->scan.count; i++) {
         const struct scan_file *f = &e->scan.files[i];
-        if (!f->module)
+        if (!f->module || f->folder)
             continue;
         while (was < old_count && strcmp(old[was].path, f->path) < 0)
             lose_module(e, &old[was++]);
@@ -219,7 +219,7 @@ static bool in_scan(const struct scan *scan, const char *path)
         size_t middle = low + (high - low) / 2;
         int order = strcmp(scan->files[middle].path, path);
         if (order == 0)
-            return !scan->files[middle].module;
+            return !scan->files[middle].module && !scan->files[middle].folder;
         if (order < 0)
             low = middle + 1;
         else
@@ -248,7 +248,7 @@ static void retry_clashes(struct reload *r)
         struct catalog_script *s = r->catalog.scripts[i];
         struct reload_try key = {.script = s};
         bool tried = sorted != 0 && bsearch(&key, r->tries, sorted, sizeof(key), by_name) != NULL;
-        if (s->clash && s->newer != NULL && !tried)
+        if (s->clash && !s->mended && s->newer != NULL && !tried)
             add_try(r, s, s->newer);
     }
     sort_tries(r);
@@ -264,7 +264,7 @@ static void examine_scripts(struct examine *e)
             r->changed = true;
         }
     for (size_t i = 0; i < e->scan.count; i++)
-        if (!e->scan.files[i].module)
+        if (!e->scan.files[i].module && !e->scan.files[i].folder)
             examine_script(e, &e->scan.files[i]);
     if (r->changed || r->try_count != 0)
         retry_clashes(r);
@@ -301,6 +301,7 @@ int examine_folder(struct reload *r, struct error *err)
         r->trying_all = r->all;
         r->all = false;
         r->ask_env = env_sources_changed(&e) || r->ask_env;
+        counters_add(&r->host.area->keeper, COUNTER_reload_errors, unreadable_update(&r->unreadable, &e.scan));
         examine_modules(&e);
         examine_scripts(&e);
         watch_unsettled(r->watch, e.unsettled);

@@ -9,6 +9,7 @@
 #include "reload/attempt.h"
 #include "reload/catalog.h"
 #include "reload/reload.h"
+#include "reload/unreadable.h"
 #include "reload/watch.h"
 
 enum reload_state { RELOAD_IDLE, RELOAD_TRYING, RELOAD_KEEPING, RELOAD_PREPARING };
@@ -42,9 +43,11 @@ struct reload {
     bool relieves;   /* an upgrade: until the first flip, those of the edition before serve */
     bool owes;       /* and serve at least one script */
     bool changed;    /* the next snapshot differs from the live one */
+    char *env_error; /* why they could not be read, as last logged; NULL: they could */
     struct env_sources sources;
     struct stamp env_stamp;
-    char *scan_error; /* why the folder could not be read, as last logged; NULL: it can */
+    char *scan_error;             /* why the folder could not be read, as last logged; NULL: it can */
+    struct unreadable unreadable; /* below it, as last logged */
 
     struct reload_try *tries; /* as in the candidate */
     size_t try_count;

@@ -151,6 +151,8 @@ static size_t advance_scripts(struct reload *r)
     size_t moved = 0;
     for (size_t i = 0; i < r->catalog.script_count; i++) {
         struct catalog_script *s = r->catalog.scripts[i];
+        if (s->mended)
+            round_fixed(s);
         if (s->next == s->live)
             continue;
         note_changed(r, s);

@@ -24,7 +24,7 @@ static struct slice first_line(const char *text)
 
 static bool lost(const struct catalog_script *s)
 {
-    return (s->sound && s->error != NULL) || (s->served && s->next == NULL);
+    return (s->sound && catalog_is_broken(s)) || (s->served && s->next == NULL);
 }
 
 /* The first script that is lost; or the first of all, where none loads any more. */

@@ -115,6 +115,8 @@ void reload_free(struct reload **r)
     fd_close(&gone->snapshot);
     fd_close(&gone->next_snapshot);
     free(gone->scan_error);
+    free(gone->env_error);
+    unreadable_free(&gone->unreadable);
     free(gone->workers);
     free(gone);
 }
@@ -327,6 +329,11 @@ struct reload_script reload_script_at(const struct reload *r, size_t i)
                                   .error = s->error,
                                   .live = s->live != NULL,
                                   .version = s->live != NULL ? s->live->version : 0};
+}
+
+size_t reload_unreadable_count(const struct reload *r)
+{
+    return r->unreadable.count + (r->scan_error != NULL);
 }
 
 bool reload_is_live(const struct reload *r)

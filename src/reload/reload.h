@@ -49,6 +49,8 @@ struct reload_script {
 };
 size_t reload_script_count(const struct reload *r);
 struct reload_script reload_script_at(const struct reload *r, size_t i);
+/* Folders that cannot be read, the hooks folder itself too, and modules that cannot. */
+size_t reload_unreadable_count(const struct reload *r);
 bool reload_is_live(const struct reload *r); /* the first generation is out */
 
 #endif

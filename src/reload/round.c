@@ -49,20 +49,41 @@ void round_secrets(struct reload *r, const struct snapshot_env *set)
             redact_learn(r->redact, set->names[i], set->values[i]);
 }
 
+static void env_broken(struct reload *r, const char *error)
+{
+    if (r->env_error == NULL || strcmp(r->env_error, error) != 0)
+        log_at(LOG_ERROR, "env values cannot be read, scripts keep those they have", LOG_STR("error", error));
+    char *copy = need_strdup(error);
+    free(r->env_error);
+    r->env_error = copy;
+}
+
+/* True: they were broken. */
+static bool env_mended(struct reload *r)
+{
+    if (r->env_error == NULL)
+        return false;
+    log_at(LOG_INFO, "env values can be read again");
+    free(r->env_error);
+    r->env_error = NULL;
+    return true;
+}
+
 void round_env(struct reload *r, const struct snapshot_env *set, const char *error)
 {
     struct catalog *c = &r->catalog;
     if (set == NULL) {
-        log_at(LOG_ERROR, "env values cannot be read, scripts keep those they have", LOG_STR("error", error));
+        env_broken(r, error);
         return;
     }
     r->ask_env = false;
-    if (catalog_env_is(c->env, set))
+    bool mended = env_mended(r), same = catalog_env_is(c->env, set);
+    /* What this round does not try has the old values still, or was refused while none could be read: all is next. */
+    if (!r->trying_all && (mended || (c->env != NULL && !same)))
+        r->look = r->all = true;
+    if (same)
         return;
     round_secrets(r, set);
-    /* Scripts that this round does not try still have the old values: all are tried next. */
-    if (c->env != NULL && !r->trying_all)
-        r->look = r->all = true;
     struct catalog_env *fresh = catalog_env_new(set);
     deps_renew(c, fresh);
     catalog_env_release(&c->env);
@@ -126,16 +147,11 @@ static bool same_load(const struct catalog_loaded *l, const struct catalog_text 
     return true;
 }
 
+/* It loads here; another script may have its route, or workers fail to load it: it is told as fixed when it is live. */
 static void script_good(struct reload *r, struct catalog_script *s, struct catalog_loaded *fresh)
 {
-    if (s->error != NULL) {
-        log_at(LOG_INFO, "script fixed", LOG_STR("file", s->file));
-        r->changed = true;
-    }
-    free(s->error);
-    s->error = NULL;
-    s->clash = false;
-    catalog_text_release(&s->newer);
+    if (s->error != NULL)
+        s->mended = r->changed = true;
     if (fresh == NULL)
         return;
     catalog_loaded_set(&s->next, fresh);
@@ -189,7 +205,7 @@ static void take_errors(struct reload *r, struct catalog_script *s, struct catal
 {
     bool known = s->error != NULL && strcmp(s->error, errors) == 0 &&
                  slice_equal(catalog_text_slice(s->newer), catalog_text_slice(text));
-    s->clash = false;
+    s->clash = s->mended = false;
     if (known)
         return;
     log_at(LOG_ERROR, "script broken", LOG_STR("file", s->file), LOG_STR("error", errors),
@@ -212,6 +228,15 @@ void round_broken(struct reload *r, struct catalog_script *s, struct catalog_tex
     buf_free(&clean);
 }
 
+void round_fixed(struct catalog_script *s)
+{
+    log_at(LOG_INFO, "script fixed", LOG_STR("file", s->file));
+    free(s->error);
+    s->error = NULL;
+    s->clash = s->mended = false;
+    catalog_text_release(&s->newer);
+}
+
 void round_demote(struct reload *r, struct catalog_script *s, const char *errors)
 {
     struct catalog_text *text = s->next != NULL ? catalog_text_hold(s->next->text) : NULL;
@@ -226,7 +251,7 @@ void round_demote(struct reload *r, struct catalog_script *s, const char *errors
     s->strikes = 0;
     r->changed = true;
     /* A newer text that is broken too keeps its own error. */
-    if (s->error == NULL)
+    if (!catalog_is_broken(s))
         round_broken(r, s, text, errors);
     catalog_text_release(&text);
 }

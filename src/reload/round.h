@@ -17,6 +17,8 @@ void round_tried(struct reload *r, size_t script, const struct trial_result *res
 /* The newest text (NULL: unreadable) does not load, for these reasons; logged unless that was known, and kept, without
  * what env gave. */
 void round_broken(struct reload *r, struct catalog_script *s, struct catalog_text *text, const char *errors);
+/* One that was mended is live: it has no error any more, which is told. */
+void round_fixed(struct catalog_script *s);
 /* What stands in `next` cannot be served after all: the one before it comes back. */
 void round_demote(struct reload *r, struct catalog_script *s, const char *errors);
 void round_end(struct reload *r);

@@ -3,17 +3,16 @@
  * Owns nothing. Runs in: any thread, pure. Fails: with words.
  */
 #include "route/pattern.h"
+#include "base/ascii.h"
 #include "route/router.h"
-#include <ctype.h>
 
 bool pattern_name_ok(struct slice name)
 {
     if (name.len == 0 || name.len > 64)
         return false;
     for (size_t i = 0; i < name.len; i++) {
-        unsigned char c = (unsigned char)name.at[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-        if (!letter && (i == 0 || c < '0' || c > '9'))
+        char c = name.at[i];
+        if (!ascii_is_letter(c) && c != '_' && (i == 0 || !ascii_is_digit(c)))
             return false;
     }
     return true;

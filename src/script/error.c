@@ -54,7 +54,7 @@ void script_error_push(lua_State *L, int status, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    vsnprintf(words, sizeof(words), format, args);
+    error_words(words, sizeof(words), format, args);
     va_end(args);
     push_problem(L, status, words);
 }
@@ -65,7 +65,7 @@ int script_error_problem(lua_State *L, int status, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    vsnprintf(words, sizeof(words), format, args);
+    error_words(words, sizeof(words), format, args);
     va_end(args);
     push_problem(L, status, words);
     return lua_error(L);
@@ -86,7 +86,7 @@ int script_error_words(lua_State *L, const char *format, ...)
     luaL_where(L, level);
     char words[WORDS_MAX];
     va_start(args, format);
-    vsnprintf(words, sizeof(words), format, args);
+    error_words(words, sizeof(words), format, args);
     va_end(args);
     lua_pushstring(L, words);
     lua_concat(L, 2);
@@ -359,6 +359,27 @@ void script_error_keep_trace(lua_State *co, struct task *whole)
     struct error unheard; /* without memory for it the log has the caller's trace alone */
 
     state_protected(state_of(co), keep_trace, &k, &unheard);
+}
+
+struct place {
+    struct task *task;
+    struct buf *out;
+};
+
+static void read_place(lua_State *L, void *cookie)
+{
+    struct place *p = cookie;
+
+    luaL_traceback(L, p->task->co, NULL, 0);
+    buf_add_text(p->out, lua_tostring(L, -1));
+}
+
+void script_error_where(struct task *t, struct buf *out)
+{
+    struct place p = {t, out};
+    struct error unheard;
+
+    state_protected(t->state, read_place, &p, &unheard);
 }
 
 static void read_error(lua_State *L, void *cookie)

@@ -40,5 +40,7 @@ void script_error_free(struct script_error *e);
  * where whole fails with that value, the log has the tracebacks of both. Only the last one is kept. Never raises.
  */
 void script_error_keep_trace(lua_State *co, struct task *whole);
+/* Appends where a suspended task waits: its traceback. Without memory for that nothing. Never raises. */
+void script_error_where(struct task *t, struct buf *out);
 
 #endif

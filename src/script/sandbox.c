@@ -294,6 +294,14 @@ static void check_globals(lua_State *L, const char *name)
     lua_pop(L, 1);
 }
 
+/* Of what is no Lua: bytecode, or a program, picture, archive in place of a script. */
+static bool is_binary(struct slice text)
+{
+    size_t head = text.len < 512 ? text.len : 512;
+
+    return head > 0 && (text.at[0] == LUA_SIGNATURE[0] || memchr(text.at, '\0', head) != NULL);
+}
+
 static int load_chunk(lua_State *L)
 {
     struct loading *l = lua_touserdata(L, 1);
@@ -305,7 +313,7 @@ static int load_chunk(lua_State *L)
     s->load_env = lua_topointer(L, -1);
     lua_pushfstring(L, "@%s", l->name);
     if (luaL_loadbufferx(L, l->text.at, l->text.len, lua_tostring(L, -1), "t") != 0)
-        return lua_error(L);
+        return is_binary(l->text) ? luaL_error(L, "%s:1: not Lua text, but a binary file", l->name) : lua_error(L);
     lua_pushvalue(L, 2);
     lua_setfenv(L, -2);
     check_globals(L, l->name);

@@ -7,6 +7,7 @@
 #include "script/sandbox_globals.h"
 #include "base/slice.h"
 #include "script/error.h"
+#include "script/sandbox_cjson.h"
 #include "script/state_internal.h"
 
 #include <errno.h>
@@ -341,6 +342,7 @@ bool sandbox_globals_library(lua_State *L, const char *name)
         lua_getfield(L, -1, "new");
         lua_call(L, 0, 1);
         lua_remove(L, -2);
+        sandbox_cjson_bound(L, strcmp(name, "cjson.safe") == 0);
     } else if (lua_istable(L, -1)) {
         copy_table(L, 0);
     }

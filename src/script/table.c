@@ -5,7 +5,6 @@
 #include "script/table.h"
 #include "base/duration.h"
 #include "script/error.h"
-#include "script/nested.h"
 
 #include <lauxlib.h>
 #include <limits.h>
@@ -14,6 +13,8 @@
 #include <stdio.h>
 
 #define KNOWN_MAX 64
+
+static const char plain_mark; /* its address is a key of metatables */
 
 static void refuse_key(struct table_reader *t, const char *const *known)
 {
@@ -47,14 +48,42 @@ static int absolute(lua_State *L, int index)
     return index > 0 || index <= LUA_REGISTRYINDEX ? index : lua_gettop(L) + 1 + index;
 }
 
+void table_mark_plain(lua_State *L)
+{
+    lua_pushlightuserdata(L, (void *)&plain_mark);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, -3);
+}
+
+bool table_is_plain(lua_State *L, int index, struct error *err)
+{
+    bool plain;
+
+    luaL_checkstack(L, 3, "table");
+    if (!lua_getmetatable(L, index))
+        return true;
+    lua_pushliteral(L, "__index");
+    lua_rawget(L, -2);
+    lua_pushlightuserdata(L, (void *)&plain_mark);
+    lua_rawget(L, -3);
+    plain = lua_isnil(L, -2) || lua_toboolean(L, -1);
+    lua_pop(L, 3);
+    if (!plain)
+        error_set(err, "its metatable has an __index, whose values are not seen here: write them into the table");
+    return plain;
+}
+
 void table_begin(struct table_reader *t, lua_State *L, int index, const char *what, const char *const *known,
                  bool positions)
 {
+    struct error err;
+
     *t = (struct table_reader){L, absolute(L, index), what};
     if (!lua_istable(L, t->index))
         script_error_words(L, "%s: expected a table of options, got %s", what,
                            lua_isnone(L, t->index) ? "nothing" : luaL_typename(L, t->index));
-    nested_check_stack(L); /* who reads options may meet an __index */
+    if (!table_is_plain(L, t->index, &err))
+        script_error_words(L, "%s: the table of options: %s", what, err.text);
     luaL_checkstack(L, 4, what);
     lua_pushnil(L);
     while (lua_next(L, t->index) != 0) {
@@ -186,7 +215,7 @@ static bool no_position(lua_State *L, struct error *err)
     switch (lua_type(L, -1)) {
     case LUA_TSTRING:
         name.at = lua_tolstring(L, -1, &name.len);
-        error_set(err, "'%.*s' is no position of a list", name.len > 60 ? 60 : (int)name.len, name.at);
+        error_set(err, "'%.*s%s' is no position of a list", SLICE_SHOWN(name, 60));
         break;
     case LUA_TNUMBER:
         error_set(err, "%.14g is no position of a list", lua_tonumber(L, -1));
@@ -203,6 +232,8 @@ static bool positions(lua_State *L, int index, size_t *last_out, size_t *count_o
     long long at;
 
     *last_out = *count_out = 0;
+    if (!table_is_plain(L, index, err))
+        return false;
     luaL_checkstack(L, 4, "list");
     for (lua_pushnil(L); lua_next(L, index) != 0; (*count_out)++) {
         lua_pop(L, 1);
@@ -244,6 +275,14 @@ bool table_is_list(lua_State *L, int index, size_t *length_out, struct error *er
     return false;
 }
 
+void table_plain(const struct table_reader *t, const char *key, int index)
+{
+    struct error err;
+
+    if (!table_is_plain(t->L, index, &err))
+        table_fault(t, key, "%s", err.text);
+}
+
 size_t table_list(struct table_reader *t, const char *key, int index)
 {
     struct error err;
@@ -254,13 +293,13 @@ size_t table_list(struct table_reader *t, const char *key, int index)
     return length;
 }
 
-int table_fault(struct table_reader *t, const char *key, const char *format, ...)
+int table_fault(const struct table_reader *t, const char *key, const char *format, ...)
 {
     struct error words;
     va_list args;
 
     va_start(args, format);
-    vsnprintf(words.text, sizeof(words.text), format, args);
+    error_words(words.text, sizeof(words.text), format, args);
     va_end(args);
     return script_error_words(t->L, "%s: %s: %s", t->what, key, words.text);
 }

@@ -15,13 +15,34 @@ void access_begun(struct exchange *ex, int version)
 {
     counters_add(ex->server->counters, version >= 0x200 ? COUNTER_requests_http2 : COUNTER_requests_http1, 1);
     counters_add(ex->server->counters, COUNTER_under_way, 1);
+    access_works(ex);
+}
+
+/* Down as well as up: of a gauge. */
+static void step(struct counters *c, enum counter gauge, int64_t by)
+{
+    counters_set(c, gauge, counters_get(c, gauge) + (uint64_t)by);
+}
+
+void access_works(struct exchange *ex)
+{
+    if (!ex->working)
+        step(ex->server->counters, COUNTER_in_progress, 1);
+    ex->working = true;
+}
+
+void access_rests(struct exchange *ex)
+{
+    if (ex->working)
+        step(ex->server->counters, COUNTER_in_progress, -1);
+    ex->working = false;
 }
 
 /* Answered by a 1xx is nothing; there is a histogram from 2xx on. */
 static void observe(struct exchange *ex, dur_t duration)
 {
     int which = HISTOGRAM_latency_2xx + ex->status / 100 - 2;
-    if (ex->status >= 200 && !ex->gone && !ex->cut_short)
+    if (ex->status >= 200 && !ex->gone && !ex->cut)
         counters_observe(ex->server->counters, (enum counters_histogram)which,
                          duration.ns > 0 ? (uint64_t)duration.ns : 0);
 }
@@ -29,8 +50,12 @@ static void observe(struct exchange *ex, dur_t duration)
 void access_ended(struct exchange *ex)
 {
     struct counters *c = ex->server->counters;
+    if (ex->recorded)
+        return;
+    ex->recorded = true;
     dur_t duration = mono_since(mono_now(), ex->started); /* not the loop's: this pass may have been all its time */
-    counters_set(c, COUNTER_under_way, counters_get(c, COUNTER_under_way) - 1);
+    access_rests(ex);
+    step(c, COUNTER_under_way, -1);
     observe(ex, duration);
     access_record_end(ex, duration);
 }
@@ -42,7 +67,15 @@ void access_answered(struct exchange *ex, int status)
 
 void access_gone(struct exchange *ex)
 {
-    counters_add(ex->server->counters, COUNTER_requests_gone, 1);
+    counters_add(ex->server->counters, ex->cut ? COUNTER_requests_cut : COUNTER_requests_gone, 1);
+}
+
+void access_cut_off(struct exchange *ex)
+{
+    if (ex->req != NULL)
+        ex->sent = ex->req->bytes_sent;
+    ex->cut = true;
+    access_ended(ex);
 }
 
 void access_refused(struct exchange *ex, enum reason reason)
@@ -125,6 +158,8 @@ void access_file_failed(struct exchange *ex, const char *words)
     struct buf clean = {0};
     struct names n;
     name(ex, &n);
+    if (ex->status == 0)
+        dev_page_note(ex->server, slice_of(words));
     log_at(LOG_ERROR, "file cannot be sent", n.script, n.request, n.trace_id,
            LOG_SLICE("error", redact_clean(ex->server->host.redact, slice_of(words), &clean)));
     buf_free(&clean);
@@ -185,6 +220,7 @@ void access_timeout(struct exchange *ex)
 {
     struct names n;
     name(ex, &n);
+    dev_page_note_timeout(ex);
     counters_add(ex->server->counters, COUNTER_script_timeouts, 1);
     log_at(LOG_WARN, "request timed out", n.script, n.request, n.trace_id,
            LOG_FLOAT("seconds", (double)exchange_endpoint(ex)->timeout.ns / 1e9));
@@ -200,10 +236,11 @@ void access_stream_ended(struct exchange *ex, enum access_stream_end how)
     static const enum counter ends[] = {COUNTER_streams_complete, COUNTER_streams_gone, COUNTER_streams_broken};
     struct counters *c = ex->server->counters;
     counters_add(c, ends[how], 1);
-    counters_set(c, COUNTER_streams, counters_get(c, COUNTER_streams) - 1);
+    step(c, COUNTER_streams, -1);
     if (ex->gone)
         return; /* counted when its client was seen to leave, while the handler ran on */
-    ex->cut_short = how != ACCESS_STREAM_COMPLETE;
+    ex->gone = how == ACCESS_STREAM_GONE;
+    ex->cut = how == ACCESS_STREAM_BROKEN;
     if (how == ACCESS_STREAM_GONE)
         access_gone(ex);
     else

@@ -10,14 +10,16 @@
 #include "server/exchange.h"
 #include <unistd.h>
 
-#define NOTED_A_SECOND 200   /* refused, failed, gone */
+#define NOTED_A_SECOND 200   /* refused, failed, gone, cut */
 #define ORDINARY_A_SECOND 50 /* "sampled": enough to see by eye what a quiet server does, nothing to a busy one */
 
 static enum records_end end_of(const struct exchange *ex)
 {
     if (ex->refused != REASON_none)
         return RECORDS_REFUSED;
-    return ex->gone || ex->cut_short || ex->status == 0 ? RECORDS_GONE : RECORDS_ANSWERED;
+    if (ex->cut)
+        return RECORDS_CUT;
+    return ex->gone || ex->status == 0 ? RECORDS_GONE : RECORDS_ANSWERED;
 }
 
 static bool take_one(uint32_t *count, uint32_t most)
@@ -33,10 +35,10 @@ static bool wanted(struct server *s, const struct exchange *ex, enum records_end
 {
     struct access_record *a = &s->access;
     uint32_t share = s->host.config->log_access;
+    if (share == 0 || !log_wanted(LOG_INFO))
+        return false;
     if (share == CONFIG_ACCESS_ALL)
         return true;
-    if (share == 0)
-        return false;
     if (end != RECORDS_ANSWERED || ex->status >= 400)
         return take_one(&a->noted, NOTED_A_SECOND);
     if (share == CONFIG_ACCESS_SAMPLED)
@@ -95,13 +97,23 @@ void access_record_end(struct exchange *ex, dur_t duration)
 {
     struct server *s = ex->server;
     enum records_end end = end_of(ex);
-    if (s->host.records == NULL || s->host.config->log_access == 0 || !log_wanted(LOG_INFO))
+    if (s->host.records == NULL)
         return;
     access_record_tick(s, loop_now(s->host.loop));
-    if (wanted(s, ex, end))
+    if (wanted(s, ex, end)) {
         put_record(ex, end, duration);
-    else
-        s->access.left_out++;
+        return;
+    }
+    s->access.left_out++;
+    counters_add(s->counters, COUNTER_access_left_out, 1);
+}
+
+void access_record_tell(struct server *s)
+{
+    struct access_record *a = &s->access;
+    if (a->left_out > 0 && s->host.config->log_access != 0)
+        log_at(LOG_INFO, "more requests", LOG_INT("count", a->left_out));
+    a->left_out = 0;
 }
 
 void access_record_tick(struct server *s, mono_t now)
@@ -109,11 +121,7 @@ void access_record_tick(struct server *s, mono_t now)
     struct access_record *a = &s->access;
     if (mono_since(now, a->window).ns < DUR_S(1).ns)
         return;
-    if (a->left_out > 0) {
-        counters_add(s->counters, COUNTER_access_left_out, a->left_out);
-        log_at(LOG_INFO, "more requests", LOG_INT("count", a->left_out));
-    }
+    access_record_tell(s);
     a->window = now;
     a->noted = a->ordinary = 0;
-    a->left_out = 0;
 }

@@ -84,7 +84,7 @@ bool admission_address(struct server *s, struct connection *c)
 {
     struct ip peer;
     connections_peer(c, &peer);
-    c->proxied = client_trusted(s, &peer);
+    c->proxied = !c->unnamed && client_trusted(s, &peer);
     if (c->proxied || connections_count_as(c, &peer) <= s->host.config->limits.connections_per_ip)
         return true;
     return turn_away(s, c, COUNTER_cut_per_ip, "connections_per_ip");

@@ -17,7 +17,8 @@ void admission_open(struct server *s);
 bool admission_admit(struct server *s, struct connection *c);
 /*
  * Its other end is known, by PROXY protocol where that is spoken, and libh2o has not got it yet: it counts for its
- * address, but for a proxy's, who brings the connections of others. False: that has too many, and it is closed.
+ * address, but for a proxy's, who brings the connections of others. One that PROXY protocol names nobody for is a
+ * single client's, and counts for the proxy's address. False: that has too many, and it is closed.
  */
 bool admission_address(struct server *s, struct connection *c);
 

@@ -5,6 +5,8 @@
 #include "base/panic.h"
 #include "policy/cors.h"
 #include "server/dev_page.h"
+#include "server/http2_head.h"
+#include "server/steps.h"
 
 static const struct cors *cors_of(const struct exchange *ex)
 {
@@ -55,6 +57,16 @@ void answer_cors_add(struct exchange *ex)
     const struct cors *c = cors_of(ex);
     if (c != NULL)
         cors_answer(c, &ex->view, &ex->server->response);
+}
+
+void answer_cors_unrouted(struct exchange *ex)
+{
+    CHECK(ex->generation == NULL);
+    if (http2_head_is_gone(ex->req)) /* and with it Origin, and whom a proxy names */
+        return;
+    const struct endpoint *e = steps_endpoint_at(ex->server, ex->view.host, ex->view.path);
+    if (e != NULL && e->cors != NULL)
+        cors_answer(e->cors, &ex->view, &ex->server->response);
 }
 
 static int refuse_header(struct slice name, struct error *err)

@@ -12,6 +12,11 @@
 enum step_result answer_cors_step(struct exchange *ex);
 /* The server's response is complete: what it says of who may read it. */
 void answer_cors_add(struct exchange *ex);
+/*
+ * The same of one that is refused before its route is looked up, though path and host are known: by what the endpoint
+ * there says of it, which does nothing else.
+ */
+void answer_cors_unrouted(struct exchange *ex);
 /* The server's response is a script's, or ex->plan its plan of a proxied one: -1 where that decides what `cors` does.
  */
 int answer_cors_check(const struct exchange *ex, struct error *err);

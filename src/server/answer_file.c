@@ -12,6 +12,7 @@
 #include "io/file.h"
 #include "io/pool.h"
 #include "server/access.h"
+#include "server/dev_page.h"
 #include "server/streaming.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -194,9 +195,12 @@ static void answer_problem(struct exchange *ex, int status, const char *detail)
 static void refuse(struct answer_file *f)
 {
     enum file_code code = f->code;
-    bool none = code == FILE_NOT_FOUND || code == FILE_NOT_A_FILE || code == FILE_BAD_PATH || code == FILE_OUTSIDE;
-    if (!none || code == FILE_OUTSIDE) /* a link that leads out was made by somebody in here */
+    bool odd = code == FILE_OUTSIDE || code == FILE_NO_FOLDER; /* a link that somebody in here made; a lost mount */
+    bool none = odd || code == FILE_NOT_FOUND || code == FILE_NOT_A_FILE || code == FILE_BAD_PATH;
+    if (!none || odd)
         access_file_failed(f->ex, f->err.text);
+    else
+        dev_page_note(f->ex->server, slice_of(f->err.text));
     struct exchange *ex = part(f);
     struct http_response *r = exchange_response(ex);
     if (code == FILE_BUSY)

@@ -4,6 +4,7 @@
  */
 #include "server/backlog.h"
 #include "base/panic.h"
+#include "server/access.h"
 
 static bool is_full(const struct exchange *ex)
 {
@@ -17,6 +18,7 @@ enum step_result backlog_step(struct exchange *ex)
         return STEP_NEXT;
     counters_add(ex->server->counters, COUNTER_requests_held, 1);
     list_add(&c->behind, &ex->behind);
+    access_rests(ex);
     return STEP_WAIT;
 }
 
@@ -33,6 +35,7 @@ void backlog_add(struct exchange *ex, size_t bytes)
 static void look_again(struct exchange *ex)
 {
     list_remove(&ex->behind);
+    access_works(ex);
     ex->step--;
     ex->outcome = STEP_NEXT;
     loop_later(ex->server->host.loop, &ex->later);

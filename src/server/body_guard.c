@@ -2,7 +2,7 @@
  * body_guard.c: see body_guard.h. Not every caller within libh2o can take no for an answer (a NULL base). Those that
  * can: the reader of a socket, in clear and under TLS, and the one of HTTP/2's DATA frames. Those that cannot: header
  * blocks (after a frame of type HEADERS or CONTINUATION), and a refusal that keeps a begin (see body_refusal.h; always
- * a buffer's first room). These are counted, and granted.
+ * a buffer's first room). These are counted, and granted: of a block it was asked before libh2o got its frame.
  */
 #include "server/body_guard.h"
 #include "server/body_refusal.h"
@@ -17,7 +17,7 @@
 #define AT_ONCE ((size_t)1 << 20) /* read from one socket in one pass, a step more or less */
 #define AT_FIRST ((size_t)128 << 10) /* the same before anything of it was looked at, and of frames */
 #define AT_SEALED ((size_t)32 << 10) /* of TLS, before it is decoded: two records, and nobody's share has it */
-#define FRAME_ROOM ((size_t)1 << 10) /* for a frame of DATA, at least */
+#define FRAME_ROOM ((size_t)1 << 10) /* for a frame of DATA or of a header block, at least */
 #define READER_ASKS 4096             /* what libh2o's reader asks for, and nobody else */
 /* malloc's own bounds would rise with the largest buffer freed: it would then keep such memory, and copy to grow it. */
 #define MAPPED_FROM (256 << 10)
@@ -136,16 +136,27 @@ static struct connection *connection_of(h2o_buffer_t **field)
     return c != NULL && c->sock == sock ? c : NULL;
 }
 
+static bool is_block(unsigned frame)
+{
+    return frame == FRAME_HEADERS || frame == FRAME_CONTINUATION;
+}
+
+/* Who has sent the frame that asks for room, or nobody. */
+static uint64_t sender(unsigned frame)
+{
+    return frame == FRAME_DATA || is_block(frame) ? guard.peer : 0;
+}
+
 static h2o_iovec_t first_room(h2o_buffer_t **field, size_t least, unsigned frame)
 {
     h2o_buffer_t *initial = &h2o_socket_buffer_prototype._initial_buf;
-    if (frame != FRAME_DATA && least <= initial->capacity) {
+    if (frame != FRAME_DATA && !is_block(frame) && least <= initial->capacity) {
         body_memory_add(&guard.server->body_memory, initial->capacity);
         return guard.reserve(field, least);
     }
     size_t capacity = least < FRAME_ROOM ? FRAME_ROOM : least;
     capacity += is_initial(capacity);
-    struct body_charge charge = {.peer = frame == FRAME_DATA ? guard.peer : 0};
+    struct body_charge charge = {.peer = sender(frame)};
     enum reason why = claim(&charge, 0, capacity, frame != FRAME_DATA);
     if (why != REASON_none)
         return refuse(why);
@@ -203,11 +214,6 @@ static h2o_buffer_t *enlarged(h2o_buffer_t *b, size_t capacity, const struct bod
     return next;
 }
 
-static bool is_block(unsigned frame)
-{
-    return frame == FRAME_HEADERS || frame == FRAME_CONTINUATION;
-}
-
 /*
  * Whether so much has come that its endpoint will not take it, though nobody has said how long it would be. What was
  * read in this pass may be framing for the most part, or the requests behind it.
@@ -236,7 +242,7 @@ static h2o_iovec_t more_room(h2o_buffer_t **field, size_t least, unsigned frame)
     capacity += is_initial(capacity);
     struct body_charge charge = charge_of(b);
     if (charge.peer == 0) /* nobody's so far: all of it counts, if it is somebody's now */
-        charge = (struct body_charge){.peer = c != NULL ? c->peer : frame == FRAME_DATA ? guard.peer : 0};
+        charge = (struct body_charge){.peer = c != NULL ? c->peer : sender(frame)};
     enum reason why = is_too_much(c, b->size) ? REASON_body_too_large
                                               : claim(&charge, b->capacity, capacity, c == NULL && is_block(frame));
     if (why != REASON_none)
@@ -273,6 +279,21 @@ void h2o_buffer__do_free(h2o_buffer_t *b)
         body_memory_give(&guard.server->body_memory, b->capacity);
     }
     guard.free(b);
+}
+
+bool body_guard_block(uint64_t peer, size_t more)
+{
+    struct body_charge charge = {.peer = peer};
+    if (guard.server == NULL)
+        return true;
+    enum reason why = claim(&charge, 0, more, false);
+    if (why != REASON_none) {
+        body_refusal_count(guard.server, why);
+        return false;
+    }
+    body_memory_discharge(&guard.server->body_memory, &charge, 0); /* libh2o asks for it as it needs it */
+    body_memory_give(&guard.server->body_memory, more);
+    return true;
 }
 
 uint64_t body_guard_room(const struct config_limits *limits)

@@ -11,6 +11,7 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 struct server;
@@ -30,9 +31,14 @@ void body_guard_open(struct server *s);
 int body_guard_proved(const struct server *s, struct error *err);
 /*
  * http2_guard tells the type of each frame before libh2o handles it, and whose it is (as shm/peers has it; 0:
- * nobody's): room for header blocks may not be refused.
+ * nobody's): room for header blocks may not be refused then, but before (body_guard_block).
  */
 void body_guard_frame(unsigned type, uint64_t peer);
+/*
+ * A frame of a header block is about to be kept, `more` bytes of it. False, and counted: that address may not, or
+ * nobody; the connection must end, since a block cannot be passed over (RFC 9113 4.3).
+ */
+bool body_guard_block(uint64_t peer, size_t more);
 /* What asks for room next is no frame of that connection. */
 void body_guard_frames_over(void);
 

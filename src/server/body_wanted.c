@@ -4,22 +4,19 @@
 #include "server/body_wanted.h"
 #include "base/panic.h"
 #include "policy/ips.h"
-#include "route/generation.h"
-#include "server/client.h"
+#include "route/endpoint.h"
 #include "server/server_internal.h"
 #include "server/steps.h"
 
 /* Whom its endpoint would let in; NULL: nobody would be served there. */
 static const struct endpoint *find(struct server *s, struct st_h2o_mem_pool_t *pool, const struct body_head *head)
 {
-    struct generation *g = s->host.generation(s->host.cookie);
     struct http_request view = {.raw_path = head->target, .authority = head->host, .version = head->version};
-    struct router_match match = {.endpoint = NULL};
     const char *why = NULL;
-    if (g == NULL || http_request_target(pool, &view, &why) != 0)
+    if (http_request_target(pool, &view, &why) != 0)
         return NULL;
-    router_find(g->router, view.host, view.path, &match);
-    return match.endpoint != NULL && match.endpoint->broken == NULL ? match.endpoint : NULL;
+    const struct endpoint *e = steps_endpoint_at(s, view.host, view.path);
+    return e != NULL && e->broken == NULL ? e : NULL;
 }
 
 bool body_wanted(struct connection *c, struct st_h2o_mem_pool_t *pool, const struct body_head *head)
@@ -30,9 +27,9 @@ bool body_wanted(struct connection *c, struct st_h2o_mem_pool_t *pool, const str
         return true;
     if (head->host.at == NULL && head->version == 0x101) /* steps_view refuses it */
         return false;
-    connections_peer(c, &peer);
-    if (client_trusted(s, &peer))
+    if (c->proxied)
         return true;
+    connections_peer(c, &peer);
     const struct endpoint *e = find(s, pool, head);
     if (e == NULL || (e->allow_ips != NULL && !ips_have(e->allow_ips, &peer)) ||
         endpoint_handler_for(e, head->method.at, head->method.len) == NULL)

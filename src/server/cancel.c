@@ -84,3 +84,15 @@ void cancel_gone(struct exchange *ex)
     exchange_problem(ex, 503, SLICE("the client has gone"), SLICE_NONE);
     exchange_over(ex);
 }
+
+void cancel_left(struct connection *c)
+{
+    while (!list_empty(&c->left)) {
+        struct exchange *ex = CONTAINER_OF(c->left.next, struct exchange, left);
+        CHECK(ex->magic == EXCHANGE_MAGIC && ex->req == NULL);
+        list_remove(&ex->left);
+        ex->abused = true;
+        cancel_gone(ex);
+        exchange_over(ex);
+    }
+}

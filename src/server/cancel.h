@@ -8,6 +8,7 @@
 #include "base/time.h"
 #include <stdbool.h>
 
+struct connection;
 struct exchange;
 
 /* Its task is suspended now: sets the deadline (an upstream has its own), and makes the request outlive its client
@@ -18,6 +19,8 @@ void cancel_arm(struct exchange *ex);
  * connection was found dead. By `on_disconnect` the task is cancelled, or goes on for nobody.
  */
 void cancel_gone(struct exchange *ex);
+/* Of a connection that is cut for abuse: the requests that have gone from it before, and that went on for nobody. */
+void cancel_left(struct connection *c);
 /* Whether a client's leaving cancels it. */
 bool cancel_wanted(const struct exchange *ex);
 /* When the exchange's task is cancelled for having taken too long; MONO_NEVER: it is not. cookie: the exchange. */

@@ -7,6 +7,7 @@
 #include "crypto/identity.h"
 #include "server/body_refusal.h"
 #include "server/body_wanted.h"
+#include "server/cancel.h"
 #include "server/linger.h"
 #include "server/proxy_gate.h"
 #include <stdlib.h>
@@ -48,6 +49,7 @@ static void forget_if_over(struct connection *c)
     if (c->sock != NULL || c->live > 0)
         return;
     list_remove(&c->link);
+    list_remove(&c->left); /* those in it are by themselves from now on */
     list_add(&c->owner->spare, &c->link);
     count(c->owner, c->owner->count - 1);
 }
@@ -97,6 +99,7 @@ struct connection *connections_add(struct connections *cs, h2o_socket_t *sock)
     list_init(&c->link);
     list_init(&c->refusal.link);
     list_init(&c->behind);
+    list_init(&c->left);
     list_add(&cs->all, &c->link);
     count(cs, cs->count + 1);
     sock->on_close.cb = on_close;
@@ -179,6 +182,7 @@ void connections_abused(struct connection *c, enum flood_kind why)
     CHECK(why < FLOOD_NONE);
     cut(c, reasons[why]);
     c->abused = true;
+    cancel_left(c);
 }
 
 bool connections_may_ask(struct connection *c)

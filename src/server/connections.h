@@ -63,10 +63,11 @@ struct connection {
     const char *framing; /* HTTP/1: why its last request is refused, and it ends; NULL: nothing. See http1_guard.h */
     size_t held;         /* HTTP/2: bytes of answers that wait for its client */
     struct list behind;  /* exchanges that are begun when there are fewer */
+    struct list left;    /* exchanges whose requests have gone from it, and that go on */
     int linger_fd;       /* its socket once more, or -1: see linger.h */
     bool http2;
     bool proxied;   /* its other end is one of trusted_proxies: over HTTP/2 it has requests of many clients */
-    bool unnamed;   /* its PROXY header names nobody, so it is passed on as it comes: no field is the proxy's */
+    bool unnamed;   /* its PROXY header names nobody: it is passed on as it comes, a client's; it is not `proxied` */
     bool crowded;   /* HTTP/1: its last request has more header fields than can be kept, and it ends */
     bool unread;    /* HTTP/1: the body of its last request is not read, and it ends: see body_wanted.h */
     bool announced; /* HTTP/2: it was told of our own settings */
@@ -97,7 +98,7 @@ uint64_t connections_count_as(struct connection *c, const struct ip *address);
 void connections_cut(struct connection *c, enum counter why);
 /* The same of one that is counted already. */
 void connections_shut(struct connection *c);
-/* The same for abuse, but that the caller sees to the socket's end. */
+/* The same for abuse, but that the caller sees to the socket's end. What it has left behind is cancelled. */
 void connections_abused(struct connection *c, enum flood_kind why);
 /* Whether it may ask once more within limits.connection_rate. */
 bool connections_may_ask(struct connection *c);

@@ -2,11 +2,13 @@
  * dev_page.c: see dev_page.h.
  */
 #include "server/dev_page.h"
+#include "base/log.h"
 #include "base/panic.h"
 #include "codec/json.h"
 #include "http/problem.h"
 #include "http/redact.h"
 #include "route/generation.h"
+#include "script/error.h"
 #include "server/exchange.h"
 #include <stdio.h>
 
@@ -51,6 +53,22 @@ void dev_page_note_routes(struct server *s, const struct generation *g)
         }
         buf_free(&line);
     }
+}
+
+/* What waits is a script, or the server for it. */
+void dev_page_note_timeout(struct exchange *ex)
+{
+    const struct endpoint *e = exchange_endpoint(ex);
+    struct buf text = {0};
+    if (!ex->server->host.config->dev)
+        return;
+    buf_addf(&text, "%s took longer than its timeout of %g s", e->file, (double)e->timeout.ns / 1e9);
+    if (ex->task != NULL) {
+        buf_add_text(&text, ", and waited here:\n");
+        script_error_where(ex->task, &text);
+    }
+    dev_page_note(ex->server, buf_slice(&text));
+    buf_free(&text);
 }
 
 /* --- the three forms -------------------------------------------------------------------------------------------- */
@@ -114,15 +132,13 @@ static void add_request(const struct exchange *ex, struct buf *out)
     buf_free(&clean);
 }
 
-/* A terminal would obey what a stranger had sent: C0, DEL, and C1 in UTF-8. */
+/* A terminal, or who reads, would obey what a stranger had sent. */
 static void hide_controls(struct buf *text)
 {
     for (size_t i = 0; i < text->len; i++) {
-        unsigned char c = (unsigned char)text->at[i];
-        if ((c < ' ' && c != '\n' && c != '\t') || c == 0x7f)
-            text->at[i] = '?';
-        else if (c == 0xc2 && i + 1 < text->len && (unsigned char)text->at[i + 1] < 0xa0)
-            text->at[i] = text->at[i + 1] = '?';
+        int c = log_control((struct slice){text->at + i, text->len - i});
+        if (c >= 0 && c != '\n' && c != '\t')
+            memset(text->at + i, '?', c < 0x80 ? 1 : c < 0x800 ? 2 : 3); /* all bytes of it */
     }
 }
 
@@ -135,7 +151,6 @@ static void make_text(const struct exchange *ex, int status, struct slice detail
     buf_addf(out, "%.*s\n", SLICE_ARG(notes));
     add_request(ex, out);
     buf_add_text(out, "\n" LEAD "\n");
-    hide_controls(out);
 }
 
 static void make_html(const struct exchange *ex, int status, struct slice detail, struct slice notes, struct buf *out)
@@ -197,6 +212,7 @@ static void make_page(struct exchange *ex, int status, struct slice detail, stru
         make_html(ex, status, detail, notes, &s->room);
     else
         make_text(ex, status, detail, notes, &s->room);
+    hide_controls(&s->room);
     r->status = status;
     r->body = buf_slice(&s->room);
     CHECK(http_response_add(r, SLICE("content-type"),

@@ -20,6 +20,8 @@ void dev_page_note(struct server *s, struct slice text);
 void dev_page_note_reason(struct server *s, enum reason reason);
 /* The same with every route of a generation. */
 void dev_page_note_routes(struct server *s, const struct generation *g);
+/* The same of an exchange that has passed its endpoint's timeout: where its script waits. */
+void dev_page_note_timeout(struct exchange *ex);
 /*
  * Makes the server's response that page. False (and the notes are gone): it is to be an ordinary problem, since there
  * is no --dev, or nothing more to say. detail, members: as of problem_make.

@@ -3,7 +3,10 @@
  * closed, connections are told goodbye, idle ones are closed (where the server stops).
  */
 #include "server/drain.h"
+#include "base/log.h"
 #include "base/panic.h"
+#include "server/access.h"
+#include "server/exchange.h"
 #include "server/goodbye.h"
 #include "server/linger.h"
 #include "server/listener.h"
@@ -36,32 +39,73 @@ static void close_idle(struct server *s, mono_t now, bool hurry)
     }
 }
 
+/* --- what is left at its end -------------------------------------------------------------------------------------- */
+
+static void cut_off(struct server *s, struct list *all)
+{
+    for (struct list *l = all->next; l != all; l = l->next) {
+        struct exchange *ex = CONTAINER_OF(l, struct exchange, link);
+        s->drain_cut += !ex->cut; /* else it is counted, or has ended for another reason */
+        access_cut_off(ex);
+    }
+}
+
+/* The process ends next and nothing is taken apart, so what else would be told later is told now. */
+static void end(struct server *s)
+{
+    cut_off(s, &s->waiting);
+    cut_off(s, &s->answering);
+    cut_off(s, &s->streaming);
+    if (s->drain_cut > 0)
+        log_at(LOG_WARN, "requests cut off at the end of the drain", LOG_INT("count", s->drain_cut));
+    access_record_tell(s);
+    s->drained(s->drained_cookie);
+}
+
 /* --- the drain ---------------------------------------------------------------------------------------------------- */
+
+static void drain_on(struct timeout *t);
+
+/* The next look; the last one is at the end itself. */
+static void look_again(struct server *s, mono_t now)
+{
+    mono_t next = mono_add(now, TICK);
+    if (mono_before(now, s->drain_until) && mono_before(s->drain_until, next))
+        next = s->drain_until;
+    timeout_set(s->host.loop, &s->drain, next, drain_on);
+}
+
+/* What works on for a client that has gone has no connection, and is waited for all the same. */
+static bool is_done(const struct server *s)
+{
+    return s->connections.count == 0 && !s->listening && !linger_any(&s->connections) && list_empty(&s->waiting);
+}
 
 static void drain_on(struct timeout *t)
 {
     struct server *s = CONTAINER_OF(t, struct server, drain);
     mono_t now = loop_now(s->host.loop);
+    dur_t left = mono_since(s->drain_until, now);
     if (s->listening && !mono_before(now, s->last_call))
         listener_close(s);
-    /* Who listens to events comes back by himself, and finds the next worker. */
-    bool late = !mono_before(now, s->drain_until);
-    if (streaming_drain(s, late && !s->streams_stopped)) {
+    /* Who listens to events comes back by himself, and finds the next worker. The others are broken off a moment before
+     * the end, so that they hear of it. */
+    if (streaming_drain(s, left.ns <= TICK.ns && !s->streams_stopped)) {
         s->streams_stopped = true;
-        timeout_set(s->host.loop, &s->drain, mono_add(now, TICK), drain_on);
+        look_again(s, now);
         return;
     }
     /* When it stops, half of the time is for waiting; replaced, all but the last moment is. */
-    bool hurry = mono_since(s->drain_until, now).ns < s->drain_hurry.ns;
+    bool hurry = left.ns < s->drain_hurry.ns;
     if (s->replaced || !s->listening)
         goodbye_say(s, now, hurry);
     if (!s->replaced && !s->listening)
         close_idle(s, now, hurry);
-    if (late || (s->connections.count == 0 && !s->listening && !linger_any(&s->connections))) {
-        s->drained(s->drained_cookie);
+    if (left.ns <= 0 || is_done(s)) {
+        end(s);
         return;
     }
-    timeout_set(s->host.loop, &s->drain, mono_add(now, TICK), drain_on);
+    look_again(s, now);
 }
 
 /* The whole server stops, perhaps in the middle of a replacement. */

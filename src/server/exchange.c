@@ -22,13 +22,6 @@ struct hook { /* lives in the request's pool; its end is the request's */
     void (*gone)(struct exchange *ex);
 };
 
-static void record(struct exchange *ex)
-{
-    if (!ex->recorded)
-        access_ended(ex);
-    ex->recorded = true;
-}
-
 static void end_if_idle(struct exchange *ex)
 {
     CHECK(ex->magic == EXCHANGE_MAGIC);
@@ -37,13 +30,15 @@ static void end_if_idle(struct exchange *ex)
     struct server *s = ex->server;
     CHECK(ex->task == NULL && ex->stream == NULL && ex->script == NULL && ex->file == NULL && ex->proxy == NULL &&
           !timeout_is_set(&ex->deadline));
-    record(ex);
+    access_ended(ex);
     probation_over(ex);
     bind_req_end(&ex->bind);
     bind_reply_plan_drop(state_lua(s->host.state), &ex->plan);
     list_remove(&ex->link);
+    list_remove(&ex->left);
     loop_later_cancel(&ex->later);
-    http_request_free(&ex->view);
+    if (ex->view.own != NULL)
+        http_request_free(&ex->view);
     if (ex->body != NULL)
         h2o_buffer_dispose(&ex->body);
     generation_release(&ex->generation);
@@ -67,6 +62,8 @@ static void disposed(void *data)
     struct connection *c = ex->connection;
     ex->sent = ex->req->bytes_sent;
     ex->abused = c != NULL && c->abused;
+    if (ex->status == 0 && !ex->gone && c != NULL)
+        ex->cut = c->cut;
     backlog_remove(ex);
     ex->req = NULL;
     ex->connection = NULL;
@@ -74,7 +71,9 @@ static void disposed(void *data)
         hook->gone(ex); /* may set `over` */
     /* What it was asked goes with libh2o's request, but for a copy: then its work may go on, and say how it ends. */
     if (ex->status != 0 || ex->view.own == NULL)
-        record(ex);
+        access_ended(ex);
+    if (c != NULL && ex->status == 0 && !ex->over)
+        list_add(&c->left, &ex->left);
     if (c != NULL)
         connections_end(c);
     end_if_idle(ex);
@@ -110,6 +109,7 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
     ex->next = NULL;
     list_init(&ex->link);
     list_init(&ex->behind);
+    list_init(&ex->left);
     ex->held = 0;
     ex->server = s;
     ex->connection = connections_of_request(req);
@@ -129,7 +129,7 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
     ex->body = NULL;
     ex->step = 0;
     ex->outcome = STEP_NEXT;
-    ex->starting = ex->over = ex->gone = ex->abused = false;
+    ex->starting = ex->working = ex->over = ex->gone = ex->abused = false;
     ex->task = NULL;
     ex->started = loop_now(s->host.loop);
     ex->deadline.loop = NULL;
@@ -148,7 +148,7 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
     ex->rate.known = ex->rate.refused = 0;
     ex->refused = REASON_none;
     ex->probe = 0;
-    ex->cut_short = ex->recorded = false;
+    ex->cut = ex->recorded = false;
     ex->status = 0;
     loop_later_init(&ex->later, go_on);
 
@@ -222,10 +222,11 @@ void exchange_answer(struct exchange *ex)
     CHECK(ex->magic == EXCHANGE_MAGIC && ex->status == 0 && ex->task == NULL);
     timeout_clear(&ex->deadline);
     bind_req_end(&ex->bind);
-    list_remove(&ex->link);
+    access_rests(ex);
     ex->status = s->response.status;
     if (ex->req == NULL)
-        return; /* counted when the client went */
+        return; /* counted when the client went; in `waiting` still, so that a drain waits for its end, which follows */
+    list_remove(&ex->link);
     if (!ex->gone)
         access_answered(ex, ex->status);
     if (s->draining)

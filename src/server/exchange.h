@@ -33,6 +33,7 @@ struct exchange {
     struct exchange *next; /* in the pool */
     struct list link;      /* in server.waiting, .streaming or .answering */
     struct list behind;    /* in connection.behind, while it waits there; see backlog.h */
+    struct list left;      /* in connection.left: libh2o has disposed of the request, and its work goes on */
     size_t held;           /* bytes of its answer that are held for the client */
     struct server *server;
     struct connection *connection; /* NULL: none is known */
@@ -51,8 +52,9 @@ struct exchange {
     size_t step;              /* in the pipeline's table */
     enum step_result outcome; /* of the task that has ended */
     bool starting;            /* inside task_start */
+    bool working;             /* it is in progress: see access_works */
     bool over;                /* the pipeline has come to its end */
-    bool gone;                /* the client has left before the answer */
+    bool gone;                /* the client has left before the answer, or in the middle of a stream */
     bool abused;              /* its connection was cut for abuse */
     struct task *task;        /* suspended, or NULL */
     mono_t started;
@@ -72,7 +74,7 @@ struct exchange {
     struct trace trace;
     enum reason refused; /* REASON_none: it was not */
     uint64_t probe;      /* of a quarantined endpoint, undecided; 0: it is none. See probation.h */
-    bool cut_short;      /* its client left while the answer was streamed, or the script broke it off */
+    bool cut;            /* ended by the server (or its script) before the answer was out, or in the middle of it */
     bool recorded;
     uint64_t sent;      /* bytes of the answer's body, once disposed */
     mono_t progress_at; /* while answering: when the delivery last moved */

@@ -7,6 +7,10 @@
 #define PERIOD DUR_S(10)    /* in which a budget comes back */
 #define FRAMES_A_REQUEST 10 /* FLOOD_FRAMES that a request pays for */
 #define BYTES_A_FRAME 256   /* of answers, that pay for one: clients open windows as they read */
+#define WINDOW (16u << 20)  /* as large as libh2o keeps a connection's for what it receives */
+#define BLOCK_LEAST 65536   /* bytes that a header block may have in any case */
+#define BLOCK_BESIDE 16384  /* in a header block, beside fields and path: lengths, method, authority, padding */
+#define LATE_LEAST 1024     /* a late frame counts as so many bytes, at least: its answer costs the same */
 
 enum { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION };
 enum { END_STREAM = 1, ACK = 1, END_HEADERS = 4, PADDED = 8 };
@@ -56,6 +60,20 @@ static void pay_for_answers(struct flood *f, const struct config_limits *limits,
     pay(f, limits, (int64_t)(frames < full ? frames : full));
 }
 
+void flood_body_reset(struct flood *f)
+{
+    f->late = WINDOW;
+}
+
+bool flood_late(struct flood *f, uint32_t length)
+{
+    uint32_t counts = length > LATE_LEAST ? length : LATE_LEAST;
+    if (f->late < counts)
+        return false;
+    f->late -= counts;
+    return true;
+}
+
 /* Nothing but padding, if that: it moves nobody forward. The end of a body may be such a frame. */
 static bool is_empty(const struct flood_frame *frame)
 {
@@ -64,12 +82,18 @@ static bool is_empty(const struct flood_frame *frame)
     return (frame->type == HEADERS || frame->type == CONTINUATION) && frame->length == 0;
 }
 
+size_t flood_block_most(const struct config_limits *limits)
+{
+    size_t allowed = limits->headers + limits->uri + BLOCK_BESIDE;
+    return allowed > BLOCK_LEAST ? allowed : BLOCK_LEAST;
+}
+
 static enum flood_kind block(struct flood *f, const struct flood_frame *frame, const struct config_limits *limits)
 {
     if (frame->type == HEADERS)
         f->block = f->block_frames = 0;
     f->block += frame->length;
-    if (f->block > FLOOD_BLOCK_MOST)
+    if (f->block > flood_block_most(limits))
         return FLOOD_BLOCK;
     if (frame->type == CONTINUATION && ++f->block_frames > limits->continuations)
         return FLOOD_CONTINUATIONS;

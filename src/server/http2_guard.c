@@ -6,6 +6,7 @@
 #include "base/panic.h"
 #include "server/body_guard.h"
 #include "server/connections.h"
+#include "server/http2_head.h"
 #include <dlfcn.h>
 #include <h2o.h>
 #include <h2o/http2.h>
@@ -25,6 +26,7 @@ _Static_assert(H2O_VERSION_MAJOR == 2 && H2O_VERSION_MINOR == 2 && H2O_VERSION_P
 enum { SETTING_STREAMS = 3, SETTING_HEADER_LIST = 6, SETTING_SIZE = 6 };
 
 typedef void stream_fn(h2o_http2_conn_t *, h2o_http2_stream_t *);
+typedef void rst_fn(h2o_buffer_t **, uint32_t, int);
 typedef int settings_fn(h2o_http2_settings_t *, const uint8_t *, size_t, const char **);
 typedef int headers_fn(h2o_req_t *, h2o_hpack_header_table_t *, const uint8_t *, size_t, int *, size_t *,
                        h2o_cache_digests_t **, const char **);
@@ -35,6 +37,7 @@ typedef ssize_t frame_fn(h2o_http2_frame_t *, const uint8_t *, size_t, const h2o
 /* File-scope because the library calls these with arguments of its own only. */
 static struct {
     stream_fn *send, *reset;
+    rst_fn *rst;
     settings_fn *settings;
     headers_fn *headers;
     frame_fn *frame;
@@ -43,6 +46,12 @@ static struct {
     h2o_socket_cb on_read;      /* the library's reader, of every HTTP/2 connection */
     struct connection *reading; /* whose frames are read; NULL: nobody's that we know */
     h2o_http2_conn_t *overfull; /* a stream of it is being refused: it seems to have OVERFULL more */
+    struct {
+        unsigned type;
+        uint32_t length;
+        bool counted; /* among the resets */
+    } current;        /* the frame that is being handled */
+    bool sending;     /* what is written now answers no frame */
 } guard;
 
 #define OVERFULL (10 * LIBRARY_STREAMS)
@@ -58,7 +67,9 @@ void h2o_http2_stream_send_pending_data(h2o_http2_conn_t *conn, h2o_http2_stream
 {
     guard.calls.send++;
     FIND(send, "h2o_http2_stream_send_pending_data");
+    guard.sending = true;
     guard.send(conn, stream);
+    guard.sending = false;
     if (stream->state == H2O_HTTP2_STREAM_STATE_END_STREAM)
         stream->output_window._avail = SAFE_WINDOW;
 }
@@ -75,10 +86,18 @@ static void end_if_deaf(struct connection *c)
         connections_shut(c);
 }
 
-/* A proxy passes on what its clients do: they are its matter, and others have requests there, too. */
+/*
+ * A proxy passes on what its clients do: they are its matter, and others have requests there, too. A frame counts once,
+ * though a stream is reset for it and its client is told so.
+ */
 static void count_reset(struct connection *c)
 {
     struct connections *cs = c->owner;
+    if (guard.reading == c) {
+        if (guard.current.counted)
+            return;
+        guard.current.counted = true;
+    }
     if (c->proxied || flood_spend(&c->flood, FLOOD_RESETS, cs->limits, loop_now(cs->loop)))
         return;
     connections_abused(c, FLOOD_RESETS);
@@ -96,30 +115,49 @@ void h2o_http2_stream_reset(h2o_http2_conn_t *conn, h2o_http2_stream_t *stream)
         guard.overfull = NULL;
     }
     /* Before the original: it may free the stream. */
+    bool receiving = stream->state <= H2O_HTTP2_STREAM_STATE_RECV_BODY && stream->_req_body != NULL;
+    if (c != NULL && receiving && !(guard.reading == c && guard.current.type == H2O_HTTP2_FRAME_TYPE_RST_STREAM))
+        flood_body_reset(&c->flood);
     stream->output_window._avail = SAFE_WINDOW;
     guard.reset(conn, stream);
     if (c != NULL)
         count_reset(c);
 }
 
+/*
+ * The library tells a client that a stream is reset. If there is none (any more) that is all it does: the answer to a
+ * frame for it.
+ */
+void h2o_http2__encode_rst_stream_frame(h2o_buffer_t **buf, uint32_t stream_id, int errnum)
+{
+    struct connection *c = guard.reading;
+    guard.calls.rst++;
+    FIND(rst, "h2o_http2__encode_rst_stream_frame");
+    guard.rst(buf, stream_id, errnum);
+    if (c == NULL || guard.sending ||
+        (guard.current.type == H2O_HTTP2_FRAME_TYPE_DATA && flood_late(&c->flood, guard.current.length)))
+        return;
+    count_reset(c);
+}
+
 /* --- settings, headers ------------------------------------------------------------------------------------------- */
 
+/*
+ * A peer may allow more (RFC 9113 6.5.2), but then the library's arithmetic could bring the safe window back below one.
+ * To use less of a window than is allowed is no fault, and each change of the setting moves both alike.
+ */
 int h2o_http2_update_peer_settings(h2o_http2_settings_t *settings, const uint8_t *src, size_t len,
                                    const char **err_desc)
 {
     guard.calls.settings++;
     FIND(settings, "h2o_http2_update_peer_settings");
     int result = guard.settings(settings, src, len, err_desc);
-    if (result == 0 && settings->initial_window_size > HTTP2_GUARD_WINDOW) {
-        /* Its arithmetic could bring the safe window back below one. */
-        guard.calls.refused++;
-        *err_desc = "initial window too large";
-        return H2O_HTTP2_ERROR_FLOW_CONTROL;
-    }
+    if (settings->initial_window_size > HTTP2_GUARD_WINDOW)
+        settings->initial_window_size = HTTP2_GUARD_WINDOW;
     return result;
 }
 
-static int refuse_headers(h2o_req_t *req, const char *why, const char **err_desc)
+static int refuse_fields(h2o_req_t *req, const char **err_desc)
 {
     struct connection *c = connections_of_request(req);
     guard.calls.refused++;
@@ -127,24 +165,54 @@ static int refuse_headers(h2o_req_t *req, const char *why, const char **err_desc
         connections_abused(c, FLOOD_BLOCK);
         end_if_deaf(c);
     }
-    *err_desc = why;
+    *err_desc = "too many header fields";
     return H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM;
 }
 
 /*
  * The library takes LIBRARY_STREAMS at once, and refuses the next one by itself, with the code that lets a client send
- * it again. For a lower limit it is made to believe, until that reset, that there are more.
+ * it again. It is made to believe, until that reset, that there are more.
  */
-static void bound_streams(h2o_req_t *req)
+static void refuse_stream(h2o_http2_conn_t *conn)
 {
-    struct connection *c = connections_of_request(req);
-    h2o_http2_conn_t *conn = (h2o_http2_conn_t *)req->conn;
-    if (c == NULL || conn->num_streams.pull.open <= c->owner->limits->streams)
-        return;
-    counters_add(c->owner->counters, COUNTER_streams_refused, 1);
     CHECK(guard.overfull == NULL);
     guard.overfull = conn;
     conn->num_streams.pull.open += OVERFULL;
+}
+
+/*
+ * A request's header section was read: whether there may be one more, and memory for it. malformed: the library answers
+ * it by itself with a 400, so nobody else asks for its connection's rate.
+ */
+static void admit(h2o_req_t *req, bool malformed)
+{
+    struct connection *c = connections_of_request(req);
+    const h2o_http2_stream_t *stream = H2O_STRUCT_FROM_MEMBER(const h2o_http2_stream_t, req, req);
+    h2o_http2_conn_t *conn = (h2o_http2_conn_t *)req->conn;
+    if (c == NULL)
+        return;
+    if (conn->num_streams.pull.open > c->owner->limits->streams) {
+        counters_add(c->owner->counters, COUNTER_streams_refused, 1);
+        refuse_stream(conn);
+    } else if (malformed && !connections_may_ask(c)) {
+        refuse_stream(conn);
+    } else if (http2_head_keep(c, req, stream->_req_body != NULL) != REASON_none) {
+        refuse_stream(conn);
+    }
+}
+
+/* A field of trailers is none of the header (RFC 9110 6.5.1), where proxies put theirs: they are read, and let go. */
+static int parse_trailers(h2o_req_t *req, h2o_hpack_header_table_t *table, const uint8_t *src, size_t len,
+                          size_t *content_length, const char **err_desc)
+{
+    h2o_req_t nobody;
+    h2o_init_request(&nobody, req->conn, NULL);
+    int result = guard.headers(&nobody, table, src, len, NULL, content_length, NULL, err_desc);
+    size_t fields = nobody.headers.size;
+    h2o_mem_clear_pool(&nobody.pool);
+    if (req->headers.size + fields > HTTP2_GUARD_FIELDS)
+        return refuse_fields(req, err_desc);
+    return result;
 }
 
 int h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_header_table_t *table, const uint8_t *src, size_t len,
@@ -153,18 +221,13 @@ int h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_header_table_t *table, con
 {
     guard.calls.headers++;
     FIND(headers, "h2o_hpack_parse_headers");
-    if (len > FLOOD_BLOCK_MOST)
-        return refuse_headers(req, "header block too large", err_desc);
-    size_t fields = req->headers.size;
+    if (pseudo_map == NULL)
+        return parse_trailers(req, table, src, len, content_length, err_desc);
     int result = guard.headers(req, table, src, len, pseudo_map, content_length, digests, err_desc);
     if (req->headers.size > HTTP2_GUARD_FIELDS)
-        return refuse_headers(req, "too many header fields", err_desc);
-    /* Of trailers: a field there is none of the header (RFC 9110 6.5.1), where proxies put theirs. */
-    if (pseudo_map == NULL)
-        req->headers.size = fields;
-    /* Not of trailers (whose stream is open), nor of what ends the connection. */
-    if (pseudo_map != NULL && (result == 0 || result == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR))
-        bound_streams(req);
+        return refuse_fields(req, err_desc);
+    if (result == 0 || result == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR) /* all others end the connection */
+        admit(req, result != 0);
     return result;
 }
 
@@ -198,9 +261,34 @@ static void announce(struct connection *c)
     h2o_http2_conn_request_write(conn);
 }
 
-static ssize_t calm(struct connection *c, const char **err_desc)
+static ssize_t calm(struct connection *c, enum flood_kind why, const char **err_desc)
 {
-    *err_desc = "too many frames that carry nothing, or resets";
+    static const char *const words[FLOOD_NONE] = {
+        [FLOOD_RESETS] = "too many streams are reset",
+        [FLOOD_PINGS] = "too many PING frames",
+        [FLOOD_SETTINGS] = "too many SETTINGS frames",
+        [FLOOD_EMPTY_FRAMES] = "too many frames with nothing in them",
+        [FLOOD_FRAMES] = "too many frames without a request",
+        [FLOOD_CONTINUATIONS] = "too many CONTINUATION frames",
+        [FLOOD_BLOCK] = "the header block is too large",
+    };
+    CHECK(why < FLOOD_NONE);
+    *err_desc = words[why];
+    end_if_deaf(c);
+    return H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM;
+}
+
+/* The library keeps a header block until it is whole. */
+static bool is_kept(const h2o_http2_frame_t *frame)
+{
+    return frame->type == H2O_HTTP2_FRAME_TYPE_CONTINUATION ||
+           (frame->type == H2O_HTTP2_FRAME_TYPE_HEADERS && (frame->flags & H2O_HTTP2_FRAME_FLAG_END_HEADERS) == 0);
+}
+
+static ssize_t no_memory(struct connection *c, const char **err_desc)
+{
+    c->cut = true;
+    *err_desc = "no memory for header blocks now";
     end_if_deaf(c);
     return H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM;
 }
@@ -215,19 +303,25 @@ ssize_t h2o_http2_decode_frame(h2o_http2_frame_t *frame, const uint8_t *src, siz
     if (result < 0)
         return result;
     body_guard_frame(frame->type, c != NULL ? c->peer : 0);
+    guard.current.type = frame->type;
+    guard.current.length = frame->length;
+    guard.current.counted = false;
     if (c == NULL)
         return result;
     if (!c->announced)
         announce(c);
-    if (c->abused)
-        return calm(c, err_desc);
+    if (c->abused) /* by the frame before */
+        return calm(c, FLOOD_RESETS, err_desc);
     const struct flood_frame this = {frame->type, frame->flags, frame->length, frame->payload};
     enum flood_kind kind =
         flood_frame(&c->flood, &this, c->owner->limits, c->sock->bytes_written, loop_now(c->owner->loop));
-    if (kind == FLOOD_NONE)
-        return result;
-    connections_abused(c, kind);
-    return calm(c, err_desc);
+    if (kind != FLOOD_NONE) {
+        connections_abused(c, kind);
+        return calm(c, kind, err_desc);
+    }
+    if (is_kept(frame) && !body_guard_block(c->peer, frame->length))
+        return no_memory(c, err_desc);
+    return result;
 }
 
 /* --- whose frames they are --------------------------------------------------------------------------------------- */
@@ -293,6 +387,7 @@ int http2_guard_bound(struct error *err)
         void *ours;
     } all[] = {{"h2o_http2_stream_send_pending_data", (void *)h2o_http2_stream_send_pending_data},
                {"h2o_http2_stream_reset", (void *)h2o_http2_stream_reset},
+               {"h2o_http2__encode_rst_stream_frame", (void *)h2o_http2__encode_rst_stream_frame},
                {"h2o_http2_update_peer_settings", (void *)h2o_http2_update_peer_settings},
                {"h2o_hpack_parse_headers", (void *)h2o_hpack_parse_headers},
                {"h2o_http2_decode_frame", (void *)h2o_http2_decode_frame},

@@ -1,10 +1,10 @@
 /*
- * http2_guard.h: definitions of seven of libh2o's own functions that take the place of the library's (the dynamic
+ * http2_guard.h: definitions of eight of libh2o's own functions that take the place of the library's (the dynamic
  * linker binds the library's calls to the executable's symbols) and close what 2.2.5 leaves open: the remote abort by
  * WINDOW_UPDATE, header blocks that unpack to gigabytes, streams reset faster than they cost, frames without end that
- * carry nothing (see flood.h), more streams than `limits.streams`, connections that come by HTTP/1's Upgrade.
- * Owns: nothing but the addresses of the originals. Runs in: the worker's thread. Fails: http2_guard_bound says whether
- * the linker did its part; http2_proof.h shows it at work.
+ * carry nothing or go to streams that have ended (see flood.h), more streams than `limits.streams`, connections that
+ * come by HTTP/1's Upgrade. Owns: nothing but the addresses of the originals. Runs in: the worker's thread. Fails:
+ * http2_guard_bound says whether the linker did its part; http2_proof.h shows it at work.
  */
 #ifndef CRESCENT_SERVER_HTTP2_GUARD_H
 #define CRESCENT_SERVER_HTTP2_GUARD_H
@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #define HTTP2_GUARD_FIELDS 128        /* header fields of one request, trailers included */
-#define HTTP2_GUARD_WINDOW (1u << 30) /* the largest initial window a peer may ask for */
+#define HTTP2_GUARD_WINDOW (1u << 30) /* of what a peer allows for a stream at first, so much is used */
 
 struct connection;
 struct st_h2o_buffer_t;
@@ -24,7 +24,7 @@ struct st_h2o_req_t;
 
 /* How often each of ours was called, and how often it refused. */
 struct http2_guard_calls {
-    uint64_t send, reset, settings, headers, frame, accept, upgrade, refused;
+    uint64_t send, reset, rst, settings, headers, frame, accept, upgrade, refused;
 };
 
 /*

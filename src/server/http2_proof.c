@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { HEADERS = 1, RST_STREAM = 3, SETTINGS = 4, GOAWAY = 7 };
+enum { DATA = 0, HEADERS = 1, RST_STREAM = 3, SETTINGS = 4, GOAWAY = 7 };
 enum { END_STREAM_AND_HEADERS = 5 };
 
 struct proof {
@@ -118,8 +118,8 @@ static bool heard_http1(struct proof *p)
 static bool quiet_calls_made(struct proof *p)
 {
     struct http2_guard_calls calls = http2_guard_calls();
-    return calls.send > 0 && calls.reset > 0 && calls.settings > 0 && calls.headers > 0 && calls.frame > 0 &&
-           calls.accept > 0;
+    return calls.send > 0 && calls.reset > 0 && calls.rst > 0 && calls.settings > 0 && calls.headers > 0 &&
+           calls.frame > 0 && calls.accept > 0;
 }
 
 static bool closed(struct proof *p)
@@ -156,6 +156,7 @@ static int lead(struct proof *p, struct error *err)
     add_request(&frames, 1, 0);
     add_request(&frames, 3, 1);
     add_frame(&frames, RST_STREAM, 0, 3, SLICE("\0\0\0\x8"));
+    add_frame(&frames, DATA, 0, 3, SLICE("x")); /* for a stream that is no more */
     int sent = fd_write_all(p->peer, buf_slice(&frames));
     int result = 0;
     if (sent != 0 || !run_until(p, quiet_calls_made))

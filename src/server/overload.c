@@ -1,6 +1,6 @@
 /*
  * overload.c: see overload.h. Each worker keeps the number of its own requests in its slot of the shared area
- * (crescent_requests_under_way), and sums up the other slots once in a pass of its loop: two workers may both let the
+ * (crescent_requests_in_progress), and sums up the other slots once in a pass of its loop: two workers may both let the
  * last one in, and during a long pass the sum is as old as the pass. A slot that lies is taken for the limit.
  */
 #include "server/overload.h"
@@ -16,13 +16,13 @@ static uint64_t count_others(const struct server *s)
     uint64_t sum = 0, limit = s->host.config->limits.requests;
     uint32_t used = area_used(a);
     for (uint32_t i = 0; i < used && i < AREA_SLOTS; i++) {
-        uint64_t n = i == s->host.slot ? 0 : counters_get(&a->worker[i].counters, COUNTER_under_way);
+        uint64_t n = i == s->host.slot ? 0 : counters_get(&a->worker[i].counters, COUNTER_in_progress);
         sum += n < limit ? n : limit;
     }
     return sum;
 }
 
-/* This one included. */
+/* The one that asks included. */
 static uint64_t in_progress(struct server *s)
 {
     struct overload *o = &s->overload;
@@ -31,7 +31,13 @@ static uint64_t in_progress(struct server *s)
         o->pass = pass;
         o->others = count_others(s);
     }
-    return o->others + counters_get(s->counters, COUNTER_under_way);
+    return o->others + counters_get(s->counters, COUNTER_in_progress);
+}
+
+bool overload_pressed(struct server *s)
+{
+    uint64_t most = s->host.config->limits.requests, own = counters_get(s->counters, COUNTER_in_progress);
+    return in_progress(s) >= most || counters_get(s->counters, COUNTER_under_way) - own >= most;
 }
 
 static void say(struct server *s, mono_t now)

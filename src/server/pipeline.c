@@ -51,21 +51,19 @@ static const struct {
 
 static void walk(struct exchange *ex)
 {
+    CHECK(ex->magic == EXCHANGE_MAGIC);
+    CHECK(ex->generation == NULL || exchange_endpoint(ex)->magic == ENDPOINT_MAGIC);
     while (ex->step < STEPS) {
-        CHECK(ex->magic == EXCHANGE_MAGIC && ex->task == NULL && (ex->status == 0 || ex->stream != NULL));
-        CHECK(ex->generation == NULL || exchange_endpoint(ex)->magic == ENDPOINT_MAGIC);
-        switch (path[ex->step].run(ex)) {
-        case STEP_NEXT:
-            ex->step++;
-            break;
-        case STEP_WAIT:
-            if (ex->stream == NULL)
+        CHECK(ex->task == NULL && (ex->status == 0 || ex->stream != NULL));
+        enum step_result result = path[ex->step].run(ex);
+        if (result != STEP_NEXT) {
+            if (result == STEP_DONE)
+                exchange_over(ex);
+            else if (ex->stream == NULL)
                 cancel_arm(ex);
             return;
-        case STEP_DONE:
-            exchange_over(ex);
-            return;
         }
+        ex->step++;
     }
     PANIC("the last step (%s) neither answered nor waits", path[STEPS - 1].name);
 }

@@ -68,7 +68,7 @@ struct server {
         uint64_t by_requests, by_lag; /* refused, not said in the log yet */
         mono_t said;
     } overload;
-    struct list waiting;    /* exchanges whose task is suspended */
+    struct list waiting;    /* exchanges whose task is suspended, or has just ended for nobody */
     struct list answering;  /* exchanges whose answer is on its way */
     struct list streaming;  /* exchanges whose answer is still being written */
     struct exchange *spare; /* pool, linked by `next` */
@@ -106,6 +106,7 @@ struct server {
     mono_t drain_until;
     mono_t last_call;  /* the listening sockets are closed then */
     dur_t drain_hurry; /* so long before drain_until */
+    size_t drain_cut;  /* requests that its end cut off */
     void (*drained)(void *cookie);
     void *drained_cookie;
 };

@@ -15,6 +15,7 @@
 #include "server/answer_file.h"
 #include "server/answer_proxy.h"
 #include "server/dev_page.h"
+#include "server/http2_head.h"
 #include "server/probation.h"
 #include "server/steps_rate.h"
 #include "server/tls.h"
@@ -68,6 +69,30 @@ static wall_t wall_of_pass(struct server *s)
     return s->wall;
 }
 
+/*
+ * A connection may carry requests for any host, whatever name its handshake was for: one that asks for client
+ * certificates is served to who has met that (RFC 9110 7.4, 15.5.20).
+ */
+static bool may_site(const struct exchange *ex)
+{
+    const struct server *s = ex->server;
+    const struct connection *c = ex->connection;
+    if (s->tls == NULL || ex->view.host.len == 0) /* HTTP/1.0 may name none, and reaches the script of none then */
+        return true;
+    const struct tls_site *met = c != NULL && c->ssl != NULL ? tls_site_of(c->ssl) : NULL;
+    return tls_site_may(tls_site_named(s->tls, ex->view.host), met);
+}
+
+/* viewed: its path and host can be told, but by a proxy, whose fields are not read yet. */
+static enum step_result too_fast(struct exchange *ex, bool viewed)
+{
+    CHECK(http_response_add(exchange_response(ex), SLICE("retry-after"), SLICE("1"), NULL) == 0);
+    if (viewed && !ex->connection->proxied && may_site(ex))
+        answer_cors_unrouted(ex);
+    exchange_refuse(ex, REASON_connection_rate, "this connection has asked too much at once");
+    return STEP_DONE;
+}
+
 enum step_result steps_view(struct exchange *ex)
 {
     const char *why = NULL;
@@ -80,6 +105,8 @@ enum step_result steps_view(struct exchange *ex)
     if (ex->connection != NULL && ex->connection->identity != NULL)
         ex->view.identity = ex->identity = identity_hold(ex->connection->identity);
     bool crowded = ex->connection != NULL && ex->connection->crowded;
+    if (ex->connection != NULL && !connections_may_ask(ex->connection))
+        return too_fast(ex, viewed == 0 && !crowded);
     if (viewed == 0 && !crowded)
         return STEP_NEXT;
     exchange_response(ex);
@@ -94,38 +121,27 @@ enum step_result steps_limits(struct exchange *ex)
 {
     const struct config_limits *limits = &ex->server->host.config->limits;
     const struct http_request *v = &ex->view;
-    if (ex->connection != NULL && !connections_may_ask(ex->connection)) {
-        CHECK(http_response_add(exchange_response(ex), SLICE("retry-after"), SLICE("1"), NULL) == 0);
-        exchange_refuse(ex, REASON_connection_rate, "this connection has asked too much at once");
-        return STEP_DONE;
-    }
-    if (v->raw_path.len + v->query.len > limits->uri) {
+    if (v->raw_path.len + v->query.len > limits->uri || http2_head_is_target(ex->req)) {
         exchange_response(ex);
+        answer_cors_unrouted(ex);
         exchange_refuse(ex, REASON_uri_too_long, "the request's path and query are too long");
         return STEP_DONE;
     }
-    if (v->header_bytes > limits->headers || v->header_count > limits->fields) {
+    size_t fields = v->header_count - v->header_own;
+    if (v->header_bytes > limits->headers || fields > limits->fields) {
         exchange_response(ex);
+        answer_cors_unrouted(ex);
         exchange_refuse(ex, REASON_headers_too_large,
-                        v->header_count > limits->fields ? "the request has too many header fields"
-                                                         : "the request's header fields are too large");
+                        fields > limits->fields ? "the request has too many header fields"
+                                                : "the request's header fields are too large");
         return STEP_DONE;
     }
     return STEP_NEXT;
 }
 
-/*
- * A connection may carry requests for any host, whatever name its handshake was for: one that asks for client
- * certificates is served to who has met that (RFC 9110 7.4, 15.5.20).
- */
 enum step_result steps_site(struct exchange *ex)
 {
-    const struct server *s = ex->server;
-    const struct connection *c = ex->connection;
-    if (s->tls == NULL || ex->view.host.len == 0) /* HTTP/1.0 may name none, and reaches the script of none then */
-        return STEP_NEXT;
-    const struct tls_site *met = c != NULL && c->ssl != NULL ? tls_site_of(c->ssl) : NULL;
-    if (tls_site_may(tls_site_named(s->tls, ex->view.host), met))
+    if (may_site(ex))
         return STEP_NEXT;
     exchange_response(ex);
     exchange_refuse(ex, REASON_misdirected, "this host wants a connection of its own, with a client certificate");
@@ -137,6 +153,15 @@ static enum step_result not_now(struct exchange *ex, const char *detail)
     CHECK(http_response_add(exchange_response(ex), SLICE("retry-after"), SLICE("1"), NULL) == 0);
     exchange_refuse(ex, REASON_not_loaded, detail);
     return STEP_DONE;
+}
+
+const struct endpoint *steps_endpoint_at(struct server *s, struct slice host, struct slice path)
+{
+    struct generation *g = s->host.generation(s->host.cookie);
+    struct router_match match = {.endpoint = NULL};
+    if (g != NULL)
+        router_find(g->router, host, path, &match);
+    return match.endpoint;
 }
 
 enum step_result steps_route(struct exchange *ex)
@@ -403,7 +428,8 @@ static void refuse_reply(struct exchange *ex, const char *words)
 static enum step_result answer_reply(struct exchange *ex, lua_State *co, int count)
 {
     struct server *s = ex->server;
-    struct error err = {""};
+    struct error err; /* not cleared as a whole: each answer passes here */
+    err.text[0] = '\0';
     buf_clear(&s->room);
     if (bind_reply_read(co, count, &ex->view.id, exchange_response(ex), &ex->plan, &s->room, &err) != 0 ||
         answer_cors_check(ex, &err) != 0) {

@@ -11,7 +11,7 @@
 /* Puts into the Lua state what the steps call there. 0, or -1 with words. */
 int steps_open(struct server *s, struct error *err);
 
-/* The view, which everything else reads: 400. */
+/* The view, which everything else reads: 400. And before any other refusal whether the connection may ask: 429. */
 enum step_result steps_view(struct exchange *ex);
 /* Server-wide bounds on target and header fields: 414, 431. */
 enum step_result steps_limits(struct exchange *ex);
@@ -19,6 +19,8 @@ enum step_result steps_limits(struct exchange *ex);
 enum step_result steps_site(struct exchange *ex);
 /* The live generation, held from here on, and in it the endpoint: 503, 404. */
 enum step_result steps_route(struct exchange *ex);
+/* The endpoint there; NULL: none, or no scripts yet. It is not held: no longer than this pass of the loop. */
+const struct endpoint *steps_endpoint_at(struct server *s, struct slice host, struct slice path);
 /* The handler of the method: 405, and the answer to OPTIONS. */
 enum step_result steps_method(struct exchange *ex);
 /* The endpoint's max_body: 413; and whether there was memory for the body: 503. The former, within limits.body. */

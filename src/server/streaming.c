@@ -27,6 +27,12 @@ bool streaming_begin(struct exchange *ex, long long length, const struct streami
 {
     struct server *s = ex->server;
     CHECK(ex->magic == EXCHANGE_MAGIC && ex->status == 0 && ex->task == NULL);
+    bool head = slice_equal(ex->view.method, SLICE("HEAD"));
+    if (length < 0 && !head && ex->req != NULL && !http_stream_shows_breaks(ex->req)) {
+        exchange_response(ex);
+        exchange_refuse(ex, REASON_http_version, "what is streamed over a unix socket needs HTTP/1.1");
+        return false;
+    }
     timeout_clear(&ex->deadline); /* it was the handler's */
     list_remove(&ex->link);
     ex->status = s->response.status;
@@ -36,8 +42,10 @@ bool streaming_begin(struct exchange *ex, long long length, const struct streami
         ex->req->http1_is_persistent = 0;
     ex->progress_at = loop_now(s->host.loop);
     exchange_complete(ex);
-    if (slice_equal(ex->view.method, SLICE("HEAD"))) {
-        access_answered(ex, ex->status);
+    if (head) {
+        if (!ex->gone)
+            access_answered(ex, ex->status);
+        access_rests(ex);
         list_add(&s->answering, &ex->link);
         http_stream_head(&s->response, ex->req, length);
         return false;
@@ -73,6 +81,7 @@ static struct http_stream *leave(struct exchange *ex, enum access_stream_end how
     CHECK(ex->magic == EXCHANGE_MAGIC && stream != NULL);
     timeout_clear(&ex->deadline);
     access_stream_ended(ex, how);
+    access_rests(ex);
     ex->stream = NULL;
     bind_req_end(&ex->bind);
     list_remove(&ex->link);
@@ -98,11 +107,12 @@ static struct http_stream *stop(struct exchange *ex, enum access_stream_end how)
     return leave(ex, how);
 }
 
-/* libh2o has disposed of the request, or is about to. */
+/* libh2o has disposed of the request, or is about to: its client has left, unless we have cut it. */
 static void on_gone(void *cookie)
 {
     struct exchange *ex = cookie;
-    stop(ex, ACCESS_STREAM_GONE);
+    bool cut = ex->cut || (ex->connection != NULL && ex->connection->cut);
+    stop(ex, cut ? ACCESS_STREAM_BROKEN : ACCESS_STREAM_GONE);
     list_remove(&ex->link); /* there is no answer any more whose way could be watched */
     exchange_over(ex);
 }
@@ -139,13 +149,16 @@ bool streaming_drain(struct server *s, bool late)
     bool any = false;
     for (struct list *l = s->streaming.next, *next; l != &s->streaming; l = next) {
         struct exchange *ex = CONTAINER_OF(l, struct exchange, link);
+        bool clean = ex->writer->may_end != NULL && ex->writer->may_end(ex);
         next = l->next;
-        if (ex->writer->may_end != NULL && ex->writer->may_end(ex))
-            http_stream_end(stop(ex, ACCESS_STREAM_COMPLETE));
-        else if (late)
-            http_stream_abort(stop(ex, ACCESS_STREAM_BROKEN));
-        else
+        if (!clean && !late)
             continue;
+        struct http_stream *stream = stop(ex, clean ? ACCESS_STREAM_COMPLETE : ACCESS_STREAM_BROKEN);
+        if (clean)
+            http_stream_end(stream);
+        else
+            http_stream_abort(stream);
+        s->drain_cut += !clean;
         any = true;
         exchange_over(ex);
     }

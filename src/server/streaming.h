@@ -31,7 +31,8 @@ struct streaming_writer { /* both from the loop */
 
 /*
  * Begins: the server's response (see exchange_response) goes out as the headers. length: of the body, or -1: unknown.
- * False: there is no body to write, because of HEAD or because nobody is left; the exchange is answered.
+ * False: there is no body to write, because of HEAD, because nobody is left, or because the client could not tell a
+ * body that is broken off from a whole one (505); the exchange is answered.
  */
 bool streaming_begin(struct exchange *ex, long long length, const struct streaming_writer *writer);
 /* As http_stream_write. */

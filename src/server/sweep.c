@@ -15,13 +15,15 @@
 #include "server/tls_handshake.h"
 
 #define LAG_MINUTE DUR_S(60)
-#define RATE_GRACE DUR_S(10) /* from when on a body's rate counts */
+#define STALL_PRESSED DUR_S(1) /* limits.stall_time while there is no room for others */
+#define RATE_GRACE DUR_S(10)   /* from when on a body's rate counts */
 
 struct look { /* one sweep */
     struct server *server;
     const struct config_limits *limits;
     mono_t now;
     wall_t wall;
+    dur_t stall;    /* so long may a window stay closed */
     bool receiving; /* a request is arriving somewhere */
     bool cut;       /* else only look */
 };
@@ -216,7 +218,7 @@ static enum counter too_slow_for(const struct look *look, struct exchange *ex, u
         ex->rate_at = (mono_t){0};
         return COUNTER_COUNT;
     }
-    if (since.ns > look->limits->stall_time.ns && ex->req->version >= 0x200 && http2_guard_stalled(ex->req))
+    if (since.ns > look->stall.ns && ex->req->version >= 0x200 && http2_guard_stalled(ex->req))
         return COUNTER_cut_stall;
     return drips(look, ex) ? COUNTER_cut_write_rate : COUNTER_COUNT;
 }
@@ -231,8 +233,10 @@ static void look_at_answers(struct look *look)
         if (ex->connection == NULL)
             continue;
         enum counter why = too_slow_for(look, ex, delivered(ex), true);
-        if (why != COUNTER_COUNT)
-            end_slow(ex->connection, ex->req, why);
+        if (why == COUNTER_COUNT)
+            continue;
+        ex->cut = true;
+        end_slow(ex->connection, ex->req, why);
     }
 }
 
@@ -266,6 +270,7 @@ static void look_at_stream(struct look *look, struct exchange *ex)
     enum counter why = too_slow_for(look, ex, progress, waits);
     if (why == COUNTER_COUNT)
         return;
+    ex->cut = true;
     if (is_shared(ex->connection))
         end_slow(ex->connection, ex->req, why);
     else
@@ -317,10 +322,20 @@ static void count_library_errors(struct server *s)
     s->library_seen = sum;
 }
 
+static dur_t stall_time(struct server *s)
+{
+    dur_t usual = s->host.config->limits.stall_time;
+    return usual.ns > STALL_PRESSED.ns && overload_pressed(s) ? STALL_PRESSED : usual;
+}
+
 static void begin_look(struct server *s, struct look *look, bool cut)
 {
-    *look = (struct look){
-        .server = s, .limits = &s->host.config->limits, .now = loop_now(s->host.loop), .wall = wall_now(), .cut = cut};
+    *look = (struct look){.server = s,
+                          .limits = &s->host.config->limits,
+                          .now = loop_now(s->host.loop),
+                          .wall = wall_now(),
+                          .stall = stall_time(s),
+                          .cut = cut};
 }
 
 static uint64_t longest(dur_t a, dur_t b)

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define AREA_MAGIC 0x746e656373657243ULL /* "Crescent" */
-#define AREA_VERSION 14
+#define AREA_VERSION 15
 /* The children trust that the file keeps its size: a shorter one would end them by SIGBUS. */
 #define AREA_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 

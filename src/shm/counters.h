@@ -54,7 +54,8 @@ struct counters {
 
 /* Upper bounds of the buckets, in ns: three to a power of ten, from 0.1 ms to 30 s. */
 extern const uint64_t counters_bounds[COUNTERS_BUCKETS];
-/* The process that wrote them has died: what was of the moment is nothing now. */
+/* The process that wrote them has ended: its requests, streams and connections that had not are counted as ended with
+ * it, and what was of the moment is nothing now. */
 void counters_forget(struct counters *c);
 
 /* Only the one writer calls these, so load and store need no locked instruction. */

@@ -53,7 +53,8 @@ struct store_driver {
      * not beside `close`. After a failure it is not known what is there: it must be closed. */
     int (*sync)(struct store_db *db, struct error *err);
 
-    /* 1: there; 0: not. The row's bytes are borrowed until the next call. A row that has expired is there, too. */
+    /* 1: there; 0: not. The row's bytes are borrowed until the next call. A row that has expired is there, too. What
+     * is no value is KV_SPOILED, which is its reader's matter, and no failure. */
     int (*get)(struct store_db *db, struct slice bucket, struct slice key, struct store_row *row_out,
                struct error *err);
     int (*put)(struct store_db *db, struct slice bucket, struct slice key, const struct store_row *row,

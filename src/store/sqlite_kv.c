@@ -25,6 +25,7 @@ static struct slice column_bytes(sqlite3_stmt *s, int column)
 
 /* --- rows --------------------------------------------------------------------------------------------------------- */
 
+/* False: somebody has changed it by hand, to what is no value. */
 static bool read_value(sqlite3_stmt *s, struct store_value *value_out)
 {
     struct slice kind = column_bytes(s, 0);
@@ -34,10 +35,11 @@ static bool read_value(sqlite3_stmt *s, struct store_value *value_out)
             *value_out = (struct store_value){.kind = (enum kv_kind)i};
     if (value_out->kind == KV_NUMBER) {
         value_out->number = sqlite3_column_double(s, 1);
-        return type == SQLITE_INTEGER || type == SQLITE_FLOAT;
+        return (type == SQLITE_INTEGER || type == SQLITE_FLOAT) && isfinite(value_out->number);
     }
     value_out->bytes = column_bytes(s, 1);
-    return value_out->kind != KV_NOTHING && (type == SQLITE_TEXT || type == SQLITE_BLOB);
+    return value_out->kind != KV_NOTHING && (type == SQLITE_TEXT || type == SQLITE_BLOB) &&
+           value_out->bytes.len <= KV_VALUE_MAX;
 }
 
 static int get(struct store_db *db, struct slice bucket, struct slice key, struct store_row *row_out, struct error *err)
@@ -50,8 +52,9 @@ static int get(struct store_db *db, struct slice bucket, struct slice key, struc
     if (code != SQLITE_ROW)
         return code == SQLITE_DONE ? 0 : -1;
     row_out->expires = sqlite3_column_int64(s, 2);
-    /* Somebody has changed it by hand. */
-    return read_value(s, &row_out->value) ? 1 : error_set(err, "a row of the table kv holds what is no value");
+    if (!read_value(s, &row_out->value))
+        row_out->value = (struct store_value){.kind = KV_SPOILED};
+    return 1;
 }
 
 static bool shown_as_text(struct slice s)

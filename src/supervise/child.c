@@ -234,18 +234,21 @@ const char *child_status_text(int status, char room[64])
 /* What shared memory tells about a dead worker. */
 struct remains {
     struct progress_view progress;
+    uint64_t requests; /* not answered, or not delivered */
     char words[AREA_WORDS + 1];
 };
 
 static void log_death(const struct child *c, pid_t pid, int status, const struct remains *r)
 {
     char text[48], room[64];
-    struct log_field fields[5] = {LOG_INT("child", pid), LOG_STR("status", child_status_text(status, room))};
+    struct log_field fields[6] = {LOG_INT("child", pid), LOG_STR("status", child_status_text(status, room))};
     size_t count = 2;
 
     snprintf(text, sizeof(text), "%s died", c->name);
     if (!c->ready)
         fields[count++] = LOG_STR("when", "starting");
+    else if (is_worker(c))
+        fields[count++] = LOG_INT("requests_lost", r->requests);
     if (r->progress.inside)
         fields[count++] = LOG_STR("script", r->progress.name);
     if (r->words[0] != '\0')
@@ -277,6 +280,7 @@ static void bury(struct supervisor *s, struct child *c, struct remains *r)
 {
     if (is_worker(c)) {
         progress_read(&s->area->worker[c->slot].progress, &r->progress);
+        r->requests = counters_get(&s->area->worker[c->slot].counters, COUNTER_under_way);
         area_last_words(s->area, c->slot, r->words);
         area_reset_worker(s->area, c->slot);
     } else {
@@ -298,7 +302,7 @@ void child_died(struct supervisor *s, struct child *c, int status, mono_t now)
     if (has_crashed(status) && r.progress.inside && !r.progress.preparing)
         watchdog_strike(s, &r.progress);
     if (s->state >= SUPERVISOR_DRAINING || renewal_died(s, c) || c->edition == NULL) { /* it was to leave */
-        if (status != 0 && !c->doomed)
+        if (status != 0 && (!c->doomed || r.requests > 0))
             log_death(c, pid, status, &r);
         c->ready = false;
         c->start_at = MONO_NEVER;

@@ -53,6 +53,20 @@ static void raise_descriptors(void)
     }
 }
 
+/* Where that is too little, newcomers past it wait unaccepted instead of taking the place of idle ones. */
+static void warn_descriptors(const struct config *config)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur <= config->limits.connections / config->workers)
+        log_at(LOG_WARN, "limits.connections cannot be reached: RLIMIT_NOFILE of the workers is too low",
+               LOG_INT("connections", config->limits.connections), LOG_INT("workers", config->workers),
+               LOG_INT("descriptors_each", limit.rlim_cur),
+               LOG_STR("remedy",
+                       "raise the hard limit of open files (LimitNOFILE= of the service, ulimit -Hn), or lower "
+                       "limits.connections"));
+}
+
 static int open_all(struct supervisor *s, const struct sockets *handed, struct error *err)
 {
     const struct config *config = &s->now->config;
@@ -120,6 +134,7 @@ static void check_start(struct supervisor *s)
            LOG_JSON("admin", buf_slice(&s->now->sockets.admin_urls)),
            LOG_JSON("health", buf_slice(&s->now->sockets.health_urls)), LOG_STR("hooks", s->now->config.hooks),
            LOG_STR("store", s->now->config.store), LOG_INT("workers", s->now->config.workers),
+           LOG_INT("connections", s->now->config.limits.connections),
            LOG_INT("generation", atomic_load(area_generation_of(s->area, s->now->number))));
     notify_ready(&s->notify, "serving");
 }
@@ -206,6 +221,19 @@ static void reap(struct supervisor *s)
     orphans_tick(s, mono_now());
 }
 
+/* Somebody has no patience for a drain: its requests get no record, but the log their number. */
+static void end_at_once(struct supervisor *s)
+{
+    uint64_t lost = 0;
+
+    for (uint32_t i = 0; i < s->places; i++)
+        if (s->workers[i].pid != 0)
+            lost += counters_get(&s->area->worker[s->workers[i].slot].counters, COUNTER_under_way);
+    if (s->state != SUPERVISOR_STOPPED && lost > 0)
+        log_at(LOG_WARN, "ended before its drain was over", LOG_INT("requests_lost", lost));
+    s->state = SUPERVISOR_STOPPED;
+}
+
 static void on_signal(struct supervisor *s, int number)
 {
     switch (number) {
@@ -217,7 +245,7 @@ static void on_signal(struct supervisor *s, int number)
         if (s->state < SUPERVISOR_DRAINING)
             begin_drain(s);
         else
-            s->state = SUPERVISOR_STOPPED;
+            end_at_once(s);
         break;
     case SIGHUP:
         if (s->state < SUPERVISOR_DRAINING)
@@ -372,6 +400,7 @@ int supervise_run(struct supervise_start *start)
     orphans_begin(s);
     if (open_all(s, &start->sockets, &err) == 0 && rights_give_up(&s->now->config, &err) == 0) {
         rights_warn(&s->now->config);
+        warn_descriptors(&s->now->config);
         sockets_close(&start->sockets, &s->now->sockets);
         return serve(s);
     }

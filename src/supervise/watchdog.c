@@ -12,11 +12,17 @@
 
 /* --- the judges --- */
 
-bool watchdog_stretch_over(struct watchdog_stretch *w, const struct progress_view *view, dur_t cpu, dur_t limit)
+bool watchdog_stretch_over(struct watchdog_stretch *w, const struct progress_view *view, dur_t cpu, dur_t limit,
+                           mono_t now)
 {
-    if (view->inside && w->inside && view->sequence == w->sequence)
-        return cpu.ns - w->cpu.ns > limit.ns;
-    *w = (struct watchdog_stretch){.inside = view->inside, .sequence = view->sequence, .cpu = cpu};
+    if (view->inside && w->inside && view->sequence == w->sequence) {
+        int64_t step = cpu.ns - w->cpu.ns;
+
+        w->used.ns += step < WATCHDOG_STEP.ns ? step : WATCHDOG_STEP.ns;
+        w->cpu = cpu;
+        return w->used.ns > limit.ns;
+    }
+    *w = (struct watchdog_stretch){.inside = view->inside, .sequence = view->sequence, .cpu = cpu, .since = now};
     return false;
 }
 
@@ -25,6 +31,11 @@ dur_t watchdog_limit(dur_t max_run)
     bool lies = max_run.ns < 0 || max_run.ns > CONFIG_MAX_RUN_MOST;
 
     return (dur_t){(lies ? CONFIG_MAX_RUN_MOST : max_run.ns) + WATCHDOG_GRACE.ns};
+}
+
+dur_t watchdog_silence(const struct progress_view *view)
+{
+    return (dur_t){WATCHDOG_PONG_WORKER.ns + (view->inside ? 2 * watchdog_limit(view->max_run).ns : 0)};
 }
 
 bool watchdog_queue_stuck(struct watchdog_queue *w, bool waiting, uint64_t accepts, mono_t now)
@@ -82,25 +93,30 @@ void watchdog_strike(struct supervisor *s, const struct progress_view *view)
     quarantine_log(view->name, quarantine_struck(&s->area->quarantine, view->version, mono_now(), &time), time);
 }
 
-static void look_at_stretch(struct supervisor *s, struct child *c)
+static void end_stretch(struct supervisor *s, struct child *c, const struct progress_view *view)
+{
+    char why[PROGRESS_NAME + 32];
+
+    snprintf(why, sizeof(why), "stuck in script %s", view->name);
+    child_kill(c, why);
+    if (!view->preparing)
+        watchdog_strike(s, view);
+}
+
+static void look_at_stretch(struct supervisor *s, struct child *c, mono_t now)
 {
     const struct progress *p = &s->area->worker[c->slot].progress;
     dur_t cpu;
     struct progress_view view;
-    char why[PROGRESS_NAME + 32];
 
     if (c->doomed)
         return;
     progress_read(p, &view);
-    if (!cpu_of(c->pid, &cpu) || !watchdog_stretch_over(&c->stretch, &view, cpu, watchdog_limit(view.max_run)))
+    if (!cpu_of(c->pid, &cpu) || !watchdog_stretch_over(&c->stretch, &view, cpu, watchdog_limit(view.max_run), now))
         return;
     progress_read(p, &view); /* it may have come back just now */
-    if (!view.inside || view.sequence != c->stretch.sequence)
-        return;
-    snprintf(why, sizeof(why), "stuck in script %s", view.name);
-    child_kill(c, why);
-    if (!view.preparing)
-        watchdog_strike(s, &view);
+    if (view.inside && view.sequence == c->stretch.sequence)
+        end_stretch(s, c, &view);
 }
 
 static void look_at_queue(struct supervisor *s, struct child *c, mono_t now)
@@ -112,10 +128,26 @@ static void look_at_queue(struct supervisor *s, struct child *c, mono_t now)
     members_orphan(s, c, watchdog_queue_stuck(&c->queue, waiting, accepts, now));
 }
 
-static void look_at_pulse(struct child *c, mono_t now)
+/* In one stretch all the while, without much CPU time: the script waits for what is none of the loop's, a disk, say. */
+static void end_silent(struct supervisor *s, struct child *c, const struct progress_view *view, mono_t now)
 {
-    dur_t limit = c->kind == HERITAGE_KEEPER ? WATCHDOG_PONG_KEEPER : WATCHDOG_PONG_WORKER;
+    bool same = view->inside && c->stretch.inside && view->sequence == c->stretch.sequence;
 
+    if (same && !c->doomed && mono_since(now, c->stretch.since).ns >= WATCHDOG_PONG_WORKER.ns)
+        end_stretch(s, c, view);
+    else
+        child_kill(c, "no sign of life");
+}
+
+static void look_at_pulse(struct supervisor *s, struct child *c, mono_t now)
+{
+    struct progress_view view = {.inside = false};
+    dur_t limit = WATCHDOG_PONG_KEEPER;
+
+    if (c->kind != HERITAGE_KEEPER) {
+        progress_read(&s->area->worker[c->slot].progress, &view);
+        limit = watchdog_silence(&view);
+    }
     if (mono_since(now, c->silent_since).ns >= WATCHDOG_ASK.ns)
         child_kill(c, "it closed its channel and stayed");
     switch (watchdog_pulse_next(&c->pulse, now, limit)) {
@@ -123,7 +155,7 @@ static void look_at_pulse(struct child *c, mono_t now)
         child_send(c, &(struct message){.type = MESSAGE_ping, .ping = {.sequence = c->pulse.sequence}});
         break;
     case WATCHDOG_LOST:
-        child_kill(c, "no sign of life");
+        end_silent(s, c, &view, now);
         break;
     case WATCHDOG_FINE:
         break;
@@ -135,7 +167,7 @@ void watchdog_tick(struct supervisor *s, mono_t now)
     if (s->keeper.pid != 0) {
         if (!mono_before(now, s->keeper.leave_by))
             child_kill(&s->keeper, "it did not make way for the next one");
-        look_at_pulse(&s->keeper, now);
+        look_at_pulse(s, &s->keeper, now);
     }
     for (uint32_t i = 0; i < s->places; i++) {
         struct child *c = &s->workers[i];
@@ -144,8 +176,8 @@ void watchdog_tick(struct supervisor *s, mono_t now)
             continue;
         if (!mono_before(now, c->leave_by))
             child_kill(c, "still there at the end of `drain`");
-        look_at_pulse(c, now);
-        look_at_stretch(s, c);
+        look_at_pulse(s, c, now);
+        look_at_stretch(s, c, now);
         if (c->ready && c->edition != NULL && s->state < SUPERVISOR_DRAINING)
             look_at_queue(s, c, now);
     }

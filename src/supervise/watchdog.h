@@ -12,6 +12,7 @@
 
 #define WATCHDOG_TICK DUR_MS(50)
 #define WATCHDOG_GRACE DUR_S(1)        /* beyond max_run: what could be interrupted has been */
+#define WATCHDOG_STEP DUR_MS(500)      /* what one look counts at most: past that the machine stood still */
 #define WATCHDOG_QUEUE DUR_MS(50)      /* an accept queue that stands still this long is given to others */
 #define WATCHDOG_ASK DUR_S(1)          /* between two pings */
 #define WATCHDOG_PONG_WORKER DUR_S(10) /* owed this long: killed */
@@ -20,13 +21,24 @@
 struct watchdog_stretch { /* born as {0} */
     bool inside;
     uint64_t sequence;
-    dur_t cpu; /* the process's, when this stretch was first seen */
+    dur_t cpu;    /* the process's, at the last look */
+    dur_t used;   /* in this stretch, since it was first seen */
+    mono_t since; /* that moment */
 };
-/* Whether the stretch in `view` has used more CPU time than `limit` since it was first seen. */
-bool watchdog_stretch_over(struct watchdog_stretch *w, const struct progress_view *view, dur_t cpu, dur_t limit);
+/*
+ * Whether the stretch in `view` has used more CPU time than `limit` since it was first seen. A virtual machine that was
+ * halted counts that time as used: a worker is not judged by it before it had the chance to go on.
+ */
+bool watchdog_stretch_over(struct watchdog_stretch *w, const struct progress_view *view, dur_t cpu, dur_t limit,
+                           mono_t now);
 
 /* How much CPU time a stretch gets that says so of itself: its max_run, bounded, and the grace. */
 dur_t watchdog_limit(dur_t max_run);
+/*
+ * How long a worker may owe its pong. Within a stretch CPU time is what counts, of which it gets the half on a busy
+ * machine: before that is used up, silence says nothing.
+ */
+dur_t watchdog_silence(const struct progress_view *view);
 
 struct watchdog_queue { /* born as {0} */
     bool waiting, stuck;

@@ -2,8 +2,8 @@
 // wrk has core 1. The servers take turns, round by round, and the median of the rounds counts, since machines are noisy.
 // Each round starts them anew: what a JIT compiles, and where memory lies, is luck that a server keeps until its end
 // (nginx with lua: 52 to 65 µs a request, from start to start).
-// node bench.mjs FLOOR_BINARY [--check] [--rounds N] [--seconds N], or with --hostile: hostile.mjs alone; scripts/bench
-// builds what it needs.
+// node bench.mjs FLOOR_BINARY [--check] [--rounds N] [--seconds N], or with --hostile: hostile.mjs alone, with --against
+// BINARY: against.mjs alone; scripts/bench builds what it needs.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
@@ -11,6 +11,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import examples from '../e2e/payloads.mjs';
+import { against } from './against.mjs';
 import { idleConnections, upload, uploadCost, uploadMemory } from './ground.mjs';
 import { kvRates } from './kv.mjs';
 import { hostile } from './hostile.mjs';
@@ -82,8 +83,12 @@ async function startAll(dir) {
     const conf = fs.readFileSync(path.join(here, 'nginx.conf'), 'utf8').replaceAll('@PORT@', nginxPort).replaceAll('@DIR@', dir).replaceAll('@BENCH@', here);
     write(dir, { 'nginx.conf': conf });
     const nginx = await peer('nginx', [...onCore(0), '/usr/sbin/nginx', '-p', dir, '-c', path.join(dir, 'nginx.conf')], nginxPort);
-    const server = await start(whole, { hooks: path.join(here, 'hooks'), workers: 1, env: { GITHUB_WEBHOOK_SECRET: secret }, prefix: onCore(0) });
-    return [floor, nginx, { name: 'crescent', url: server.url, pid: server.pid, stop: () => server.stop() }];
+    return [floor, nginx, await startCrescent()];
+}
+
+async function startCrescent(program) {
+    const server = await start(whole, { hooks: path.join(here, 'hooks'), workers: 1, env: { GITHUB_WEBHOOK_SECRET: secret }, prefix: onCore(0), program });
+    return { name: 'crescent', url: server.url, pid: server.pid, stop: () => server.stop() };
 }
 
 /** One wrk run: requests, seconds, p99 in ms, server CPU in µs a request. Any answer but 200 fails the bench. */
@@ -225,9 +230,23 @@ async function waiting(dir) {
 /** --hostile: a run of its own, longer than most would wait for. */
 async function besideHostiles() {
     const only = flags.includes('--only') ? flags[flags.indexOf('--only') + 1] : '';
-    const worse = await hostile(whole, { seconds: option('--seconds', 4), slowSeconds: option('--slow-seconds', 60), only });
-    for (const words of worse) console.log(`\nmissed: ${words}`);
-    return worse.length && flags.includes('--check') ? 1 : 0;
+    return tellMissed(await hostile(whole, { seconds: option('--seconds', 4), slowSeconds: option('--slow-seconds', 60), only }));
+}
+
+/** --against BINARY. */
+async function besideAnother(other) {
+    const dir = folder(whole), body = path.join(dir, 'push.json');
+    write(dir, { 'push.json': push });
+    const worse = await against({
+        programs: { [other]: path.resolve(other), crescent: undefined }, scenarios, rounds, seconds, begin: startCrescent,
+        measure: (server, scenario, time) => wrk({ ...server, body }, scenario, { time }),
+    });
+    return tellMissed(worse);
+}
+
+function tellMissed(list) {
+    for (const words of list) console.log(`\nmissed: ${words}`);
+    return list.length && flags.includes('--check') ? 1 : 0;
 }
 
 const missed = [];
@@ -293,6 +312,7 @@ function tellWaiting(waits) {
 
 async function main() {
     if (flags.includes('--hostile')) return besideHostiles();
+    if (flags.includes('--against')) return besideAnother(flags[flags.indexOf('--against') + 1]);
     const dir = folder(whole);
     write(dir, { 'push.json': push });
     for (const name of ['kv', 'kv-slow']) fs.mkdirSync(path.join(dir, name));
@@ -301,8 +321,7 @@ async function main() {
     tellThroughput(figure, servers);
     tellGround(await memory(), await reloads(dir), await ground(servers));
     tellWaiting(await waiting(dir));
-    for (const words of missed) console.log(`\nmissed: ${words}`);
-    return missed.length && flags.includes('--check') ? 1 : 0;
+    return tellMissed(missed);
 }
 
 let code = 1;

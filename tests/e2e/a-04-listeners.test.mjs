@@ -11,9 +11,9 @@ import { certificate, folder, ms, raw, request, run, sleep, start, tool, until }
 const hooks = {
     'hello.lua': 'return { methods = { "GET", "POST" }, handle = function(req) return "hello " .. req.ip .. " " .. #req.body end }',
     'version.lua': 'return function(req) return req.version .. " " .. req.scheme end',
-    'big.lua': 'return function() return 200, ("x"):rep(20 * 1024 * 1024) end',
+    'big.lua': 'return { methods = { "GET" }, max_run = "5s", handle = function() return 200, ("x"):rep(20 * 1024 * 1024) end }',
     'wait.lua': 'return { methods = { "GET" }, on_disconnect = "cancel", timeout = "20s", handle = function() sleep "15s" return "late" end }',
-    'late.lua': 'return function() sleep "400ms" return "late" end',
+    'late.lua': 'return function() sleep "2s" return "late" end',
 };
 const curl = (socket, target, ...args) => tool('curl', ['-sS', '--max-time', '20', '--unix-socket', socket, ...args, target]);
 /** A request over a unix socket: {status, text}, or its error code. */

@@ -145,6 +145,8 @@ test('what is handed over and cannot serve is a clear error', async (t) => {
     await fails('LISTEN_FDS=1 LISTEN_PID=$$', [connected._handle.fd], /descriptor 3.*does not listen/);
     await fails('LISTEN_FDS=1 LISTEN_PID=$$ LISTEN_FDNAMES=https', [one.fd], /needs a certificate/);
     await fails('LISTEN_FDS=1 LISTEN_PID=$$ LISTEN_FDNAMES=admin', [one.fd], /--admin: the setting admin, and a socket of that name was handed over/);
+    await fails('LISTEN_FDS=1 LISTEN_PID=$$', [one.fd], new RegExp(`listen: "127\\.0\\.0\\.1:${one.at}", and a socket .* handed over .*"inherited:3:any:127\\.0\\.0\\.1:${one.at}"`),
+        ['--admin', 'off', '--listen', `127.0.0.1:${one.at}`]);
     const open = await listening({ path: path.join(dir, 'open') });
     t.after(open.close);
     fs.chmodSync(open.at, 0o666); // systemd's own default
@@ -267,4 +269,59 @@ test('the unit files in examples/ are what systemd reads, and fit each other', a
             fs.writeFileSync(path.join(dir, name), text.replace(/^ExecStart=\S+/m, 'ExecStart=/bin/true'));
         await tool('systemd-analyze', ['verify', path.join(dir, 'crescent.service')]);
     }
+});
+
+// --- the unit that comes with it ---
+
+/** The system calls of a group, those of its groups among them. */
+async function group(name) {
+    const all = new Set();
+    for (const line of (await tool('systemd-analyze', ['syscall-filter', name])).split('\n').slice(1).map((l) => l.trim())) {
+        if (line.startsWith('@')) for (const one of await group(line)) all.add(one);
+        else if (line && !line.startsWith('#')) all.add(line);
+    }
+    return all;
+}
+
+/** What the lines SystemCallFilter= of a unit leave (systemd.exec(5)): the first one names, ~ takes away, others add. */
+async function allowed(unit) {
+    const left = await group('@default');
+    for (const [, not, words] of unit.matchAll(/^SystemCallFilter=(~?)(.*)$/gm))
+        for (const word of words.split(' '))
+            for (const name of word.startsWith('@') ? await group(word) : [word])
+                not ? left.delete(name) : left.add(name);
+    for (const name of ['execve', 'exit', 'exit_group', 'getrlimit', 'rt_sigreturn', 'sigreturn']) left.add(name); // always, as it says there
+    return [...left].join();
+}
+
+const unitSkip = { skip: !fs.existsSync('/usr/bin/systemd-analyze') ? 'systemd-analyze is not installed'
+    : process.env.CRESCENT_SANITIZE ? 'sanitizers make system calls of their own' : false };
+test('within the system calls of its unit it serves, keeps, saves, starts programs and reloads', unitSkip, async (t) => {
+    const dir = folder(t), filter = path.join(dir, 'unit'), program = path.join(dir, 'crescent');
+    await tool('cc', ['-O1', '-o', filter, path.join(repository, 'tests/e2e/unit.c'), '-lseccomp']);
+    fs.copyFileSync(binary, program); // where another user can start it
+    let user = [];
+    if (process.getuid() === 0) {
+        fs.chmodSync(dir, 0o755);
+        fs.chownSync(dir, 65534, 65534);
+        user = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', '--bounding-set', '-all,+net_bind_service'];
+    }
+    const names = await allowed(fs.readFileSync(path.join(repository, 'examples/crescent.service'), 'utf8'));
+    const server = await start(t, {
+        dir, program, prefix: [...user, filter, names], config: 'return { files = "files", exec = { "true" } }',
+        hooks: {
+            'all.lua': `return { methods = { "POST" }, handle = function(req)
+                kv.set("a", req.body)
+                assert(req:save("b", { overwrite = true }))
+                local ran = assert(exec { "true" })
+                return 200, kv.get "a" .. " " .. ran.code
+            end }`,
+        },
+    });
+    const all = async () => assert.equal((await server.post('/all', 'x')).text, 'x 0', server.tail());
+    await all();
+    process.kill(server.pid, 'SIGHUP');
+    await server.said('upgrade: done');
+    await all();
+    await server.stop();
 });

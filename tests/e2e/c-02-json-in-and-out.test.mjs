@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { assertProblem, start } from './helper.mjs';
+import fs from 'node:fs';
+import { assertProblem, ms, start, threadSanitizer } from './helper.mjs';
 
 const hooks = {
     'same.lua': 'return function(req) return reply.json(req:json()) end',
@@ -41,6 +42,34 @@ test('pick reads pointers; a missing value and null are nil', async (t) => {
     assert.deepEqual((await server.post('/pick', '{"a":9007199254740993,"list":[1,"two"],"deep":{"/x~y":{"z":[]}}}')).text.replaceAll(' ', '').match(/"a":(\d+)/)[1], '9007199254740993');
     assert.deepEqual((await server.post('/pick', '{"a":null,"list":[1,"two"],"deep":{"/x~y":{"z":7}}}')).json, { b: 'two', c: 7, d: true });
     assert.deepEqual((await server.post('/null', '{"x":null}')).json, { null: true, absent: true, picked: true });
+});
+
+test('what cjson encodes is bounded, as json.encode is: its text, and the time', async (t) => {
+    const call = (body) => `local cjson, safe = require "cjson", require "cjson.safe" return { methods = { "GET" }, max_run = "${threadSanitizer ? '3s' : '300ms'}", handle = function() ${body} end }`;
+    const server = await start(t, {
+        workers: 1,
+        config: 'return { limits = { lua_memory = "64MiB" } }',
+        hooks: {
+            'many.lua': call('local s, l = ("x"):rep(10e6), {} for i = 1, 60 do l[i] = s end local f = cjson.new().encode local ok, words = pcall(f, l) local none, why = safe.encode(l) return 200, { words, none == nil, why, #f { l[1] } }'),
+            'keys.lua': call('local s, t = ("x"):rep(1e6), {} for i = 1, 20 do t[s .. i] = {} end local a = {} for i = 1, 6 do a[i] = t end return (select(2, pcall(cjson.encode, a)))'),
+            'sparse.lua': call('cjson.encode_sparse_array(false, 0) return (select(2, pcall(cjson.encode, { [2e9] = 1 })))'),
+            'ids.lua': call('cjson.encode_sparse_array(true) return cjson.encode { [2000000000] = 1 } .. cjson.encode { 1, 2, [4] = 4 } .. tostring(safe.encode(print)) .. cjson.encode(cjson.null)'),
+            'twice.lua': call('local t = {} for i = 1, 60 do t = { t, t } end return cjson.encode(t)'),
+        },
+    });
+    const [worker] = server.children('worker');
+    const words = 'cjson.encode: the text is larger than 64 MiB';
+    const many = (await server.get('/many')).json;
+    assert.match(many[0], new RegExp(`${words}$`));
+    assert.deepEqual(many.slice(1), [true, words, 10000004]);
+    for (const path of ['/keys', '/sparse']) assert.match((await server.get(path)).text, new RegExp(`${words}$`), path);
+    assert.equal((await server.get('/ids')).text, '{"2000000000":1}[1,2,null,4]nilnull');
+    const began = Date.now();
+    if (!threadSanitizer) assertProblem(await server.get('/twice'), 500); // it holds signals back
+    assert.ok(Date.now() - began < ms(3000));
+    const peak = Number(/VmHWM:\s+(\d+)/.exec(fs.readFileSync(`/proc/${worker}/status`, 'utf8'))[1]) / 1024;
+    if (!process.env.CRESCENT_SANITIZE) assert.ok(peak < 200, `${peak} MiB`);
+    assert.deepEqual(server.children('worker'), [worker]);
 });
 
 test('empty tables, arrays and null encode as what they are; cjson can be required', async (t) => {

@@ -67,12 +67,43 @@ test('414 and 431 are problems on both versions', async (t) => {
     assert.match((await raw(server.port, lots(150, 'a b: c\r\n'))).text, /^HTTP\/1\.1 400 /);
 });
 
+test('the record of a target that is too long has its method and the begin of its path, on both versions', async (t) => {
+    const server = await start(t, { hooks: { ...hooks, 'knows.lua': 'local token = env.A_TOKEN return function() return token end' }, env: { A_TOKEN: 'a-secret-that-is-long' } });
+    const client = await session(t, server.url);
+    const refused = () => server.records((r) => r.message === 'request refused' && r.status === 414);
+    const targets = [[`/size?${'q'.repeat(8200)}`, /^\/size$/], [`/size/${'a'.repeat(9000)}`, /^\/size\/a{180,}/], [`/s%69ze/${'%41'.repeat(4000)}`, /^\/size\/A{60,}/], [`/a${'%2Fb'.repeat(2500)}`, /^\/a(\/b){40,}/],
+        [`/${'b'.repeat(190)}a-secret-that-is-long${'b'.repeat(9000)}`, /^\/b{190}\[redacted\]/]];
+    for (const ask of [(p) => request(server.url + p, { method: 'PUT' }), (p) => request2(client, p, { method: 'PUT' })])
+        for (const [target, shown] of targets) {
+            const before = refused().length;
+            assertProblem(await ask(target), 414);
+            const record = await until(() => refused()[before], 'a record');
+            assert.equal(record.method, 'PUT');
+            assert.match(record.path, shown);
+            assert.doesNotMatch(record.path, /xxx|q/);
+        }
+});
+
 test('limits are settings, with their bounds', async (t) => {
     const server = await start(t, { hooks, config: 'return { limits = { uri = "1KiB", headers = "2KiB", fields = 20 } }' });
     assertProblem(await server.get(`/size?${'q'.repeat(1100)}`), 414);
     assertProblem(await server.get('/size', { 'x-big': 'v'.repeat(2100) }), 431);
     assertProblem(await server.get('/size', Object.fromEntries(Array.from({ length: 21 }, (_, i) => [`x-${i}`, 'v']))), 431);
     assert.equal((await server.get('/size')).status, 200);
+});
+
+test('the edge of uri is the same over HTTP/1 and HTTP/2: path and query, not the mark between them', async (t) => {
+    const server = await start(t, { hooks, config: 'return { limits = { uri = "1KiB" } }' });
+    const client = await session(t, server.url);
+    const path = `/${'p'.repeat(1023)}`, query = 'q'.repeat(1019);
+    for (const [target, status] of [[path, 404], [`${path}?`, 404], [`${path}p`, 414], [`${path}p?`, 414], [`${path}?q`, 414],
+        [`/size?${query}`, 200], [`/size?${query}q`, 414], [`/size?${query.slice(1)}?`, 200], [`/size?${query}?`, 414]]) {
+        assert.equal((await server.get(target)).status, status, `HTTP/1: ${target}`);
+        assert.equal((await request2(client, target)).status, status, `HTTP/2: ${target}`);
+    }
+    const absolute = (target) => raw(server.port, `GET http://a.example${target} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n`);
+    assert.match((await absolute(`/size?${query}`)).text, /^HTTP\/1\.1 200 /);
+    assert.match((await absolute(`/size?${query}q`)).text, /^HTTP\/1\.1 414 /);
 });
 
 test('refusals are counted by reason', async (t) => {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import net from 'node:net';
 import { test } from 'node:test';
 import tls from 'node:tls';
-import { frame } from './attack/frames.mjs';
+import { Attacker, block, frame, integer, memory, mib, RST_STREAM } from './attack/frames.mjs';
 import { certificate, folder, ms, sleep, start, until } from './helper.mjs';
 
 const hooks = { 'up.lua': `return { max_body = "4MiB", methods = { "GET", "POST" }, handle = function(req)
@@ -10,6 +11,8 @@ const hooks = { 'up.lua': `return { max_body = "4MiB", methods = { "GET", "POST"
     return 200, tostring(#req.body)
 end }` };
 const config = 'return { limits = { body_memory = "7MiB", body = "4MiB", body_time = "2s", header_time = "1s" } }';
+const ENHANCE_YOUR_CALM = 0xb, REFUSED_STREAM = 7;
+const sanitized = Number(process.env.CRESCENT_TIME_FACTOR ?? 1) > 1; // its memory is not the server's own
 const below = (n) => Math.floor(Math.random() * n);
 const some = (n, make) => Buffer.concat(Array.from({ length: n }, (_, i) => make(i)));
 
@@ -59,4 +62,89 @@ test('whatever comes while there is no memory for it, no worker dies and nothing
     assert.deepEqual(server.children('worker'), workers);
     await sleep(ms(100));
     assert.equal((await server.post('/up', Buffer.alloc(500000))).text, '500000');
+});
+
+// --- header sections over HTTP/2 -------------------------------------------------------------------------------------
+
+/** A literal field: a name of one letter, a value of n bytes. */
+const literal = (n) => Buffer.concat([Buffer.from([0, 1, 0x78]), integer(n, 7, 0), Buffer.alloc(n, 'v')]);
+/** A section with n bytes in fields of 4 KB; open: without END_HEADERS. Its body is still to come. */
+function section(stream, n, { open = false } = {}) {
+    const whole = Buffer.concat([block('/up', { method: 'POST' }), some(Math.ceil(n / 4000), (i) => literal(Math.min(4000, n - 4000 * i)))]);
+    return some(Math.ceil(whole.length / 16384), (i) => {
+        const last = !open && (i + 1) * 16384 >= whole.length;
+        return frame(i === 0 ? 1 : 9, last ? 4 : 0, stream, whole.subarray(i * 16384, (i + 1) * 16384));
+    });
+}
+const counting = { 'up.lua': 'return function(req) return 200, tostring(#req.body) end' };
+/** An address may have 4 MiB, so that a body has room, and a quarter more of what is small. */
+const shared = 'return { limits = { body = "1MiB", body_memory = "32MiB", body_memory_per_ip = "2MiB" } }';
+const held = (server) => server.metric('crescent_body_memory_bytes');
+const cut = (server, reason) => server.metric('crescent_connections_cut_total', `reason="${reason}"`);
+const MiB = 1 << 20;
+/** Honest, from another address. */
+const other = (server, body) => new Promise((done, fail) => {
+    const req = http.request(`${server.url}/up`, { method: 'POST', localAddress: '127.0.0.2', agent: false, headers: { 'content-length': body.length } }, (res) => {
+        res.resume();
+        done(res.statusCode);
+    });
+    req.on('error', fail).end(body);
+});
+
+test('header blocks without end are in the share of their address', async (t) => {
+    const server = await start(t, { hooks: counting, config: shared, workers: 1 });
+    const attackers = await Promise.all(Array.from({ length: 200 }, () => Attacker.open(t, server.port)));
+    for (const a of attackers) await a.send(section(1, 60_000, { open: true }));
+    await until(async () => await cut(server, 'body_memory_per_ip') >= 30, 'many are cut');
+    assert.ok(await held(server) <= 6 * MiB, `${await held(server)} bytes held`);
+    assert.equal(await other(server, Buffer.alloc(200_000)), 200);
+    for (const a of attackers) assert.ok([undefined, ENHANCE_YOUR_CALM].includes(a.goaway), `${a.goaway}`);
+    for (const a of attackers) a.socket.destroy();
+    await until(async () => await held(server) === 0, 'all memory is given back');
+});
+
+test('header sections whose bodies are awaited are in the share of their address', async (t) => {
+    const server = await start(t, { hooks: counting, config: shared, workers: 1 });
+    const [pid] = server.children('worker'), size = memory(pid);
+    const attackers = await Promise.all(Array.from({ length: 20 }, () => Attacker.open(t, server.port)));
+    for (const a of attackers) for (let i = 0; i < 90; i++) await a.send(section(1 + 2 * i, 30_000));
+    await until(async () => await cut(server, 'body_memory_per_ip') >= 20, 'many are refused');
+    assert.ok(await held(server) <= 6 * MiB, `${await held(server)} bytes held`);
+    assert.ok(sanitized || memory(pid) - size < mib(24), `${size} became ${memory(pid)} MiB`);
+    assert.ok(attackers.some((a) => a.frames.some((f) => f.type === RST_STREAM && f.payload.readUInt32BE(0) === REFUSED_STREAM)));
+    assert.equal(await other(server, Buffer.alloc(200_000)), 200);
+    for (const a of attackers) a.socket.destroy();
+    await until(async () => await held(server) === 0, 'all memory is given back');
+});
+
+for (const [what, more, status] of [['fields', Buffer.alloc(0), 431], ['a path', Buffer.concat([Buffer.from([0x04]), integer(30_001, 7, 0), Buffer.from('/'), Buffer.alloc(30_000, 'p')]), 414]])
+    test(`${what} past the limits: nothing of it is held while its body is awaited, the answer is ${status}`, async (t) => {
+        const server = await start(t, { hooks, workers: 1 });
+        const [pid] = server.children('worker'), size = memory(pid);
+        const attackers = await Promise.all(Array.from({ length: 20 }, () => Attacker.open(t, server.port)));
+        const head = status === 414 ? Buffer.concat([Buffer.from([0x83, 0x86]), more]) : undefined;
+        const one = (stream) => head ? Buffer.concat([frame(1, 0, stream, head.subarray(0, 16384)), frame(9, 4, stream, head.subarray(16384))]) : section(stream, 60_000);
+        for (const a of attackers) for (let i = 0; i < 90; i++) await a.send(one(1 + 2 * i));
+        await sleep(ms(300));
+        assert.ok(sanitized || memory(pid) - size < mib(24), `${size} became ${memory(pid)} MiB`);
+        const [a] = attackers;
+        assert.ok(!a.isClosed);
+        await a.send(frame(0, 1, 1, Buffer.from('body')));
+        await until(() => a.frames.some((f) => f.stream === 1 && f.flags & 1), 'an answer');
+        assert.match(a.frames.find((f) => f.stream === 1 && f.type === 0).payload.toString(), new RegExp(`"status":${status}`));
+        for (const each of attackers) each.socket.destroy();
+        await until(async () => await held(server) === 0, 'all memory is given back');
+    });
+
+test('trailers are read, and not held', async (t) => {
+    const server = await start(t, { hooks: { 'up.lua': 'return function(req) sleep "2s" return 200, req.headers["x"] or "none" end' }, workers: 1 });
+    const [pid] = server.children('worker'), size = memory(pid);
+    const attackers = await Promise.all(Array.from({ length: 10 }, () => Attacker.open(t, server.port)));
+    const trailer = some(15, () => literal(4000));
+    for (const a of attackers)
+        for (let i = 0; i < 90; i++)
+            await a.send(Buffer.concat([head(1 + 2 * i), frame(0, 0, 1 + 2 * i, Buffer.from('b')), some(4, (k) => frame(k === 0 ? 1 : 9, (k === 0 ? 1 : 0) | (k === 3 ? 4 : 0), 1 + 2 * i, trailer.subarray(k * 16384, (k + 1) * 16384)))]));
+    assert.ok(sanitized || memory(pid) - size < mib(24), `${size} became ${memory(pid)} MiB`);
+    const [a] = attackers;
+    await until(() => a.frames.filter((f) => f.type === 0 && f.payload.toString() === 'none').length === 90, 'all answers', 10000);
 });

@@ -94,6 +94,7 @@ test('no such file, a folder, a FIFO, a way out: 404, and no word about where', 
     await server.said((r) => r.message === 'file cannot be sent' && /^out: a symbolic link leads out/.test(r.error));
     fs.rmSync(server.files, { recursive: true });
     assertProblem(await server.get('/get/plain.txt'), 404, /no such file/);
+    await server.said((r) => r.message === 'file cannot be sent' && /the folder of the setting files: No such file/.test(r.error));
 });
 
 test('a file that may not be read is a 500 without a word about it; the log says which', async (t) => {

@@ -69,6 +69,26 @@ test('a broken save keeps the last good version, says why, and the mended one is
     assert.ok(await server.metric('crescent_reload_errors_total') >= 5);
 });
 
+test('two scripts clash: that is told once, whatever else is saved, and "fixed" when it is', async (t) => {
+    const server = await start(t, { hooks: { 'o/[id].lua': say('id'), 'o/[x].lua': say('x'), 'a.lua': say('0') } });
+    const broken = () => server.records((r) => r.message === 'script broken'), fixed = () => server.records('script fixed');
+    await server.said((r) => r.message === 'script broken' && r.file === 'o/[x].lua' && /claimed by o\/\[id\]\.lua/.test(r.error), 'the clash');
+    for (const n of ['1', '2', '3']) {
+        server.write({ 'a.lua': say(n), [`b${n}.lua`]: say(n) });
+        await until(async () => (await server.get('/a')).text === n && (await server.get(`/b${n}`)).text === n, 'both are live');
+    }
+    assert.deepEqual([broken().length, fixed().length], [1, 0], server.tail());
+    assert.equal(await server.metric('crescent_reload_errors_total'), 1);
+    server.write({ 'o/[x].lua': say('x again') });
+    await until(() => broken().length === 2, () => `a save of it is answered\n${server.tail()}`);
+    assert.equal(fixed().length, 0, server.tail());
+    server.remove('o/[id].lua');
+    await until(async () => (await server.get('/o/1')).text === 'x again', 'the route is free');
+    await server.said((r) => r.message === 'script fixed' && r.file === 'o/[x].lua');
+    assert.deepEqual([broken().length, fixed().length], [2, 1], server.tail());
+    assert.equal(await server.metric('crescent_reload_errors_total'), 2);
+});
+
 test('an endless loop, a memory hog and a crash at the top level hurt nobody', async (t) => {
     const server = await start(t, { hooks: { 'a.lua': say('good'), 'b.lua': say('b1') } });
     const workers = server.children('worker').sort();

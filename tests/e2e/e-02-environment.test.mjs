@@ -72,3 +72,34 @@ test('a value that cannot be read is an error of the scripts that ask for it, an
     assert.doesNotMatch(JSON.stringify(server.log), /v3ry/);
     assert.equal((await server.get('/other')).status, 200);
 });
+
+test('a folder of credentials that cannot be read is an error, not the values of weaker sources', async (t) => {
+    const dir = folder(t), creds = path.join(dir, 'creds');
+    write(dir, { 'creds/ALPHA': 'credential' });
+    const server = await start(t, { dir, hooks, env: { ALPHA: 'outer', CREDENTIALS_DIRECTORY: creds } });
+    assert.equal((await server.get('/env')).json.a, 'credential');
+    fs.renameSync(creds, `${creds}-gone`);
+    await server.said((r) => /the folder of \$CREDENTIALS_DIRECTORY, .*creds: No such file/.test(r.error ?? ''), 'the folder that is gone');
+    assert.equal((await server.get('/env')).json.a, 'credential', 'the last good version');
+    write(dir, { 'hooks/env.lua': `${hooks['env.lua']}\n-- saved meanwhile` });
+    await server.said((r) => server.records((x) => /CREDENTIALS_DIRECTORY/.test(x.error ?? '')).length > 1, 'told again');
+    assert.equal((await server.get('/env')).json.a, 'credential');
+    write(dir, { 'creds-gone/ALPHA': 'back' });
+    fs.renameSync(`${creds}-gone`, creds);
+    await until(async () => (await server.get('/env')).json.a === 'back', 'the folder is read again');
+
+    const without = await start(t, { hooks, env: { ALPHA: 'outer', CREDENTIALS_DIRECTORY: '/nonexistent' } });
+    const broken = await without.said((r) => r.message === 'script broken');
+    assert.match(broken.error, /CREDENTIALS_DIRECTORY, \/nonexistent: No such file/);
+    assertProblem(await without.get('/env'), 503);
+});
+
+test('NAME_FILE in .env names no file, and who asks for NAME is told', async (t) => {
+    const server = await start(t, {
+        dotenv: 'ALPHA_FILE=./alpha\nBETA=here\nBETA_FILE=./beta\n',
+        hooks: { 'asks.lua': 'local a = env.ALPHA\nreturn function() return a end', 'beta.lua': 'return function() return env.BETA .. env.ALPHA_FILE end' },
+    });
+    const broken = await server.said((r) => r.message === 'script broken' && r.file === 'asks.lua');
+    assert.match(broken.error, /asks\.lua:1: env\.ALPHA: ALPHA_FILE stands in \.env, where it names no file/);
+    assert.equal((await server.get('/beta')).text, 'here./alpha');
+});

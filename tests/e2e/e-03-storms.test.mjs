@@ -187,7 +187,7 @@ test('what is no script: a huge file, a pipe, a folder named .lua, binary, unrea
     assert.ok(Number(fs.readFileSync(`/proc/${keeper}/status`, 'utf8').match(/^VmRSS:\s+(\d+)/m)[1]) < 400000);
 });
 
-test('a broken .env changes nothing; mended, its values are live', async (t) => {
+test('a broken .env changes nothing, and is told once; mended, its values are live', async (t) => {
     const config = 'return {}';
     const server = await start(t, { config, dotenv: 'WORD=one\n', hooks: { 'e.lua': 'return function() return env.WORD end', 'a.lua': say('a1') } });
     assert.equal((await server.get('/e')).text, 'one');
@@ -195,6 +195,22 @@ test('a broken .env changes nothing; mended, its values are live', async (t) => 
     const seen = server.log.length;
     put('WORD=two\nthis is no assignment\n');
     await until(() => server.log.slice(seen).some((r) => r.level !== 'info' && /\.env/.test(JSON.stringify(r))), () => `it is told\n${server.tail()}`);
+    await everywhere(server, '/e', (a) => a.text === 'one', 6);
+    const told = () => server.log.slice(seen).filter((r) => /^env values cannot be read/.test(r.message)).length;
+    await sleep(ms(2500)); // it is looked at again until its stamp has settled
+    assert.equal(told(), 1, server.tail());
+    for (const n of ['b1', 'b2']) {
+        server.write({ 'a.lua': say(n) });
+        await until(() => server.log.slice(seen).filter((r) => r.message === 'script broken' && r.file === 'a.lua').length === Number(n[1]), () => `${n} is told\n${server.tail()}`);
+    }
+    await sleep(ms(500));
+    assert.equal(told(), 1, server.tail());
+    await everywhere(server, '/a', (a) => a.text === 'a1', 6);
+    put('WORD=one\n'); // the values that are live: what was saved meanwhile is tried now
+    await answers(server, '/a', 'b2');
+    await server.said('env values can be read again');
+    put('still no assignment\n');
+    await until(() => told() === 2, () => `another reason\n${server.tail()}`);
     await everywhere(server, '/e', (a) => a.text === 'one', 6);
     put('WORD=three\n');
     await answers(server, '/e', 'three');

@@ -98,6 +98,7 @@ test('ticker: events of a live stream, and on with the next after the one last s
     assert.deepEqual(await seen('7.1'), [['7.2', 'BOB'], ['8.1', 'ADA'], ['8.2', 'BOB']], 'a client that left between two prices of a tick');
     assert.deepEqual((await seen('7.2'))[0], ['8.1', 'ADA']);
     for (const nothing of [undefined, 'nan', 'inf', '-1.1', '1e9.1', '99999999999.1', 'x']) assert.deepEqual((await seen(nothing))[0], ['1.1', 'ADA']);
+    for (const [symbols, words] of [['ada', /"ada"/], ['ADA,X1', /"X1"/], ['', /""/], ['%0a', /there is no/]]) assertProblem(await server.get(`/ticker?symbols=${symbols}&count=1`), 422, words);
     assert.equal((await server.post('/ticker')).status, 405);
 });
 
@@ -154,6 +155,13 @@ test('deploy: a push to main is pulled', async (t) => {
     assert.equal(await git('-C', clone, 'rev-parse', 'HEAD'), head);
     fs.rmSync(origin, { recursive: true });
     assertProblem(await push('refs/heads/main'), 502, /could not pull/);
+    // The folder that the server stands in is a repository, too: without a name of another one it is left alone.
+    for (const set of [{}, { DEPLOY_FOLDER: '' }]) {
+        const unset = await start(t, { dir: clone, hooks: path.join(repository, 'examples/hooks'), env: { ...env, ...set }, config: 'return { exec = { "git" } }' });
+        const body = JSON.stringify({ ref: 'refs/heads/main' });
+        assertProblem(await unset.post('/deploy', body, { 'x-github-event': 'push', 'x-hub-signature-256': await sign(env.GITHUB_WEBHOOK_SECRET, body) }), 503, /DEPLOY_FOLDER is not set/);
+        await unset.stop(); // it has the store
+    }
 });
 
 test('counter: counts over all workers, and after a restart', async (t) => {
@@ -161,7 +169,7 @@ test('counter: counts over all workers, and after a restart', async (t) => {
     const first = await start(t, options);
     await Promise.all(Array.from({ length: 40 }, () => first.post('/counter?page=/welcome', '')));
     assert.deepEqual((await first.post('/counter?page=/about', '')).json, { page: '/about', views: 1 });
-    assertProblem(await first.post('/counter', ''), 422);
+    for (const page of ['', '?page=', '?page=%ff', '?page=/a%00', '?page=nowhere', `?page=/${'x'.repeat(200)}`]) assertProblem(await first.post(`/counter${page}`, ''), 422);
     await first.stop();
     const second = await start(t, options);
     assert.deepEqual((await second.get('/counter')).json, { '/about': 1, '/welcome': 40 });

@@ -51,6 +51,18 @@ test('values of a MiB, and keys of 512 bytes; more is an error of the script tha
     assert.ok(back.every((r) => r.body.equals(bytes)));
 });
 
+test('tables come back however deep the bodies of requests may be', async (t) => {
+    const server = await start(t, { config: 'return { limits = { json_depth = 4 } }', workers: 1, hooks: { 'deep.lua': `return { methods = { "GET" }, handle = function(req)
+        local deep = 1
+        for i = 1, tonumber(req.query.n) do deep = { a = deep } end
+        kv.set("deep", deep)
+        local back, n = kv.get("deep"), 0
+        while type(back) == "table" do back, n = back.a, n + 1 end
+        return { n, (json.decode(("[") : rep(5) .. ("]") : rep(5))) == nil }
+    end }` } });
+    for (const n of [4, 5, 128]) assert.deepEqual((await server.get(`/deep?n=${n}`)).json, [n, true]);
+});
+
 test('incr from everywhere at once: every one counts once, and each result is given once; of many adds one is the first', async (t) => {
     const server = await start(t, { hooks, workers: 4 });
     const running = clients(server, () => '/incr?key=n', 32);

@@ -258,6 +258,36 @@ test('damage while the server runs is a 503 with the words in the log, and is ov
     await until(async () => await status(server, 'get', 'key 1') === 200, 'the store', 10000);
 });
 
+test('a row that was spoiled by hand fails who reads it, by name, and nobody else; a script can catch that', async (t) => {
+    const server = await start(t, { hooks: { ...hooks,
+        'held.lua': 'return { methods = { "GET" }, handle = function(req) local ok, why = pcall(kv.get, req.query.key) return { ok, tostring(why) } end }',
+    }, workers: 1 });
+    const file = path.join(server.dir, 'crescent.db'), keeper = server.children('keeper')[0];
+    for (const key of ['bad number', 'bad kind', 'bad table', 'too long']) await ask(server, 'set', key, 1);
+    await sql(file, `UPDATE kv SET value = 'abc' WHERE key = 'bad number'; UPDATE kv SET kind = 'odd' WHERE key = 'bad kind';
+        UPDATE kv SET kind = 'table', value = '{"a":' WHERE key = 'bad table'; UPDATE kv SET kind = 'string', value = printf('%2000000d', 1) WHERE key = 'too long'`);
+    let reading = true;
+    const reads = (async () => { while (reading) await server.get('/held?key=bad%20number'); })();
+    for (let i = 0; i < 500; i++) await ask(server, 'set', `other ${i}`, i);
+    reading = false;
+    await reads;
+    for (const key of ['bad number', 'bad kind', 'bad table', 'too long']) {
+        const [ok, why] = (await server.get(`/held?key=${encodeURIComponent(key)}`)).json;
+        assert.equal(ok, false);
+        assert.match(why, new RegExp(`^kv\\.get: ${key}: what is stored there is no value`));
+        assert.equal(await status(server, 'get', key), 500);
+    }
+    await server.said((r) => /kv\.get: bad kind: what is stored/.test(r.error ?? ''), 'the key');
+    assert.equal(server.records((r) => /store is (away|back)/.test(r.message)).length, 0, 'the store stayed');
+    assert.deepEqual(await ask(server, 'incr', 'bad number'), [null, { code: 'not_a_number', words: 'kv.incr: bad number: the value there is not a number' }]);
+    assert.deepEqual(await ask(server, 'add', 'bad number', 1), [false]);
+    assert.deepEqual(await ask(server, 'ttl', 'bad number'), ['forever']);
+    assert.deepEqual(await ask(server, 'set', 'bad number', 5), [true]);
+    assert.deepEqual(await ask(server, 'get', 'bad number'), [5]);
+    assert.deepEqual(await ask(server, 'delete', 'bad kind'), [true]);
+    assert.equal(server.children('keeper')[0], keeper);
+});
+
 test('a full disk: 503, what is there can be read, nothing acknowledged is lost; room again, and it goes on by itself', async (t) => {
     if (!root) return t.skip('a small file system of its own needs root');
     const dir = folder(t);

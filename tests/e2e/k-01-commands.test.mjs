@@ -66,6 +66,32 @@ test('check: every error as file:line: message, exit 1; PUBLIC endpoints are nam
     assert.equal((await run(['check', 'hooks'], { cwd: dir, env: { NOPE: 'x' } })).code, 0);
 });
 
+test('what is no Lua is told in words; no bytes of it reach the terminal', async (t) => {
+    const good = 'return { handle = function() end }', dir = hooks(t, { 'a.lua': good });
+    const shown = /^[\n\x20-\x7e\ufffd]*$/;
+    write(path.join(dir, 'hooks'), {
+        'bytecode.lua': '\x1bLJ\x02', 'elf.lua': Buffer.from('\x7fELF\x02\x01\x01\0\0\0', 'latin1'), 'words.lua': Buffer.from('return \xff\xfe\x1b[31m', 'latin1'),
+        'field.lua': Buffer.from('return { ["\xff\xc2\x9b31m\x7f"] = 1, handle = function() end }', 'latin1'),
+    });
+    for (const command of ['check', 'routes']) {
+        const bad = await run([command], { cwd: dir });
+        assert.equal(bad.code, 1);
+        assert.match(bad.stderr, shown);
+        assert.match(bad.stderr, /^hooks\/bytecode\.lua:1: not Lua text, but a binary file$/m);
+        assert.match(bad.stderr, /^hooks\/elf\.lua:1: not Lua text, but a binary file$/m);
+        assert.match(bad.stderr, /^hooks\/words\.lua:1: /m);
+        assert.match(bad.stderr, /^hooks\/field\.lua:1: unknown field/m);
+    }
+    write(dir, { 'crescent.lua': Buffer.from('return { x \xff\x9b }', 'latin1'), 'binary': Buffer.from([0x7f, 0x45]) });
+    for (const args of [['check'], ['serve'], ['check', '--config', 'binary'], ['check', 'binary', '--config', 'crescent.lua'], ['serve', '\x1b[31m']]) {
+        const bad = await run(args, { cwd: dir });
+        refused(bad, 1, /^crescent: /);
+        assert.match(bad.stderr, shown);
+    }
+    fs.rmSync(path.join(dir, 'crescent.lua'));
+    for (const command of ['check', 'serve', 'routes']) refused(await run([command, 'binary'], { cwd: dir }), 1, /\/binary \(HOOKS\): not a folder$/);
+});
+
 test('routes: the table, and --json', async (t) => {
     const env = { GITHUB_WEBHOOK_SECRET: 'a', STRIPE_WEBHOOK_SECRET: 'whsec_a', DEMO_API_KEY: 'a' };
     const table = await run(['routes', path.join(repository, 'examples/hooks')], { env });
@@ -92,6 +118,25 @@ test('what stops a start is one line, and nothing half-started', async (t) => {
     refused(await run(['serve', 'hooks', '--listen', 'https://127.0.0.1:0', '--admin', 'off'], { cwd: dir }), 1, /tls|certificate/i);
     refused(await run(['serve', 'hooks', '--listen', '127.0.0.1:0', '--admin', '0.0.0.0:0'], { cwd: dir }), 1, /token/);
     refused(await run(['serve', 'hooks', ...free, '--config', 'none.lua'], { cwd: dir }), 1, /none\.lua/);
+});
+
+test('in a working directory that was removed: what begins elsewhere is found, what begins there is an error in words', async (t) => {
+    const dir = hooks(t, { 'a.lua': hello });
+    write(dir, { 'crescent.lua': 'return {}' });
+    const config = path.join(dir, 'crescent.lua'), all = path.join(dir, 'hooks');
+    const gone = (...args) => {
+        const cwd = fs.mkdtempSync(path.join(dir, 'gone-'));
+        return run(args, { cwd, prefix: ['sh', '-c', 'rmdir "$PWD" && exec "$@"', 'sh'] });
+    };
+    for (const args of [['check', '--config', config], ['check', all, '--config', config], ['routes', '--config', config]]) {
+        const result = await gone(...args);
+        assert.deepEqual([result.code, result.stderr], [0, ''], `${args}`);
+        assert.match(result.stdout, /no errors|\/a\b/);
+    }
+    for (const [args, words] of [[['check'], /crescent\.lua.*working directory.*No such file/], [['routes', all], /crescent\.lua.*working directory/],
+        [['check', '--config', 'crescent.lua'], /crescent\.lua.*working directory/], [['check', 'hooks', '--config', config], /HOOKS.*hooks.*working directory/],
+        [['serve', '--listen', '127.0.0.1:0', '--admin', 'off'], /crescent\.lua.*working directory/]])
+        refused(await gone(...args), 1, words);
 });
 
 test('a broken crescent.lua: its line; an unknown setting: the nearest name; one of a later version: its name', async (t) => {

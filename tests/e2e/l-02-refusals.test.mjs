@@ -211,7 +211,7 @@ test('what is served now would not be served under the new configuration: refuse
     server.replace('hello.lua', 'return function(');
     await server.said((r) => r.message === 'script broken' && r.file === 'hello.lua' && r.serving === 'its last good version' && r.process === 'keeper'
         && r.error.startsWith('hooks/'), 'the break');
-    await sleep(ms(100));
+    await sleep(ms(500)); // the supervisor has been told, too
     assert.equal((await server.upgrade()).message, 'upgrade: done', server.tail());
     assert.equal((await server.get('/hello')).text, 'hello', 'its last good version');
     // And where nothing of the old folder is in the new one, which loads, that is served.

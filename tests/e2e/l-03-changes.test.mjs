@@ -171,6 +171,26 @@ test('settings of every source are new after it: limits, .env, the environment o
     assert.equal(back.workers, 1);
 });
 
+test('the directory it was started in is gone: what begins elsewhere is found all the same, what begins there is refused in words', async (t) => {
+    const start = async (named) => {
+        const dir = folder(t), here = fs.mkdtempSync(path.join(dir, 'here-'));
+        write(here, { 'scripts/hello.lua': hooks['hello.lua'] });
+        const server = await startUpgradable(t, { dir, hooks, bare: true, config: all(`${local} workers = 1`), prefix: ['sh', '-c', 'cd "$0" && exec "$@"', here],
+            args: ['--config', path.join(dir, 'crescent.lua'), ...named] });
+        assert.equal((await server.get('/hello')).text, 'hello');
+        fs.rmSync(here, { recursive: true });
+        return server;
+    };
+    const server = await start([]);
+    for (const workers of [2, 1]) assert.equal((await change(server, all(`${local} workers = ${workers}`))).workers, workers);
+    server.write({ 'hello.lua': 'return function() return "saved" end' });
+    await until(async () => (await server.get('/hello')).text === 'saved', 'a save is live');
+
+    const other = await start(['scripts']), record = await other.upgrade();
+    assert.match(record.message, /^upgrade: refused: .*HOOKS.*scripts.*working directory.*No such file/);
+    assert.equal((await other.get('/hello')).text, 'hello');
+});
+
 test('what is under way across it finishes, within `drain`; at its end what is left is cut', async (t) => {
     const server = await startUpgradable(t, { hooks: { ...hooks, 'slow.lua': 'return function() sleep "900ms" return "slow" end',
         'long.lua': 'return { timeout = "60s", handle = function() sleep "50s" return "long" end }',

@@ -15,7 +15,7 @@ const hooks = {
     'long.lua': 'return function(req) log.info("long", { n = req.query.n, text = ("x"):rep(9000) }) return "ok" end',
     'says.lua': 'return function(req) log.info("said", { n = req.query.n }) return "ok" end',
 };
-const requests = (r) => /^request( refused| gone)?$/.test(r.message);
+const requests = (r) => /^request( refused| gone| cut)?$/.test(r.message);
 const trace = '0af7651916cd43dd8448eb211c80319c';
 
 test('each exchange has one record that says what it was and how it ended', async (t) => {
@@ -150,6 +150,31 @@ test('values of env are nowhere, however many there are and whoever sends them; 
     assert.deepEqual(server.noise, []);
     const all = server.log.map((r) => JSON.stringify(r).replaceAll(/"(time|[a-z]+_id)":"[^"]*"/g, '')).join('\n');
     for (const secret of secrets) assert.ok(!all.toLowerCase().includes(secret.toLowerCase()), secret);
+});
+
+test('a value of env that a message was cut within does not stand there as far as it was', async (t) => {
+    const secret = 'Kx7vQ2mTn9RbLw4Zc8Yd1Hf6Js3Gp5UaEoWi', long = 'Z9'.repeat(600);
+    const hooks = {
+        'nil.lua': 'return function() return nil, ("x"):rep(190) .. env.S_SECRET end',
+        'stream.lua': 'return { methods = { "POST" }, handle = function() return reply.stream(function(write) write "x" return nil, ("x"):rep(190) .. env.S_SECRET end) end }',
+        'says.lua': 'return function() assert(exec { "sh", "-c", "echo " .. ("p"):rep(130) .. "$S >&2; exit 1", env = { S = env.S_SECRET } }) end',
+        'program.lua': 'return function() assert(exec { ("/n"):rep(18) .. env.S_SECRET }) end',
+        'longest.lua': 'return function() assert(exec { ("/n"):rep(240) .. env.S_SECRET }) end',
+        'cookie.lua': 'return function() return reply.text("x", { cookies = { [("c"):rep(16) .. env.S_SECRET .. " "] = "x" } }) end',
+        'header.lua': 'return function() return 200, "x", { [("h"):rep(60) .. env.S_SECRET .. " "] = "x" } end',
+        'load.lua': 'return function() load("--" .. ("x"):rep(20) .. env.S_SECRET .. "\\nerror(1)")() end',
+        'raise.lua': 'return function() http.get("http://127.0.0.1:1", { headers = { [("h"):rep(60) .. env.S_SECRET .. " "] = "x" } }) end',
+        'json.lua': 'return function() json.encode { [env.L_SECRET] = print } end',
+        'file.lua': 'return function() return reply.file(("f"):rep(180) .. env.S_SECRET) end',
+    };
+    const server = await start(t, { hooks, dotenv: `S_SECRET=${secret}\nL_SECRET=${long}`, workers: 1, config: 'return { exec = true, files = "files", log = { access = "all" } }' });
+    for (const name of Object.keys(hooks)) await server.post(`/${name.replace('.lua', '')}`).catch(() => {});
+    await until(() => server.records(requests).length === Object.keys(hooks).length, () => server.tail());
+    await server.stop();
+    const all = [...server.log.map((r) => JSON.stringify(r)), ...server.noise];
+    for (const part of [secret.slice(0, 6), long.slice(0, 6)])
+        for (const line of all) assert.ok(!line.includes(part), line);
+    assert.ok(all.filter((l) => /\[redacted\]\.\.\./.test(l)).length >= 8, all.join('\n'));
 });
 
 test('log.access: all, a fraction, sampled with the rest in a sum, off', async (t) => {

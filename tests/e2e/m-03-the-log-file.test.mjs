@@ -7,7 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { exec, runner, spawnerOf } from './exec.mjs';
-import { alive, binary, childrenOf, cmdline, environment, folder, load, run, sleep, start, tool, until, write } from './helper.mjs';
+import { alive, binary, certificate, childrenOf, cmdline, environment, folder, load, run, sleep, start, tool, until, write } from './helper.mjs';
 
 const hooks = {
     'hello.lua': 'return function() return "hello" end',
@@ -78,6 +78,50 @@ test('log.format text: one readable line each; a file that cannot be written is 
         const bad = await run(['serve', 'hooks', '--listen', '127.0.0.1:0'], { cwd: server.dir });
         assert.equal(bad.code, 1, text);
         assert.match(bad.stderr, words);
+    }
+});
+
+test('a log that is something else is refused, before a byte of it is written', async (t) => {
+    const dir = folder(t), secret = 'A=b\n', pair = await certificate(folder(t));
+    const tls = `tls = { cert = "${pair.cert}", key = "${pair.key}" }`;
+    write(dir, { '.env': secret, 'files/x': '', 'hooks/hello.lua': hooks['hello.lua'] });
+    fs.symlinkSync('.env', path.join(dir, 'link'));
+    fs.symlinkSync('crescent.db', path.join(dir, 'later'));
+    fs.linkSync(path.join(dir, '.env'), path.join(dir, 'hard'));
+    const real = fs.realpathSync(dir), before = fs.readdirSync(dir, { recursive: true }).sort();
+    const stands = () => ['.env', 'hooks/hello.lua'].map((name) => fs.readFileSync(path.join(dir, name), 'utf8')).concat(fs.readFileSync(pair.cert, 'utf8'), fs.readFileSync(pair.key, 'utf8'));
+    const held = stands();
+    const cases = [
+        ['crescent.db', '', 'is the store\'s own', 'crescent.db'],
+        ['./crescent.db-wal', '', 'is the store\'s own', 'crescent.db-wal'],
+        ['later', '', 'is the store\'s own', 'crescent.db'],
+        ['other.db', 'store = "sqlite:other.db"', 'is the store\'s own', 'other.db'],
+        ['.env', '', 'holds the values of env', '.env'],
+        ['link', '', 'holds the values of env', '.env'],
+        ['hard', '', 'holds the values of env', '.env'],
+        ['crescent.lua', '', 'is the configuration itself', 'crescent.lua'],
+        ['hooks/hello.lua', '', 'lies in the folder of scripts', 'hooks'],
+        ['hooks/new.log', '', 'lies in the folder of scripts', 'hooks'],
+        ['files/x.log', '', "lies in the folder of 'files', where scripts write", 'files'],
+        ['up/x.log', 'files = "up"', "lies in the folder of 'files', where scripts write", 'up'],
+        [pair.cert, tls, 'is one of the setting tls', pair.cert],
+        [pair.key, tls, 'is one of the setting tls', pair.key],
+    ];
+    const at = (name) => path.resolve(real, name);
+    for (const [log, more, is, what] of cases) {
+        const words = `the log file ${at(log)} ${is}: ${at(what)}`;
+        write(dir, { 'crescent.lua': `return { log = { file = "${log}" }, ${more} }` });
+        for (const command of [['serve', 'hooks', '--listen', '127.0.0.1:0', '--admin', 'off'], ['check', 'hooks']]) {
+            const { code, stderr } = await run(command, { cwd: dir });
+            assert.deepEqual([code, stderr.trim()], [1, `crescent: crescent.lua:1: log.file: ${words}`], log);
+        }
+        const text = `return { ${more} }`;
+        write(dir, { 'crescent.lua': text });
+        const { code, stderr } = await run(['serve', 'hooks', '--listen', '127.0.0.1:0', '--admin', 'off'], { cwd: dir, env: { CRESCENT_LOG_FILE: log } });
+        assert.deepEqual([code, stderr.trim()], [1, `crescent: CRESCENT_LOG_FILE: ${words}`], log);
+        assert.equal(fs.readFileSync(path.join(dir, 'crescent.lua'), 'utf8'), text);
+        fs.rmSync(path.join(dir, 'crescent.lua'));
+        assert.deepEqual([stands(), fs.readdirSync(dir, { recursive: true }).sort()], [held, before], log);
     }
 });
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -63,6 +64,9 @@ test('Accept is read as it is meant: names in any case, weights of zero; no cont
     assert.equal(await type('text/html-not'), 'text/plain');
     assert.equal(await type(',;,'), 'text/plain');
     assert.match((await server.get('/a%1b%5b2Jb')).text, /GET \/a\?\[2Jb,/);
+    for (const accept of ['*/*', 'text/html'])
+        for (const mark of ['\u202e', '\u061c', '\u2066', '\u2028'])
+            assert.match((await server.get(`/a${encodeURIComponent(mark)}b%e2%80`, { accept })).text, /GET \/a\?{2,3}b/, mark);
     assert.match((await server.get('/a%c2%9b2Jb%c2%a0%c3%9b')).text, /GET \/a\?\?2Jb\u00a0\u00db,/);
 });
 
@@ -88,6 +92,30 @@ test('a script that never loaded, a missing route and a refusal say why; a meant
     assert.match(refused.text, /refused: missing_header/);
     assertProblem(await server.get('/meant'), 422, /no amount/);
     assert.equal((await server.get('/ok')).text, 'ok');
+});
+
+test('a file that cannot be sent and a handler that took too long say why, too', async (t) => {
+    const dir = folder(t);
+    write(dir, { 'files/kept/x': 'kept', 'files/ok': 'ok' });
+    fs.symlinkSync('/etc/hostname', path.join(dir, 'files/out'));
+    fs.symlinkSync('loop', path.join(dir, 'files/loop'));
+    const server = await dev(t, { dir, config: 'return { files = "files" }', hooks: {
+        'file.lua': 'return { methods = { "GET" }, handle = function(req) return reply.file(req.query.name) end }',
+        'late.lua': 'local function rest()\n  sleep "5s"\nend\nreturn { methods = { "GET" }, timeout = "200ms", handle = function()\n  rest()\n  return "never" end }',
+    } });
+    for (const headers of [{}, browser, { accept: 'application/json' }]) {
+        for (const [name, status, words] of [['out', 404, /out: a symbolic link leads out of the folder/], ['loop', 404, /loop: its symbolic links lead nowhere/],
+            ['none', 404, /none: (No such file|there is no)/], ['kept', 404, /kept: it is a folder/], ['../x', 404, /the path has a part /]]) {
+            const page = await server.get(`/file?name=${name}`, headers);
+            assert.equal(page.status, status);
+            assert.match(page.text, words);
+        }
+        const late = await server.get('/late', headers);
+        assert.equal(late.status, 504);
+        assert.match(late.text, /late\.lua took longer than its timeout of 0\.2 s, and waited here:/);
+        assert.match(late.text, /late\.lua:2: in function[\s\S]*late\.lua:5: in function/);
+    }
+    assert.equal((await server.get('/file?name=ok')).text, 'ok');
 });
 
 test('what broke a stream off is not told with the next answer, which may be another client\'s', async (t) => {

@@ -7,7 +7,7 @@ import zlib from 'node:zlib';
 import { Webhook } from 'standardwebhooks';
 import { authority } from './authority.mjs';
 import { folder, ms, request, sleep, start, until } from './helper.mjs';
-import { bare, lua, nobody, plain, runner, secure } from './upstreams.mjs';
+import { bare, lua, nobody, plain, replying, runner, secure } from './upstreams.mjs';
 
 const serve = (t, options = {}) => start(t, { workers: 1, ...options, hooks: { 'run.lua': runner, ...options.hooks } });
 
@@ -34,6 +34,8 @@ test('methods, headers, query and bodies arrive as they were meant', async (t) =
     assert.match(seen.headers['user-agent'], /^crescent\//);
     assert.equal(seen.headers['content-type'], undefined);
     assert.equal((await ask('return http.get("URL/x", { query = {} })')).url, '/x');
+    for (const [given, sent] of [['?', '?b=1'], ['?a=1', '?a=1&b=1'], ['?a=1&', '?a=1&b=1'], ['?q=what?', '?q=what?&b=1'], ['??', '??&b=1']])
+        assert.equal((await ask(`return http.get("URL/x${given}", { query = { b = 1 } })`)).url, `/x${sent}`);
 
     seen = await ask('return http.post("URL/x", { json = { a = { 1, 2 }, big = json.decode("9007199254740993") } })');
     assert.equal(seen.body, '{"a":[1,2],"big":9007199254740993}'.length === seen.body.length ? seen.body : '');
@@ -153,6 +155,7 @@ test('misuse is an error with its place, and names what is meant', async (t) => 
         ['http.get("http://a", { retry = { atempts = 2 } })', /unknown option 'atempts' \(did you mean 'attempts'\?\)/],
         ['http.get("http://a", { retry = { statuses = { 200 } } })', /statuses: expected whole numbers from 300 to 599/],
         ['http.get("http://a", { retry = true, stream = true })', /retry does not go with stream/],
+        ['http.post("http://a", { multipart = { a = 1 }, headers = { ["Content-Type"] = "multipart/form-data" } })', /content-type.* is set by multipart/],
     ];
     for (const [text, words] of cases) {
         const reply = await lua(server, `local r = ${text} return r`);
@@ -321,6 +324,10 @@ test('compressed replies are unpacked, within max_body, and left alone on demand
         assert.equal(reply.value?.[0], coding === 'members' ? text + text : text, coding);
         assert.equal((await lua(server, `return http.get("${up.url}/${coding}")`)).body, coding === 'members' ? text + text : text, coding);
     }
+    const twice = await replying(t, Buffer.concat([Buffer.from('HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-encoding: gzip\r\n\r\n'), zlib.gzipSync(zlib.gzipSync(text))]));
+    reply = await lua(server, `return http.get("${twice.url}/")`);
+    assert.equal(reply.code, 'bad_response');
+    assert.match(reply.words, /codings were not asked for/);
     assert.match((await lua(server, `local r = assert(http.get("${up.url}/cut", { stream = true })) for p in r:pieces() do end`)).raised, /ends too early/);
     assert.equal((await lua(server, `return http.head("${up.url}/gzip")`)).status, 200);
     assert.equal((await lua(server, `return http.get("${up.url}/odd")`)).code, 'bad_response');
@@ -368,7 +375,8 @@ test('retry: what failed on the way, and some statuses; Retry-After is honoured;
         times.push(Date.now());
         if (req.url === '/after' && me.requests.length === 1) return res.writeHead(429, { 'retry-after': '1' }), res.end(), true;
         if (req.url === '/date' && me.requests.length === 1) return res.writeHead(503, { 'retry-after': new Date(Date.now() + 2000).toUTCString() }), res.end(), true;
-        if (req.url === '/far') return res.writeHead(503, { 'retry-after': '3000' }), res.end(), true;
+        const far = { '/far': '3000', '/farther': '1000000001', '/farthest': '9'.repeat(40), '/never': 'Fri, 31 Dec 9999 23:59:59 GMT' }[req.url];
+        if (far !== undefined) return res.writeHead(503, { 'retry-after': far }), res.end(), true;
         if (req.url === '/down') return res.writeHead(502), res.end('down'), true;
         if (req.url === '/break' && me.requests.length < 3) return res.socket.destroy(), true;
         if (req.url === '/slow') return true;
@@ -384,8 +392,10 @@ test('retry: what failed on the way, and some statuses; Retry-After is honoured;
     reply = await ask('return http.get("URL/date", { retry = { min = "10ms" } })');
     assert.equal(reply.status, 200);
     assert.ok(times[1] - times[0] >= 900, `${times[1] - times[0]}`);
-    reply = await ask('return http.get("URL/far", { retry = { min = "10ms" } })'); // it cannot wait that long: the reply as it is, at once
-    assert.deepEqual([reply.status, up.requests.length], [503, 1]);
+    for (const far of ['far', 'farther', 'farthest', 'never']) { // it cannot wait that long: the reply as it is, at once
+        reply = await ask(`return http.get("URL/${far}", { retry = { min = "10ms" } })`);
+        assert.deepEqual([far, reply.status, up.requests.length], [far, 503, 1]);
+    }
     await sleep(10);
     reply = await ask('return http.get("URL/down", { retry = { attempts = 4, min = "1ms" }, timeout = "9s" })');
     assert.deepEqual([reply.status, reply.body, up.requests.length], [502, 'down', 4]);
@@ -409,6 +419,17 @@ test('retry: what failed on the way, and some statuses; Retry-After is honoured;
     const begun = Date.now();
     reply = await lua(server, `return http.get("http://127.0.0.1:${port}/", { retry = { attempts = 20, min = "100ms" }, timeout = "400ms" })`);
     assert.ok(reply.attempts < 8 && Date.now() - begun < ms(2000), JSON.stringify(reply));
+});
+
+test('retry: a Retry-After is for the call that gets it: no other one to that host waits', async (t) => {
+    const up = await plain(t, (req, res) => req.url === '/busy' && (res.writeHead(429, { 'retry-after': '10' }), res.end(), true));
+    const server = await serve(t);
+    const get = (where, timeout) => lua(server, `return http.get("${up.url}${where}", { retry = { min = "1ms" }, timeout = "${timeout}" })`);
+    assert.equal((await get('/busy', '8s')).status, 429); // that long it cannot wait
+    const begun = Date.now();
+    assert.equal((await get('/', '19s')).status, 200);
+    assert.ok(Date.now() - begun < ms(5000), `${Date.now() - begun}`);
+    assert.deepEqual(up.requests.map((r) => r.url), ['/busy', '/']);
 });
 
 test('a host that fails again and again is left alone, then tried again', async (t) => {

@@ -1,11 +1,12 @@
 // Hosts that are slow, broken, hostile or gone: each fault is a clear nil, err; the worker goes on, and leaves nothing.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import http from 'node:http';
 import { test } from 'node:test';
 import zlib from 'node:zlib';
 import { authority } from './authority.mjs';
 import { folder, ms, sleep, start, until } from './helper.mjs';
-import { bare, lua, nobody, plain, replying, runner, secure } from './upstreams.mjs';
+import { bare, full, lua, nobody, plain, replying, runner, secure } from './upstreams.mjs';
 
 const serve = (t, options) => start(t, { workers: 1, hooks: { 'run.lua': runner }, ...options });
 const fails = async (server, url, code, options = '') => {
@@ -40,6 +41,23 @@ test('slow in every way: what is waited for is said', async (t) => {
     }
     const reply = await lua(server, `return http.get("${silent.url.replace('http', 'https')}", { connect_timeout = "200ms" })`);
     assert.equal(reply.code, 'timeout', JSON.stringify(reply)); // the handshake belongs to the connection
+    assert.match(reply.words, /waiting for the handshake/);
+});
+
+// libcurl closes a socket that is still connecting without a word, and the next one of its own has the same number.
+test('a connection that is never made, by time or since another address answered first; then names are looked up', async (t) => {
+    const up = await full(t), six = http.createServer((q, r) => r.setHeader('connection', 'close').end('six')).listen(up.port, '::1');
+    t.after(() => six.close());
+    const server = await serve(t), [worker] = server.children('worker');
+    for (const options of [', connect_timeout = "100ms"', ', timeout = "100ms"']) {
+        await fails(server, `${up.url}/`, 'timeout', options);
+        await fails(server, 'http://no-such-name.invalid/', 'dns');
+    }
+    for (let i = 0; i < 3; i++) {
+        assert.equal((await lua(server, `return http.get("http://localhost:${up.port}/")`)).body, 'six');
+        await fails(server, 'http://no-such-name.invalid/', 'dns');
+    }
+    assert.deepEqual(server.children('worker'), [worker]);
 });
 
 test('headers without end', async (t) => {
@@ -64,6 +82,31 @@ test('headers without end', async (t) => {
     const fine = await replying(t, `HTTP/1.1 103 Early Hints\r\nlink: <a>\r\n\r\n${head}x-big: ${'z'.repeat(60000)}\r\ncontent-length: 2\r\n\r\nok`);
     const reply = await lua(server, `local r = http.get("${fine.url}") return { r.status, r.body, #r.headers["x-big"], r.headers.link == nil }`);
     assert.deepEqual(reply.value, [200, 'ok', 60000, true]);
+});
+
+test('one long string named many times is not copied as often: headers, a query, a URL, a certificate', async (t) => {
+    const server = await start(t, { workers: 1, hooks: { 'run.lua': runner }, config: 'return { limits = { lua_memory = "64MiB" } }' });
+    const [worker] = server.children('worker');
+    const asks = (options) => lua(server, `local s = ("x"):rep(10e6) local l = {} for i = 1, 60 do l[i] = s end
+        return http.get("http://127.0.0.1:1/", { ${options} })`);
+    await asks('');
+    fs.writeFileSync(`/proc/${worker}/clear_refs`, '5');
+    assert.match((await asks('headers = { ["x-a"] = l }')).raised, /http.get: headers: more than 256 KiB$/);
+    assert.match((await asks('headers = { ["x-a"] = ("x"):rep(262142) }')).raised, /headers: more than 256 KiB$/);
+    assert.equal((await asks('headers = { ["x-a"] = ("x"):rep(262141) }')).code, 'refused');
+    const long = await asks('query = { a = l, b = "1" }');
+    assert.deepEqual([long.code, /too long/.test(long.words)], ['bad_url', true]);
+    const rest = 65536 - 'http://127.0.0.1:1/?a='.length;
+    for (const [size, code] of [[rest, 'refused'], [rest + 1, 'bad_url'], [rest + 9, 'bad_url']]) {
+        assert.equal((await asks(`query = { a = ("x"):rep(${size}) }`)).code, code);
+        assert.equal((await lua(server, `return http.get("http://127.0.0.1:1/?a=" .. ("x"):rep(${size}))`)).code, code);
+        assert.equal((await lua(server, `return http.get("http://127.0.0.1:1/?a=" .. ("x"):rep(${size}), { query = {} })`)).code, code);
+    }
+    assert.equal((await lua(server, `return http.get("http://127.0.0.1:1/" .. ("x"):rep(65518), { query = {} })`)).code, 'bad_url');
+    assert.equal((await lua(server, `return http.get("http://127.0.0.1:1/" .. ("x"):rep(10e6), { retry = true })`)).code, 'bad_url');
+    assert.match((await lua(server, 'return http.get("https://127.0.0.1:1/", { ca = ("x"):rep(2e6) })')).raised, /http.get: ca: expected at most 1MiB$/);
+    const peak = Number(/VmHWM:\s+(\d+)/.exec(fs.readFileSync(`/proc/${worker}/status`, 'utf8'))[1]) / 1024;
+    if (!process.env.CRESCENT_SANITIZE) assert.ok(peak < 150, `${peak} MiB`);
 });
 
 test('bodies that are too large: said to be, endless, packed', async (t) => {
@@ -95,6 +138,41 @@ test('bodies that are too large: said to be, endless, packed', async (t) => {
     assert.equal((await lua(server, `return http.get("${exact.url}", { max_body = 0, expect = 200 })`)).code, 'too_large');
 });
 
+test('a packed reply that is streamed is unpacked no faster than it is read', async (t) => {
+    const server = await serve(t);
+    const text = Buffer.alloc(100 << 20), bomb = zlib.gzipSync(text);
+    const packed = await plain(t, (req, res) => {
+        const body = { '/cut': bomb.subarray(0, 10000), '/corrupt': Buffer.concat([bomb.subarray(0, -8), Buffer.alloc(8, 'x')]),
+            '/trailing': Buffer.concat([bomb, Buffer.from('more')]) }[req.url] ?? bomb;
+        return res.writeHead(200, { 'content-encoding': 'gzip' }), res.end(body), true;
+    });
+    const worker = server.children('worker')[0];
+    const rss = () => Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${worker}/status`, 'utf8'))[1]) / 1024;
+    const before = rss();
+    const held = lua(server, `local kept = {} for i = 1, 30 do
+        local r = assert(http.get("${packed.url}", { stream = true })) kept[i] = r
+        for j = 1, 3 do r:read() end
+    end sleep(1) local n = 0 for p in kept[1]:pieces() do n = n + #p end return n`);
+    await until(() => packed.requests.length === 30, 'all are begun');
+    await new Promise((done) => setTimeout(done, 500));
+    if (!process.env.CRESCENT_SANITIZE) assert.ok(rss() - before < 60, `${before} -> ${rss()} MiB`);
+    assert.ok((await held).value > 99 << 20, 'what was not read yet comes when it is');
+    const all = (path, more = '') => lua(server, `local r = assert(http.get("${packed.url}${path}", { stream = true ${more} })) local n = 0
+        while true do local p, err = r:read() if not p then return { n, tostring(err) } end n = n + #p if n % 7 == 0 then sleep(0) end end`);
+    assert.deepEqual((await all('/')).value, [100 << 20, 'nil']);
+    const cut = (await all('/cut')).value;
+    assert.ok(cut[0] > 1 << 20, `${cut}`);
+    assert.match(cut[1], /ends too early/);
+    for (const [path, words] of [['/corrupt', /is corrupt/], ['/trailing', /something behind its end/]]) {
+        const [count, why] = (await all(path)).value;
+        assert.equal(count, 100 << 20);
+        assert.match(why, words);
+    }
+    const bounded = (await all('/', ', max_body = "1MiB"')).value;
+    assert.ok(bounded[0] <= 1 << 20);
+    assert.match(bounded[1], /more than 1MiB/);
+});
+
 test('replies that are none, or end too early', async (t) => {
     const server = await serve(t);
     const cases = [
@@ -108,6 +186,15 @@ test('replies that are none, or end too early', async (t) => {
         ['bad_response', `${head}transfer-encoding: chunked\r\n\r\nzz\r\nab`],
         ['bad_response', `${head}content-length: abc\r\n\r\n`],
         ['bad_response', `${head}content-length: -5\r\n\r\n`],
+        ['bad_response', `${head}content-length: 5\r\ncontent-length: 6\r\n\r\n012345`],
+        ['bad_response', `${head}content-length: 6\r\nx: y\r\nContent-Length: 5\r\n\r\n012345`],
+        ['bad_response', `${head}content-length: 5, 6\r\n\r\n012345`],
+        ['bad_response', `${head}content-length: 6x\r\n\r\n012345`],
+        ['bad_response', `${head}content-length:\r\n\r\n012345`],
+        [undefined, `${head}content-length: 6\r\ncontent-length: 6\r\n\r\n012345`],
+        [undefined, `${head}content-length: 6, 6\r\n\r\n012345`],
+        [undefined, `${head}content-length: 5\r\ncontent-length: 6\r\ntransfer-encoding: chunked\r\n\r\n6\r\n012345\r\n0\r\n\r\n`],
+        [undefined, `HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\n`],
     ];
     for (const [code, bytes] of cases) {
         const up = await replying(t, bytes);
@@ -130,6 +217,16 @@ test('a connection that is reset: before, within, between', async (t) => {
         assert.equal((await lua(server, `return http.get("${between.url}")`)).body, 'ok');
         await sleep(40);
     }
+});
+
+test('a kept connection that dies as it is asked again costs nobody anything, however often that was', async (t) => {
+    const server = await serve(t);
+    const race = await bare(t, (s) => {
+        s.on('error', () => {});
+        s.once('data', () => s.write(`${head}content-length: 2\r\n\r\nok`, () => s.once('data', () => s.resetAndDestroy())));
+    });
+    const asks = `local all = {} for i = 1, 30 do local r, err = http.get("${race.url}") all[i] = r and r.body or err.code sleep "5ms" end return table.concat(all, " ")`;
+    assert.equal((await lua(server, asks)).value, Array(30).fill('ok').join(' '));
 });
 
 test('HTTP/2: streams that are reset, goodbyes, a host that dies', async (t) => {

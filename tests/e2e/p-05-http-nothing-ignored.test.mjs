@@ -48,6 +48,39 @@ test('a list has positions and nothing else; a status is a whole number', async 
     assert.equal((await lua(server, 'return (http.put("http://127.0.0.1:1/", { retry = { attempts = 2, min = "1ms", statuses = {} } }))')).value, undefined);
 });
 
+test('what a table inherits is refused where it would not be read; headers that came, and what JSON was, are plain', async (t) => {
+    const up = await plain(t);
+    const server = await serve(t);
+    const inherited = (value) => `setmetatable({}, { __index = ${value} })`;
+    const cases = [
+        [`http.get(u, ${inherited('{ expect = "5xx" }')})`, /^test:1: http.get: the table of options: its metatable has an __index/],
+        [`http.get(u, ${inherited('function() return false end')})`, /http.get: the table of options: /],
+        [`http.request(${inherited('{ url = u }')})`, /http.request: the table of options: /],
+        [`http.get(u, { headers = ${inherited('{ a = "b" }')} })`, /http.get: headers: its metatable/],
+        [`http.get(u, { headers = { a = ${inherited('{ "b" }')} } })`, /http.get: headers: 'a': its metatable/],
+        [`http.get(u, { query = ${inherited('{ a = "b" }')} })`, /http.get: query: its metatable/],
+        [`http.post(u, { form = ${inherited('{ a = "b" }')} })`, /http.post: form: its metatable/],
+        [`http.post(u, { multipart = ${inherited('{ a = "b" }')} })`, /http.post: multipart: its metatable/],
+        [`http.get(u, { retry = ${inherited('{ attempts = 3 }')} })`, /http.get: retry: the table of options: its metatable/],
+        [`exec(setmetatable({ "env" }, { __index = { timeout = "1s" } }))`, /exec: the table of options: its metatable/],
+        ['exec { "env", env = env }', /exec: env: its metatable/],
+        [`reply.text("x", ${inherited('{ status = 201 }')})`, /reply.text: the table of options: its metatable/],
+        [`reply.proxy(u, { headers = ${inherited('{ cookie = false }')} })`, /reply.proxy: headers: its metatable/],
+        [`json.encode({}, ${inherited('{ pretty = true }')})`, /json.encode: the table of options: its metatable/],
+        [`verify.api_key { header = "x", keys = ${inherited('{ a = "b" }')} }`, /verify.api_key: keys: its metatable/],
+    ];
+    for (const [call, words] of cases)
+        assert.match((await lua(server, `local u = "${up.url}" ${call}`)).raised ?? '', words, call);
+    const handed = JSON.parse((await lua(server, `
+        local first = http.get("${up.url}")
+        for _, name in ipairs { "connection", "keep-alive", "content-length", "transfer-encoding" } do first.headers[name] = nil end
+        local options = json.decode '{ "headers": { "b": "2" }, "query": { "c": ["3"] } }'
+        for name, value in pairs(options.headers) do first.headers[name] = value end
+        return (http.post("${up.url}", { headers = first.headers, query = options.query, json = json.object() }))`)).body);
+    assert.deepEqual([handed.url, handed.headers.b, handed.headers['content-type'], handed.body], ['/?c=3', '2', 'application/json', '{}']);
+    assert.ok(handed.headers.date);
+});
+
 test('content-type without a body is sent; with a body that a redirect drops, it goes with it', async (t) => {
     const up = await plain(t, (req, res) => req.url === '/away' && (res.writeHead(303, { location: '/home' }).end(), true));
     const server = await serve(t);

@@ -61,6 +61,9 @@ test('where paths begin', async (t) => {
     assert.equal((await exec(server, ['pwd'], { cwd: '/' })).stdout, '/\n');
     const bad = await exec(server, ['pwd'], { cwd: 'nowhere' });
     assert.deepEqual([bad.code, bad.words], ['bad_cwd', `cwd ${dir}/nowhere: No such file or directory`]);
+    const empty = await exec(server, ['./deploy.sh'], { cwd: '' }); // a variable that is set to nothing, say
+    assert.deepEqual([empty.ok, empty.code, empty.words, empty.stdout], [false, 'bad_cwd', 'cwd: it is empty, which names no folder', '']);
+    assert.equal((await exec(server, ['./deploy.sh'], { cwd: '.' })).stdout, `${dir}\n`);
     assert.equal((await exec(server, ['deploy.sh'])).code, 'not_found', 'a bare name is for PATH');
 });
 

@@ -26,6 +26,7 @@ const hooks = {
     'input.lua': script('local s = ("x"):rep(20e6) return each(tonumber(req.query.n), function() return { "sh", "-c", "wc -c; sleep 1", stdin = s } end)'),
     'line.lua': script('local s = ("x"):rep(1e6) return each(200, function() return { "sleep", "1", stdin = s } end)'),
     'output.lua': script('return each(tonumber(req.query.n), function() return { "sh", "-c", "head -c 3000000 /dev/zero; sleep 2", max_output = "64MiB" } end)'),
+    'arguments.lua': 'return function(req) local s, l = ("x"):rep(10e6), { "true" } for i = 2, 60 do l[i] = s end local ok, err = exec(l) return 200, err.code end',
     'hello.lua': 'return function() return "hello" end',
 };
 const config = 'return { limits = { lua_memory = "64MiB", lag = "60s" } }';
@@ -44,6 +45,13 @@ test('what programs read', async (t) => {
         assert.match(seen.words, /^sh: no memory for its arguments and its stdin: what programs of a worker are given takes 58720256 bytes at most/);
     }
     await noZombies(server);
+});
+
+test('arguments that are one long string, many times', async (t) => {
+    const server = await start(t, { hooks, config, workers: 1 });
+    const [worker] = server.children('worker');
+    assert.equal((await server.get('/arguments')).text, 'too_long');
+    if (!process.env.CRESCENT_SANITIZE) assert.ok(memory(worker, 'VmHWM') < 150e6, `${memory(worker, 'VmHWM')} bytes`);
 });
 
 test('what those in line are to read', async (t) => {

@@ -195,12 +195,25 @@ describe('quarantine', { concurrency: true }, () => {
     });
 });
 
-// By itself: where each worker has a small share of a processor the supervisor misses its sign of life before it has had a
-// second of its time, and such a kill is held against nobody.
+// By themselves: these want most of a processor.
 test('kills by the watchdog count as well', async (t) => {
     const pattern = 'return { methods = { "GET" }, max_run = "30ms", handle = function() return (("a"):rep(3e4)):find(".-.-.-.-b") end }';
     const server = await start(t, { hooks: { ...hooks, 'pattern.lua': pattern }, workers: 2 });
     for (let i = 0; i < 3; i++) await assert.rejects(server.get('/pattern'), /ECONNRESET|socket hang up/);
     await server.said((r) => r.message === 'endpoint quarantined' && r.endpoint === 'pattern' && r.process === 'supervisor', 'its begin');
     assertQuarantined(await server.get('/pattern'), 5);
+});
+
+test('a stretch of seconds on a busy machine is interrupted in its process, by its CPU time', async (t) => {
+    const server = await start(t, { hooks: { ...hooks, 'long.lua': flaky.replace('30ms', '6s') }, workers: 1 });
+    const [worker] = server.children('worker');
+    let stopped = false;
+    const half = setInterval(() => process.kill(worker, (stopped = !stopped) ? 'SIGSTOP' : 'SIGCONT'), 50);
+    try {
+        assertProblem(await request(`${server.url}/long?spin=1`, { limit: ms(60000) }), 500);
+    } finally {
+        clearInterval(half);
+        process.kill(worker, 'SIGCONT');
+    }
+    assert.deepEqual(server.children('worker'), [worker]);
 });

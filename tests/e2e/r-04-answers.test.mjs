@@ -9,11 +9,11 @@ const OVER = /ran for longer than max_run \(300ms\)/;
 // Each look into `emptied` goes through all that it had once; `twice` is short, and unfolds without end.
 const script = (body) => `
 local emptied, list = {}, {}
-for i = 1, 200000 do emptied["k" .. i] = true end
+for i = 1, 60000 do emptied["k" .. i] = true end
 for k in pairs(emptied) do emptied[k] = nil end
 for i = 1, 20000 do list[i] = emptied end
 local long = {}
-for i = 1, 500000 do long[i] = i end
+for i = 1, 150000 do long[i] = i end
 local function twice()
   local t = { "x" }
   for i = 1, 40 do t = { t, t } end

@@ -312,8 +312,9 @@ test('several upstreams share the work: each in turn, the busy ones less', async
     for (let i = 0; i < 9; i++) got.push((await server.get('/made')).text);
     assert.deepEqual([...got].sort(), ['0', '0', '0', '1', '1', '1', '2', '2', '2']);
     assert.equal(got.slice(0, 3).join() === got.slice(3, 6).join() && got.slice(0, 3).join() === got.slice(6).join(), true, got.join());
-    const slow = Array.from({ length: 3 }, () => server.get('/slow'));
-    await until(() => ups[0].asked.filter((a) => a.url === '/slow').length === 1, 'the slow one');
+    let answered = 0;
+    const slow = Array.from({ length: 3 }, () => server.get('/slow').then(() => answered++));
+    await until(() => ups[0].asked.filter((a) => a.url === '/slow').length === 1 && answered === 2, 'the slow one alone');
     for (let i = 0; i < 6; i++) assert.notEqual((await server.get('/')).text, '0');
     await Promise.all(slow);
 });

@@ -6,7 +6,7 @@ import net from 'node:net';
 import { test } from 'node:test';
 import { frame } from './attack/frames.mjs';
 import { authority } from './authority.mjs';
-import { assertProblem, folder, load, ms, raw, request, request2, session, sleep, start, until } from './helper.mjs';
+import { assertProblem, folder, load, ms, raw, request, request2, session, sleep, start, tool, until } from './helper.mjs';
 import { open1, open2, streamsAre } from './streams.mjs';
 import { nobody, rawUpstream, upstream } from './proxied.mjs';
 
@@ -98,6 +98,31 @@ test('a reply that readers may understand in two ways is a 502, and nothing of i
     assert.equal((await server.get('/good')).text, 'good');
     const [worker] = server.children('worker');
     assert.ok(Number(/VmHWM:\s+(\d+)/.exec(fs.readFileSync(`/proc/${worker}/status`, 'utf8'))[1]) < 200 * 1024);
+});
+
+test('headers that are too large together are no answer, whoever adds them; a list of one long string is refused where it is read', async (t) => {
+    const up = await rawUpstream(t, (socket) => socket.end(`HTTP/1.1 200 OK\r\nX-A: ${'y'.repeat(40000)}\r\nContent-Length: 1\r\n\r\nx`));
+    const own = (size) => script(up.url, `response_headers = { ["x-b"] = ("z"):rep(${size}) }`);
+    const listed = (option) => `return { ${methods}, handle = function(req)
+      local s, l = ("x"):rep(10e6), {}
+      for i = 1, 60 do l[i] = s end
+      return reply.proxy("${up.url}", { ${option} = { ["x-b"] = l } })
+    end }`;
+    const server = await start(t, { workers: 1, hooks: { 'fits.lua': own(20000), 'over.lua': own(30000), 'there.lua': listed('headers'), 'back.lua': listed('response_headers') } });
+    const h2 = await session(t, server.url);
+    for (const version of ['--http1.1', '--http2-prior-knowledge']) { // other clients take less
+        const [status, size] = (await tool('curl', ['-s', version, '-o', '/dev/null', '-w', '%{http_code} %{size_header}', `${server.url}/fits`])).split(' ');
+        assert.ok(status === '200' && size > 60000, `${status} ${size}`);
+    }
+    for (const get of [(path) => server.get(path), (path) => request2(h2, path)]) {
+        assertProblem(await get('/over'), 502, details.valid);
+        for (const path of ['/there', '/back']) assertProblem(await get(path), 500);
+    }
+    await server.said((r) => r.message === 'upstream failed' && /header x-b: with it the headers are larger than 64 KiB/.test(r.error), 'why it is no answer');
+    for (const option of ['headers', 'response_headers']) await server.said((r) => r.message === 'script error' && r.error.includes(`reply.proxy: ${option}: more than 64 KiB`), option);
+    const [worker] = server.children('worker');
+    const peak = Number(/VmHWM:\s+(\d+)/.exec(fs.readFileSync(`/proc/${worker}/status`, 'utf8'))[1]) / 1024;
+    if (!process.env.CRESCENT_SANITIZE) assert.ok(peak < 150, `${peak} MiB`);
 });
 
 test('more than was said is not taken; less breaks the answer off, and is never a clean end', async (t) => {

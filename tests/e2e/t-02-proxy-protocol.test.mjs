@@ -5,7 +5,8 @@ import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import { connect, from, haproxy, header1, header2, hooks, readAll, see, see2 } from './addresses.mjs';
-import { certificate, folder, ms, run, sleep, start, tool, until } from './helper.mjs';
+import { Attacker, block, DATA, END_HEADERS, frame, get, HEADERS, RST_STREAM, u32 } from './attack/frames.mjs';
+import { certificate, folder, ms, raw, run, sleep, start, tool, until, write } from './helper.mjs';
 
 const gate = (server, reason) => server.metric('crescent_proxy_protocol_failures_total', `reason="${reason}"`);
 const gated = (t, options = {}) => start(t, { hooks, config: 'return { proxy_protocol = true }', ...options });
@@ -112,6 +113,73 @@ test('a header that names nobody: what is forwarded over its connection is its c
     assert.equal((await see(await connect(server.port, header2({ command: 0 })), fields)).ip, '203.0.113.9'); // likewise
 });
 
+const unnamed = [Buffer.from('PROXY UNKNOWN\r\n'), header2({ family: 0 })], local = header2({ command: 0 });
+const cut = (server, reason) => server.metric('crescent_connections_cut_total', `reason="${reason}"`);
+
+test('connections that name nobody count as their proxy\'s address, all together; what it says of itself is exempt', async (t) => {
+    const server = await gated(t, { config: 'return { proxy_protocol = true, trusted_proxies = { "127.0.0.1" }, limits = { connections_per_ip = 4 } }' });
+    const held = async (bytes) => {
+        const socket = await connect(server.port, Buffer.concat([bytes, Buffer.from('GET /see HTTP/1.1\r\nHost: a\r\n\r\n')]));
+        t.after(() => socket.destroy());
+        return new Promise((done) => socket.on('error', () => {}).once('data', () => done(true)).once('close', () => done(false)));
+    };
+    const all = [];
+    for (let i = 0; i < 4; i++) all.push(await held(unnamed[i % 2]));
+    assert.deepEqual(all, [true, true, true, true]);
+    for (const bytes of unnamed) assert.equal(await held(bytes), false, 'one more');
+    assert.equal(await cut(server, 'connections_per_ip'), 2);
+    for (let i = 0; i < 6; i++) assert.equal(await held(local), true, 'the proxy itself');
+    assert.equal(await held(header1('192.0.2.7')), true, 'who is named is somebody else');
+    assert.equal(await cut(server, 'connections_per_ip'), 2);
+});
+
+test('one that names nobody is cut for resets and for what is slow, as any client\'s is', async (t) => {
+    const server = await gated(t, {
+        hooks: { ...hooks, 'late.lua': 'return function() sleep "300ms" return "late" end' },
+        config: `return { proxy_protocol = true, trusted_proxies = { "127.0.0.1" }, limits = { resets = 5, body_time = "${ms(600)}ms" } }`,
+    });
+    for (const before of [...unnamed, local]) {
+        const exempt = before === local, resets = await cut(server, 'resets'), slow = await cut(server, 'body_time');
+        const flood = await Attacker.open(t, server.port, { before }), body = await Attacker.open(t, server.port, { before });
+        for (let i = 0; i < 20; i++) await flood.send(Buffer.concat([get(1 + 2 * i, '/late'), frame(RST_STREAM, 0, 1 + 2 * i, u32(8))]));
+        await body.send(Buffer.concat([frame(HEADERS, END_HEADERS, 1, block('/see', { method: 'POST' })), frame(DATA, 0, 1, Buffer.from('x'))]));
+        if (exempt) {
+            await flood.send(get(99, '/see'));
+            await until(() => flood.frames.some((f) => f.type === DATA && f.stream === 99), 'an answer beside the resets');
+            await until(() => body.frames.some((f) => f.type === RST_STREAM && f.stream === 1), 'the end of the slow stream', ms(10000));
+            assert.ok(!body.isClosed);
+        } else {
+            await flood.ended('resets');
+            await body.ended('a slow body');
+        }
+        assert.equal(await cut(server, 'resets') - resets, exempt ? 0 : 1);
+        assert.equal(await cut(server, 'body_time') - slow, 1);
+    }
+});
+
+test('bodies that come for nobody share the proxy\'s part of the memory; none is waited for in vain', async (t) => {
+    const server = await gated(t, {
+        hooks: { 'up.lua': 'return { max_body = "3MiB", handle = function(req) return 200, tostring(#req.body) end }' },
+        config: 'return { proxy_protocol = true, trusted_proxies = { "127.0.0.1" }, limits = { body = "4MiB", body_memory_per_ip = "4MiB" } }',
+    });
+    const refused = () => server.metric('crescent_refused_total', 'reason="body_memory_per_ip"');
+    const MiB = 1 << 20, part = Buffer.alloc(2.5 * MiB, 'x');
+    const post = (target, length) => Buffer.from(`POST ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: ${length}\r\n\r\n`);
+    for (const before of [...unnamed, local]) {
+        const held = [], had = await refused();
+        for (let i = 0; i < 4; i++) held.push(await connect(server.port, Buffer.concat([before, post('/up', 3 * MiB), part])));
+        for (const socket of held) t.after(() => socket.on('error', () => {}).destroy());
+        await until(async () => before === local ? await server.metric('crescent_body_memory_bytes') > 9 * MiB : await refused() > had, 'the share is used up');
+        const { text } = await raw(server.port, Buffer.concat([before, post('/up', 3 * MiB), part, Buffer.alloc(MiB / 2)]), { enough: (s) => /\r\n\r\n./s.test(s) });
+        assert.match(text, before === local ? /^HTTP\/1\.1 200 / : /^HTTP\/1\.1 503 /);
+        for (const socket of held) socket.destroy();
+        await until(async () => await server.metric('crescent_body_memory_bytes') === 0, 'nothing is held');
+        if (before === local) continue;
+        const answer = await raw(server.port, Buffer.concat([before, post('/nowhere', 3 * MiB)]), { enough: (s) => /\r\n\r\n./s.test(s) });
+        assert.match(answer.text, /^HTTP\/1\.1 404 /, 'its header alone refuses it');
+    }
+});
+
 test('allow_ips goes by the header', async (t) => {
     const server = await gated(t, { hooks: { 'a.lua': 'return { allow_ips = "192.0.2.0/24", methods = { "GET" }, handle = function(req) return req.ip end }' } });
     const status = async (bytes) => {
@@ -142,6 +210,30 @@ test('some listeners, by their addresses; a unix socket; the admin listener neve
     const wrong = await run(['serve', server.hooks, '--listen', '127.0.0.1:8089'], { cwd: folder(t), env: { CRESCENT_PROXY_PROTOCOL: '127.0.0.1:8088' } });
     assert.equal(wrong.code, 1);
     assert.match(wrong.stderr, /CRESCENT_PROXY_PROTOCOL: the server does not listen on "127\.0\.0\.1:8088" \(did you mean "127\.0\.0\.1:8089"\?\)/);
+});
+
+test('check says of a listener that is not there what serve would, and refuses nothing that --listen may bring', async (t) => {
+    const dir = folder(t), words = 'the server does not listen on "127.0.0.1:9999"';
+    const check = async (config, ...args) => {
+        write(dir, { 'hooks/a.lua': 'return function() end', 'crescent.lua': `return { ${config} }` });
+        return run(['check', ...args], { cwd: dir });
+    };
+    const listed = 'proxy_protocol = { "127.0.0.1:9999" }';
+    for (const config of [listed, `${listed}, listen = "127.0.0.1:9998"`, `${listed}, listen = { "unix:x.sock", "https://127.0.0.1:9998" }`]) {
+        const said = await check(config), serve = await run(['serve', '--admin', 'off', '--listen', '127.0.0.1:9997'], { cwd: dir });
+        assert.deepEqual([said.code, serve.code], [0, 1]);
+        for (const { stderr } of [said, serve]) assert.ok(stderr.includes(`crescent.lua:1: proxy_protocol: ${words}`), stderr);
+        assert.match(said.stderr, / \(serve does not start so, unless --listen or a socket that is handed over names others\)$/m);
+        assert.ok(JSON.parse((await check(config, '--json')).stdout).addresses.includes(words));
+    }
+    for (const config of ['', 'proxy_protocol = true', `${listed}, listen = "127.0.0.1:9999"`, `${listed}, listen = { "unix:x.sock", "https://127.0.0.1:9999" }`,
+        'proxy_protocol = { "127.0.0.1:8080" }', 'proxy_protocol = { "unix:x.sock" }, listen = "unix:./x.sock"']) {
+        const said = await check(config);
+        assert.deepEqual([said.code, said.stderr], [0, ''], config);
+        assert.equal(JSON.parse((await check(config, '--json')).stdout).addresses, null);
+    }
+    const bad = await check(`${listed}, listen = "nowhere"`);
+    assert.match(bad.stderr, /crescent\.lua:1: listen: "nowhere": expected host:port \(serve does not start so/);
 });
 
 test('HAProxy sends it: version 1, version 2 with a checksum and more, over TLS, and its health checks', async (t) => {

@@ -1,5 +1,5 @@
 // Rate limits: exact over all workers, by every kind of key; by address before verify, by other keys after it; refused
-// with 429 and Retry-After; every answer tells in RateLimit fields. Counts outlive saves, workers and upgrades.
+// with 429 and Retry-After; answers tell in RateLimit fields. Counts outlive saves, workers and upgrades.
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import fs from 'node:fs';
@@ -343,4 +343,26 @@ test(`two workers at twice the limit for ${seconds} s admit the limit within 1 %
     assert.ok(inside <= most, `${inside} > ${most}`);
     // A request that a dead worker had counted, and not answered, is lost to both sides.
     assert.ok(inside + lost >= wanted * 0.99, `${inside} + ${lost} < ${wanted}`);
+});
+
+test('an answer says how those limits stand that its request has come to', async (t) => {
+    const token = 'verify = verify.bearer { tokens = { a = "0123456789abcdef" } }', own = 'by = function(req) error "no key" end';
+    const hook = (fields) => `return { ${fields}, cors = "https://app.example.com", max_body = 10, methods = { "POST" }, handle = function() return "x" end }`;
+    const server = await start(t, { hooks: {
+        'none.lua': hook(`${token}, rate_limit = { limit = 5, per = "h", by = "auth" }`), 'both.lua': hook(`${token}, rate_limit = { "5/h", { limit = 5, per = "h", by = "auth" } }`),
+        'fun.lua': hook(`rate_limit = { limit = 5, per = "h", ${own} }`), 'funs.lua': hook(`rate_limit = { "5/h", { limit = 5, per = "h", ${own} } }`),
+        'shut.lua': hook('rate_limit = "5/h", allow_ips = "192.0.2.1"'),
+    } });
+    const origin = { origin: 'https://app.example.com' };
+    for (const [target, status, known, options] of [
+        ['/both', 204, [], { method: 'OPTIONS', headers: { ...origin, 'access-control-request-method': 'POST' } }], ['/both', 405, [], { method: 'GET' }],
+        ['/both', 403, [], { headers: { origin: 'https://evil.example' } }], ['/shut', 403, [], {}], ['/both', 413, [], { body: 'x'.repeat(11) }],
+        ['/none', 401, [], {}], ['/both', 401, ['ip'], {}], ['/fun', 500, [], {}], ['/funs', 500, ['ip'], {}],
+        ['/none', 200, ['auth'], { headers: { authorization: 'Bearer 0123456789abcdef' } }], ['/both', 200, ['ip', 'auth'], { headers: { authorization: 'Bearer 0123456789abcdef' } }],
+    ]) {
+        const reply = await server.request(target, { method: 'POST', body: '', ...options });
+        assert.equal(reply.status, status, target);
+        assert.deepEqual(reply.headers.ratelimit === undefined ? [] : Object.keys(fields(reply.headers.ratelimit)), known, `${status} ${target}`);
+        assert.equal(reply.headers['ratelimit-policy'] === undefined, known.length === 0, `${status} ${target}`);
+    }
 });

@@ -3,6 +3,7 @@ import http from 'node:http';
 import http2 from 'node:http2';
 import https from 'node:https';
 import net from 'node:net';
+import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 
 function listen(t, server) {
@@ -67,6 +68,18 @@ export async function bare(t, serve) {
 export const replying = (t, bytes, keep = false) => bare(t, (socket) => socket.once('data', () => keep ? socket.write(bytes) : socket.end(bytes)));
 
 /** A port where nobody listens. */
+/** A host whose queue of connections is full: a further one is neither taken nor refused. */
+export async function full(t) {
+    const child = spawn('python3', ['-c', `import socket, sys
+s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(0)
+others = [socket.socket() for _ in range(4)]
+for o in others: o.setblocking(False); o.connect_ex(s.getsockname())
+print(s.getsockname()[1], flush=True); sys.stdin.read()`], { stdio: ['pipe', 'pipe', 'inherit'] });
+    t.after(() => child.stdin.end());
+    const port = await new Promise((done) => child.stdout.once('data', (text) => done(Number(text))));
+    return { port, url: `http://127.0.0.1:${port}` };
+}
+
 export async function nobody() {
     const server = net.createServer();
     await new Promise((done) => server.listen(0, '127.0.0.1', done));

@@ -283,6 +283,90 @@ test('the own origin is what a trusted proxy says, or public_url; an address tha
     assert.equal(await bare.metric('crescent_refused_total', 'reason="address_not_allowed"'), 1);
 });
 
+test('what is refused before its route is looked up can be read by pages of the endpoint, too', async (t) => {
+    const cors = `cors = { origins = { "${APP}" }, credentials = true }`;
+    const server = await setup(t, {
+        'a.lua': `${COUNTED}return { ${cors}, rate_limit = "2/d", methods = { "GET", "POST" }, handle = function() return { n = count() } end }`,
+        'open.lua': 'return { cors = "*", methods = { "GET" }, handle = function() return "x" end }',
+        'plain.lua': 'return { methods = { "GET" }, handle = function() return "x" end }',
+        'in/[id].lua': `return { ${cors}, methods = { "GET" }, handle = function() return "x" end }`,
+        'shut.lua': `return { ${cors}, allow_ips = "192.0.2.1", methods = { "GET" }, handle = function() return "x" end }`,
+    }, { config: 'return { limits = { uri = "1KiB", headers = "2KiB", connection_rate = 3 } }' });
+    const long = `?${'q'.repeat(1100)}`, large = { 'x-large': 'v'.repeat(2100) }, app = page(t, APP), evil = page(t, EVIL);
+    assert.equal((await app.xhr('GET', `${server.url}/a${long}`)).status, 414);
+    assert.equal((await app.xhr('GET', `${server.url}/in/7${long}`, { credentials: true })).status, 414);
+    assert.equal((await app.xhr('GET', `${server.url}/a`, { headers: large })).status, 431);
+    assert.equal((await app.xhr('GET', `${server.url}/open${long}`)).status, 414);
+    assert.equal((await evil.xhr('GET', `${server.url}/open${long}`)).status, 414);
+    for (const target of ['/a', '/plain', '/none', '/in/7/8']) assert.equal(await evil.xhr('GET', `${server.url}${target}${long}`), 'kept from the page', target);
+    for (const target of ['/plain', '/none']) assert.equal(await app.xhr('GET', `${server.url}${target}${long}`), 'kept from the page', target);
+
+    const told = ({ headers }) => [headers['access-control-allow-origin'], headers['access-control-allow-credentials'], headers.vary];
+    const nothing = [undefined, undefined, undefined], varies = [undefined, undefined, 'Origin'], all = [APP, 'true', 'Origin'];
+    for (const [target, origin, expected] of [['/a', APP, all], ['/in/7', APP, all], ['/shut', APP, all], ['/a', EVIL, varies], ['/a', server.url, varies], ['/a', undefined, varies],
+        ['/plain', APP, nothing], ['/none', APP, nothing], ['/open', EVIL, ['*', undefined, undefined]]]) {
+        const headers = origin === undefined ? {} : { origin };
+        for (const [reply, status] of [[await server.get(`${target}${long}`, headers), 414], [await server.get(target, { ...headers, ...large }), 431]]) {
+            assertProblem(reply, status);
+            assert.deepEqual(told(reply), expected, `${status} ${target} ${origin}`);
+            assert.equal(reply.headers.ratelimit, undefined);
+        }
+    }
+    // the fourth of one connection comes too fast
+    const four = async (target, origin) => {
+        const { text } = await raw(server.port, `GET ${target} HTTP/1.1\r\nHost: h\r\nOrigin: ${origin}\r\n\r\n`.repeat(4),
+            { enough: (so) => /429 [^]*\r\n\r\n\{[^]*\}$/.test(so) });
+        const last = text.slice(text.lastIndexOf('HTTP/1.1 '));
+        assert.match(last, /^HTTP\/1\.1 429 [^]*\r\nretry-after: 1\r\n/i);
+        return last;
+    };
+    const fast = await four('/in/7', APP);
+    assert.match(fast, new RegExp(`\r\naccess-control-allow-origin: ${APP}\r\n`, 'i'));
+    assert.match(fast, /\r\naccess-control-allow-credentials: true\r\n/i);
+    assert.match(fast, /\r\nvary: Origin\r\n/i);
+    assert.doesNotMatch(await four('/in/7', EVIL), /access-control|evil/i);
+    assert.doesNotMatch(await four('/plain', APP), /access-control|vary/i);
+    const client = await session(t, server.url), replies = [];
+    for (let i = 0; i < 4; i++) replies.push(await request2(client, '/in/7', { headers: { origin: APP } }));
+    assert.deepEqual(replies.map((r) => r.status), [200, 200, 200, 429]);
+    assert.deepEqual(told(replies[3]), all);
+    for (const target of ['/in/7', '/open'])
+        for (const [to, headers, status] of [[`${target}${long}`, {}, 414], [target, large, 431]]) {
+            const gone = await request2(await session(t, server.url), to, { headers: { origin: APP, ...headers } });
+            assert.equal(gone.status, status);
+            assert.deepEqual(told(gone), nothing, to);
+        }
+
+    // what cannot be read has no place; what has been let go has no Origin
+    const bad = await raw(server.port, `GET /in/%zz${long} HTTP/1.1\r\nHost: h\r\nOrigin: ${APP}\r\n\r\n`.repeat(5), { enough: (so) => so.includes(' 429 ') });
+    assert.match(bad.text, /^HTTP\/1\.1 400 /);
+    assert.doesNotMatch(bad.text, /access-control|vary/i);
+    const crowd = await raw(server.port, `GET /in/7 HTTP/1.1\r\nHost: h\r\nOrigin: ${APP}\r\n${'x: y\r\n'.repeat(120)}\r\n`);
+    assert.match(crowd.text, /^HTTP\/1\.1 431 /);
+    assert.doesNotMatch(crowd.text, new RegExp(APP));
+    // nothing else of the endpoint has acted
+    assert.deepEqual((await server.get('/a')).json, { n: 1 });
+    assert.match((await server.get('/a')).headers.ratelimit, /^"ip";r=0;/);
+});
+
+test('behind a proxy the place is what that says of it; where it has not been read, nothing is told', async (t) => {
+    const server = await setup(t, {
+        'named.lua': `return { cors = "${APP}", host = "hooks.example", path = "/a", methods = { "GET" }, handle = function() return "x" end }`,
+        'a.lua': `return { cors = "${EVIL}", path = "/a", methods = { "GET" }, handle = function() return "x" end }`,
+    }, { config: 'return { trusted_proxies = { "127.0.0.1" }, limits = { uri = "1KiB", connection_rate = 2 } }' });
+    const named = { 'x-forwarded-host': 'hooks.example', 'x-forwarded-proto': 'https' }, long = `/a?${'q'.repeat(1100)}`;
+    const allowed = async (target, headers) => (await server.get(target, headers)).headers['access-control-allow-origin'];
+    assert.equal(await allowed(long, { ...named, origin: APP }), APP);
+    assert.equal(await allowed(long, { ...named, origin: EVIL }), undefined);
+    assert.equal(await allowed(long, { origin: EVIL }), EVIL);
+    assert.equal(await allowed(long, { origin: APP }), undefined);
+    assert.equal(await allowed('/a', { ...named, forwarded: 'host=hooks.example', origin: APP }), undefined); // forwarded_conflict: it could be either
+    for (const origin of [APP, EVIL]) {
+        const { text } = await raw(server.port, `GET /a HTTP/1.1\r\nHost: h\r\nX-Forwarded-Host: hooks.example\r\nOrigin: ${origin}\r\n\r\n`.repeat(3), { enough: (so) => /429 [^]*\}$/.test(so) });
+        assert.doesNotMatch(text.slice(text.lastIndexOf('HTTP/1.1 429')), /access-control|vary/i);
+    }
+});
+
 test('over HTTP/2 as well', async (t) => {
     const server = await setup(t, { 'a.lua': `return { cors = { origins = { "${APP}" }, credentials = true }, handle = function() return "x" end }` });
     const client = await session(t, server.url);

@@ -4,6 +4,8 @@ import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
+import { many, odd } from './attack/floods.mjs';
+import { Attacker, get, INITIAL_WINDOW, setting } from './attack/frames.mjs';
 import { assertProblem, folder, load, ms, request, request2, session, sleep, start, until } from './helper.mjs';
 
 const FREE = 'return { methods = { "GET" }, handle = function() return "free" end }';
@@ -104,6 +106,37 @@ test('a streamed answer is in progress until its end', async (t) => {
     assertRefused(await server.get('/free'));
     listeners[0].destroy();
     await until(async () => (await server.get('/free')).status === 200, 'room for one', 10000);
+});
+
+for (const [what, target, config] of [
+    ['that are refused', '/nosuch', 'requests = 150'],
+    ['of scripts', '/free', 'requests = 150'],
+    ['that are too many for their connection, and keep others waiting', '/page', 'requests = 150, answers = "64KiB"'],
+]) {
+    test(`answers ${what}, at windows that stay closed: nobody else is refused, and their connections are cut soon`, async (t) => {
+        const hooks = { 'free.lua': FREE, 'page.lua': 'return { methods = { "GET" }, on_disconnect = "cancel", handle = function() return ("x"):rep(40000) end }' };
+        const server = await start(t, { hooks, config: `return { limits = { ${config} } }`, workers: 1 });
+        const attackers = await Promise.all([...Array(4)].map(() => Attacker.open(t, server.port, { settings: setting(INITIAL_WINDOW, 0) })));
+        for (const a of attackers) await a.send(many(100, (i) => get(odd(i), target)));
+        await until(async () => await server.metric('crescent_requests_by_version_total', 'version="2"') === 400, 'all have asked');
+        assert.equal(await server.metric('crescent_requests_in_progress'), 0);
+        assert.equal((await server.get('/free')).text, 'free');
+        for (const a of attackers) await a.ended('a window that stays closed', ms(6000)); // limits.stall_time is half a minute
+        assert.equal(await server.metric('crescent_connections_cut_total', 'reason="stall_time"'), 4);
+        await until(async () => await server.metric('crescent_requests_under_way') === 0, 'they have left');
+        assert.equal(await server.metric('crescent_overload_refused_total', 'cause="requests"'), 0);
+    });
+}
+
+test('streams that wait at closed windows are in progress: their connections are cut as soon as others are refused', async (t) => {
+    const hooks = { 'free.lua': FREE, 'stream.lua': 'local text = ("x"):rep(65536) return function() return reply.stream(function(write) for i = 1, 10 do write(text) end end) end' };
+    const server = await start(t, { hooks, config: 'return { limits = { requests = 50 } }', workers: 1 });
+    const a = await Attacker.open(t, server.port, { settings: setting(INITIAL_WINDOW, 0) });
+    await a.send(many(100, (i) => get(odd(i), '/stream')));
+    await until(async () => await server.metric('crescent_overload_refused_total', 'cause="requests"') === 50, 'half of them refused');
+    assertRefused(await server.get('/free'));
+    await until(async () => (await server.get('/free')).status === 200, 'room', ms(6000));
+    assert.equal(await server.metric('crescent_connections_cut_total', 'reason="stall_time"'), 1);
 });
 
 test('what a dead worker had in its hands counts no more', async (t) => {

@@ -20,7 +20,7 @@ const hooks = {
     'query.lua': 'return { methods = { "GET" }, handle = function(req) local n = 0 for _ in pairs(req.query) do n = n + 1 end return 200, tostring(n) end }',
     'cookies.lua': 'return { methods = { "GET" }, handle = function(req) return 200, tostring(req.cookies.c1) end }',
     'files.lua': 'return { max_body = "16MiB", handle = function(req) return 200, tostring(#req:files()) end }',
-    'big.lua': 'return function() return 200, ("x"):rep(20 * 1024 * 1024) end',
+    'big.lua': 'return { methods = { "GET" }, max_run = "5s", handle = function() return 200, ("x"):rep(20 * 1024 * 1024) end }',
 };
 const limits = (text) => `return { limits = { ${text} } }`;
 const cut = (server, reason) => server.metric('crescent_connections_cut_total', `reason="${reason}"`);
@@ -121,10 +121,11 @@ test('connections_per_ip: exact over all workers, by address; a closed connectio
     assert.equal(held(await holdMany(t, 21, v6, { host: '::1' })), 20);
     await server.said('connections turned away');
 
+    const open = async () => await server.metric('crescent_connections_total') - await server.metric('crescent_connections_closed_total');
+    const before = await open();
     destroy(one.slice(0, 7));
-    let again = [];
-    await until(async () => { again = await holdMany(t, 1, server.port, { from: '127.0.0.2' }); return held(again) === 1; }, 'room again');
-    assert.equal(held(await holdMany(t, 10, server.port, { from: '127.0.0.2' })), 6);
+    await until(async () => await open() === before - 7, 'their ends');
+    assert.equal(held(await holdMany(t, 10, server.port, { from: '127.0.0.2' })), 7);
 
     for (const pid of server.children('worker')) {
         process.kill(pid, 'SIGKILL');
@@ -223,6 +224,51 @@ test('connection_rate: past it a connection gets 429 until it has waited; others
     for (let i = 0; i < 120; i++) statuses.push((await request(`${server.url}/hello`, { agent })).status);
     agent.destroy();
     assert.ok(statuses.includes(429) && statuses[0] === 200);
+});
+
+test('connection_rate: what is refused for its host counts, too', async (t) => {
+    const server = await start(t, { hooks, workers: 1, config: limits('connection_rate = 5') });
+    const client = await session(t, server.url);
+    const replies = await Promise.all(Array.from({ length: 20 }, () => request2(client, '/hello', { headers: { ':authority': 'bad host' } })));
+    const late = replies.filter((r) => r.status === 429);
+    assert.ok(replies[0].status === 400 && late.length >= 10, `${replies.map((r) => r.status)}`);
+    assertProblem(late[0], 429);
+    assert.equal(await refused(server, 'connection_rate'), late.length);
+});
+
+test('fields: over HTTP/2 those that the client sent, and :authority; no length that it did not give', async (t) => {
+    const server = await start(t, { hooks, workers: 1, config: limits('fields = 20') });
+    const client = await session(t, server.url);
+    for (const [method, body] of [['GET', undefined], ['POST', undefined], ['POST', 'text']]) {
+        const ask = (n) => request2(client, '/hello', { method, body, headers: Object.fromEntries(Array.from({ length: n }, (_, i) => [`x-${i}`, '1'])) });
+        assert.equal((await ask(19)).status, 200, method);
+        assertProblem(await ask(20), 431, /too many header fields/);
+    }
+});
+
+test('a limit that another one always comes before is told of at start, where somebody has set it', async (t) => {
+    const none = 'a limit has no effect: another one comes first';
+    const server = await start(t, { hooks, config: limits('first_byte_time = "20s", header_time = "1s", stall_time = "5s", write_time = "5s", body_memory_per_ip = "1GiB", connections_per_ip = 50, connections = 50') });
+    assert.deepEqual(server.records(none).map((r) => [r.level, r.limit, r.first]), [
+        ['warn', 'limits.first_byte_time', 'limits.header_time'], ['warn', 'limits.stall_time', 'limits.write_time'],
+        ['warn', 'limits.body_memory_per_ip', 'limits.body_memory'], ['warn', 'limits.connections_per_ip', 'limits.connections'],
+    ]);
+    const other = await start(t, { hooks, config: limits('header_time = "1s", write_time = "5s", body_memory = "48MiB", connections = 50, first_byte_time = "1s"') });
+    assert.deepEqual(other.records(none), []);
+});
+
+test('connections: more than the descriptors of the workers allow are told of at start', async (t) => {
+    const few = ['sh', '-c', 'ulimit -Sn 200 && ulimit -Hn 300 && exec "$@"', 'sh'];
+    const server = await start(t, { hooks, prefix: few, config: limits('connections = 1000') });
+    const said = await server.said((r) => r.message.startsWith('limits.connections cannot be reached'));
+    assert.deepEqual([said.level, said.connections, said.workers, said.descriptors_each], ['warn', 1000, 2, 300]);
+    assert.match(said.remedy, /LimitNOFILE=.*limits\.connections/);
+    assert.equal((await server.get('/hello')).text, 'hello');
+    for (const [config, connections] of [[limits('connections = 100'), 100], ['return {}', 2 * (300 - 75)]]) { // nobody asked for the default: it fits itself
+        const enough = await start(t, { hooks, prefix: few, config });
+        assert.deepEqual(enough.records((r) => r.level === 'warn' && /connections|descriptors|RLIMIT/.test(r.message)), []);
+        assert.equal(enough.records('serving')[0].connections, connections);
+    }
 });
 
 test('streams: no more at once, the rest may be sent again; clients are told', async (t) => {
@@ -398,6 +444,6 @@ test('what is one client\'s fault ends its stream, not the HTTP/2 connection of 
             assert.equal(await cut(server, 'resets'), 1);
         }
         assert.equal((await server.get('/hello')).text, 'hello');
-        assert.equal(await server.metric('crescent_body_memory_bytes').catch(() => 0), 0);
+        await until(async () => await server.metric('crescent_body_memory_bytes').catch(() => 0) === 0, 'all memory is given back');
     }
 });

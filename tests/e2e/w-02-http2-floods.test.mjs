@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import { test } from 'node:test';
 import { certificate, folder, load, ms, request, request2, session, sleep, start, until } from './helper.mjs';
 import { floods, many, odd } from './attack/floods.mjs';
-import { Attacker, DATA, END_STREAM, frame, get, HEADERS, INITIAL_WINDOW, memory, mib, PING, setting, u32, unharmed, WINDOW_UPDATE } from './attack/frames.mjs';
+import { Attacker, block, CONTINUATION, DATA, END_HEADERS, END_STREAM, frame, get, GOAWAY, HEADERS, INITIAL_WINDOW, memory, mib, PING, post, RST_STREAM, setting, u32, unharmed, WINDOW_UPDATE } from './attack/frames.mjs';
 
 const ENHANCE_YOUR_CALM = 0xb, CONNECTIONS = 8;
 const hooks = {
@@ -61,6 +61,44 @@ test('the one who goes too far hears why, and is not let go to come again', asyn
     assert.ok(Date.now() - begun >= 900, 'it is let go at once, to come again'); // held for a second
 });
 
+test('the GOAWAY names what was too much', async (t) => {
+    const server = await start(t, { hooks });
+    const open = frame(HEADERS, 0, 1, block('/hello')), small = frame(CONTINUATION, 0, 1, Buffer.from([0x82]));
+    for (const [words, bytes] of [['too many PING frames', many(101, () => frame(PING, 0, 0, Buffer.alloc(8)))],
+        ['too many CONTINUATION frames', Buffer.concat([open, many(33, () => small)])],
+        ['the header block is too large', Buffer.concat([open, many(4, () => frame(CONTINUATION, 0, 1, Buffer.alloc(16384, 0x82)))])],
+        ['too many streams are reset', Buffer.concat([get(1, '/hello'), many(102, () => frame(DATA, END_STREAM, 1))])]]) {
+        const a = await Attacker.open(t, server.port);
+        await a.send(bytes);
+        await a.ended(words);
+        assert.equal(a.frames.find((f) => f.type === GOAWAY)?.payload.subarray(8).toString(), words);
+    }
+});
+
+test('malformed requests, which libh2o answers by itself, have the rate of their connection', async (t) => {
+    const server = await start(t, { hooks, config: 'return { limits = { connection_rate = 10 } }' });
+    const a = await Attacker.open(t, server.port), malformed = Buffer.from([0, 1, 0x78, 1, 1]); // x: a control character
+    await a.send(many(90, (i) => frame(HEADERS, END_STREAM | END_HEADERS, odd(i), block('/hello', { more: malformed }))));
+    const answers = () => a.frames.filter((f) => f.type === HEADERS).length, resets = () => a.frames.filter((f) => f.type === RST_STREAM).length;
+    await until(() => answers() + resets() === 90, () => `${answers()} answers, ${resets()} resets`);
+    assert.ok(answers() >= 10 && answers() < 30, `${answers()} answers`);
+    await a.send(many(90, (i) => frame(HEADERS, END_STREAM | END_HEADERS, odd(90 + i), block('/hello', { more: malformed }))));
+    await a.ended('more than its rate');
+    assert.equal(await cut(server, 'resets'), 1);
+});
+
+test('DATA that was under way to an upload that is refused is no flood; more than a window of it is one', async (t) => {
+    const server = await start(t, { hooks, workers: 1, config: 'return { limits = { body = "1MiB" } }' });
+    const a = await Attacker.open(t, server.port), data = (n) => many(n, () => frame(DATA, 0, 1, Buffer.alloc(16384)));
+    await a.send(Buffer.concat([post(1, '/hello'), data(1000)]), 10000);
+    await a.send(get(3, '/hello'));
+    await until(() => a.frames.some((f) => f.stream === 3 && f.type === HEADERS), 'an answer behind the refused upload');
+    assert.ok(!a.isClosed);
+    await a.send(data(400), 10000);
+    await a.ended('more than a window');
+    assert.equal(await cut(server, 'resets'), 1);
+});
+
 test('over TLS, too', async (t) => {
     const tls = await certificate(folder(t));
     const server = await start(t, { hooks, workers: 1, args: tls.args });
@@ -86,7 +124,23 @@ test('a connection that is cut for abuse cancels all its requests, also those th
     await server.said('finished');
     await sleep(500);
     assert.equal(server.records('finished').length, 1);
-    assert.equal(await server.metric('crescent_requests_gone_total'), 3);
+    assert.equal(await server.metric('crescent_requests_gone_total'), 1);
+    assert.equal(await server.metric('crescent_requests_cut_total'), 2);
+});
+
+test('rapid reset: what it had reset before it went too far does not finish alone either, and no other connection\'s ends', async (t) => {
+    const server = await start(t, { hooks, workers: 1 });
+    const leaver = await Attacker.open(t, server.port), flooder = await Attacker.open(t, server.port);
+    const reset = (stream) => frame(RST_STREAM, 0, stream, u32(8));
+    await leaver.send(Buffer.concat([get(1, '/finish'), get(3, '/hello'), reset(1)]));
+    await flooder.send(many(150, (i) => Buffer.concat([get(odd(i), '/finish'), reset(odd(i))])));
+    await flooder.ended('the resets');
+    assert.equal(await cut(server, 'resets'), 1);
+    await server.said('finished');
+    await sleep(500);
+    assert.equal(server.records('finished').length, 1);
+    await until(async () => await server.metric('crescent_requests_under_way') === 0, 'all are over');
+    assert.ok(!leaver.isClosed);
 });
 
 test('windows that stay closed: memory stays, the connections are cut, honest ones served', async (t) => {

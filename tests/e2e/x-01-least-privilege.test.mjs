@@ -351,6 +351,19 @@ test('hooks and files may be the folder of the secrets: scripts do not get them 
     assert.ok(server.records("nothing can be saved: the folder of 'files' holds what scripts must not reach").length > 0);
 });
 
+test('what is saved is never a script: a folder of files in that of the scripts, or around it, can only be read', { skip: sanitized ? 'sanitizers are in a wider jail' : false }, async (t) => {
+    const saves = { 'saves.lua': 'return function(req) local ok, err = req:save(req.query.at) return tostring(err) end', 'read.lua': 'return { methods = { "GET" }, handle = function() return reply.file "page" end }' };
+    for (const files of ['hooks/up', '.', 'hooks']) {
+        const dir = folder(t);
+        fs.mkdirSync(path.join(dir, 'hooks/up'), { recursive: true });
+        write(path.join(dir, files), { page: 'a page' });
+        const server = await start(t, { dir, workers: 1, hooks: saves, config: `return { files = "${files}" }` });
+        assert.match((await server.post(`/saves?at=${files === '.' ? 'hooks/new.lua' : 'new.lua'}`, 'return function() return "taken over" end')).text, /Permission denied/);
+        assert.equal((await server.get('/read')).text, 'a page');
+        assert.equal(server.records('nothing can be saved: the folder of \'files\'').length, 1, server.tail());
+    }
+});
+
 test('a user that cannot be, or cannot work, is told at the start', needsRoot, async (t) => {
     const dir = openFolder(t);
     write(dir, { 'hooks/hello.lua': 'return function() return "hello" end' });
@@ -384,6 +397,23 @@ test('a user that cannot be, or cannot work, is told at the start', needsRoot, a
     write(dir, { 'crescent.lua': 'return { listen = "127.0.0.1:0", admin = false, user = "daemon" }' });
     assert.throws(() => execFileSync('setpriv', ['--reuid', 'nobody', '--regid', 'nogroup', '--clear-groups', program, 'serve'], { cwd: dir, stdio: 'pipe', env: { PATH: process.env.PATH } }),
         (e) => e.status === 1 && /only root may start a server that becomes "daemon"/.test(e.stderr));
+});
+
+test('check and routes look at the folder as the user that the server becomes', needsRoot, async (t) => {
+    const dir = openFolder(t), at = (name) => path.join(dir, 'hooks', name), good = 'return { handle = function() end }';
+    write(dir, { 'hooks/a.lua': good, 'hooks/own.lua': good, 'hooks/sub/b.lua': good, 'hooks/_lib/m.lua': 'return {}' });
+    const closed = { 'own.lua': 'Permission denied', sub: 'this folder cannot be read: Permission denied', _lib: 'this folder cannot be read: Permission denied' };
+    for (const name of Object.keys(closed)) fs.chmodSync(at(name), 0o700);
+    for (const command of ['check', 'routes']) {
+        for (const config of ['return {}', 'return { user = "root" }', 'return { user = "no-such-user-here" }']) {
+            write(dir, { 'crescent.lua': config });
+            assert.equal((await run([command], { cwd: dir })).code, 0, config);
+        }
+        write(dir, { 'crescent.lua': 'return { user = "nobody" }' });
+        const { code, stderr } = await run([command], { cwd: dir });
+        assert.equal(code, 1);
+        assert.deepEqual(stderr.trim().split('\n').sort(), Object.entries(closed).map(([name, why]) => `hooks/${name}:1: ${why}`).sort());
+    }
 });
 
 test('a files folder that scripts cannot save to is told at the start and at HUP', needsRoot, async (t) => {

@@ -25,10 +25,13 @@ export function descriptors(pid) {
     }
 }
 
-/** Resident memory now, and its high-water mark, MiB. */
+/** Resident memory now, and its high-water mark, MiB; nothing of a process that has just ended. */
 export function resident(pid) {
-    const status = fs.readFileSync(`/proc/${pid}/status`, 'utf8');
-    const of = (name) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)[1]) / 1024;
+    let status = '';
+    try {
+        status = fs.readFileSync(`/proc/${pid}/status`, 'utf8');
+    } catch { /* gone */ }
+    const of = (name) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) / 1024;
     return { now: of('VmRSS'), most: of('VmHWM') };
 }
 

@@ -2,6 +2,7 @@
  * fuzz_url.c: codec/url on any bytes: what is taken as a URL is written in one way, which reads back as the same and
  * holds nothing that ends a line or a word; and libcurl, which connects, reads the same host and port there.
  */
+#include "base/ascii.h"
 #include "codec/url.h"
 #include "fuzz.h"
 #include <curl/curl.h>
@@ -16,7 +17,7 @@ static void is_plain(struct slice s)
 static bool may_be_number(struct slice host)
 {
     for (size_t i = 0; i < host.len; i++)
-        if (strchr("0123456789abcdefABCDEFxX.[]:", host.at[i]) == NULL)
+        if (!ascii_is_one_of(host.at[i], "0123456789abcdefABCDEFxX.[]:"))
             return false;
     return true;
 }

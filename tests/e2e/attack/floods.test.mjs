@@ -1,9 +1,9 @@
 // Frames that cost nothing to send: ones of an unknown type, for each of which libh2o prints a line; pings and
-// settings that are not read; windows that are moved to and fro; an initial window that would undo the guard.
+// settings that are not read; windows that are moved to and fro; initial windows that could undo the guard.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { sleep, start } from '../helper.mjs';
-import { Attacker, frame, get, INITIAL_WINDOW, memory, mib, PING, PRIORITY, setting, SETTINGS, u32, unharmed, victim } from './frames.mjs';
+import { sleep, start, until } from '../helper.mjs';
+import { Attacker, DATA, frame, get, INITIAL_WINDOW, memory, mib, PING, PRIORITY, setting, SETTINGS, u32, unharmed, victim } from './frames.mjs';
 
 const hooks = { 'hello.lua': 'return function() return "hello" end' };
 const many = (n, one) => Buffer.concat(Array.from({ length: n }, () => one));
@@ -48,15 +48,23 @@ test('pings, settings, windows and priorities without end, read or not: memory s
     await unharmed(server, before, assert);
 });
 
-test('an initial window past 2^30 is refused', async (t) => {
+test('an initial window of any size is taken, and windows are kept right when it changes; one past 2^31-1 is refused', async (t) => {
     const server = await start(t, { hooks });
-    const fine = await Attacker.open(t, server.port, { settings: setting(INITIAL_WINDOW, 2 ** 30) });
-    const wrong = await Attacker.open(t, server.port, { settings: setting(INITIAL_WINDOW, 2 ** 30 + 1) });
+    const heard = (a, stream) => Buffer.concat(a.frames.filter((f) => f.stream === stream && f.type === DATA).map((f) => f.payload)).toString();
+    for (const size of [2 ** 30, 2 ** 30 + 1, 2 ** 31 - 1]) {
+        const a = await Attacker.open(t, server.port, { settings: setting(INITIAL_WINDOW, size) });
+        await a.send(get(1, '/hello'));
+        await until(() => heard(a, 1) === 'hello', `an answer within ${size}`);
+        await a.send(frame(SETTINGS, 0, 0, setting(INITIAL_WINDOW, 3)));
+        await a.send(get(3, '/hello'));
+        await until(() => heard(a, 3) === 'hel', 'three bytes');
+        await a.send(frame(SETTINGS, 0, 0, setting(INITIAL_WINDOW, 2 ** 31 - 1)));
+        await until(() => heard(a, 3) === 'hello', 'the rest');
+        assert.ok(!a.isClosed);
+    }
+    const wrong = await Attacker.open(t, server.port, { settings: setting(INITIAL_WINDOW, 2 ** 31) });
     await wrong.ended('its window');
     assert.equal(wrong.goaway, FLOW_CONTROL_ERROR);
-    await fine.send(get(1, '/hello'));
-    await sleep(200);
-    assert.ok(fine.frames.some((f) => f.payload.toString() === 'hello'));
 });
 
 test('a stream window that overflows is reset, nothing more', async (t) => {

@@ -92,11 +92,11 @@ export class Attacker {
             else this.socket.connect(port, '127.0.0.1', done);
         });
     }
-    static async open(t, port, { settings = Buffer.alloc(0), ...options } = {}) {
+    static async open(t, port, { before = Buffer.alloc(0), settings = Buffer.alloc(0), ...options } = {}) {
         const a = new Attacker(t, port, options);
         await a.ready;
         a.socket.setNoDelay(true);
-        await a.send(Buffer.concat([PREFACE, frame(SETTINGS, 0, 0, settings)]));
+        await a.send(Buffer.concat([before, PREFACE, frame(SETTINGS, 0, 0, settings)]));
         return a;
     }
     #hear(part) {

@@ -22,7 +22,7 @@ export async function sample(server) {
         ...workers.map(spawnerOf).filter(Boolean).map((pid) => of('spawner', pid))];
 }
 
-const nothing = /^crescent_(requests_under_way|streams|body_memory_bytes|scripts_broken|connections_open\{[^}]*\}) (\S+)$/gm;
+const nothing = /^crescent_(requests_under_way|requests_in_progress|streams|body_memory_bytes|scripts_broken|connections_open\{[^}]*\}) (\S+)$/gm;
 /** Gauges that are not 0 though nobody asks for anything: "name value", …; empty when all is quiet. */
 export async function restless(server) {
     const { text } = await request(`${server.admin}/metrics`);

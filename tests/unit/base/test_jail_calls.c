@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -164,6 +165,34 @@ static void nobody_elses(void **unused)
         expect("prlimit64", getpid(), as(role, NULL, call), ENOSYS);
         expect("prlimit64", hidden.a, as(role, NULL, hidden), ENOSYS);
     }
+}
+
+/* --- prctl, and ranks of processes --- */
+
+static void a_process_names_itself_and_looks(void **unused)
+{
+    static char room[16] = "new";
+    static const struct call calls[] = {{SYS_prctl, PR_SET_NAME, (long)room, 0},
+                                        {SYS_prctl, PR_GET_NAME, (long)room, 0},
+                                        {SYS_prctl, PR_GET_PDEATHSIG, (long)room, 0},
+                                        {SYS_prctl, PR_GET_DUMPABLE, 0, 0}};
+
+    for (size_t i = 0; i < COUNT(calls); i++)
+        for (enum jail_role role = JAIL_KEEPER; role <= JAIL_TRIAL; role++)
+            expect("prctl", calls[i].a, as(role, NULL, calls[i]), GOES_ON);
+}
+
+static void it_outlives_nobody_and_is_not_looked_into(void **unused)
+{
+    static const struct call calls[] = {
+        {SYS_prctl, PR_SET_PDEATHSIG, 0, 0},       {SYS_prctl, PR_SET_PDEATHSIG | HIDDEN, 0, 0},
+        {SYS_prctl, PR_SET_DUMPABLE, 1, 0},        {SYS_prctl, PR_SET_PTRACER, -1, 0},
+        {SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0}, {SYS_sched_setscheduler, 0, 0, 0}};
+
+    not_sanitized();
+    for (size_t i = 0; i < COUNT(calls); i++)
+        for (enum jail_role role = JAIL_KEEPER; role <= JAIL_TRIAL; role++)
+            expect("call", calls[i].a, as(role, NULL, calls[i]), ENOSYS);
 }
 
 /* --- sockets --- */
@@ -489,6 +518,8 @@ int main(void)
         cmocka_unit_test(descriptors_send_no_signals),
         cmocka_unit_test(limits_are_its_own),
         cmocka_unit_test(nobody_elses),
+        cmocka_unit_test(a_process_names_itself_and_looks),
+        cmocka_unit_test(it_outlives_nobody_and_is_not_looked_into),
         cmocka_unit_test(a_pair_is_a_stream_of_a_worker),
         cmocka_unit_test(a_worker_makes_sockets_of_tcp_and_udp),
         cmocka_unit_test(and_no_other),

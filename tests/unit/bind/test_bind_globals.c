@@ -131,6 +131,19 @@ static void a_log_line_does_not_end_a_request_nor_lie(void **state)
     expect_raised("log.info('x', {}, 1)", 500, "got 3 values");
 }
 
+static void arguments_that_nobody_reads_are_refused(void **state)
+{
+    new_request(NULL, NULL, "{}");
+    expect_raised("sleep(0, 1)", 500, "sleep: expected at most 1 argument, got 2");
+    expect_raised("json.decode('1', { depth = 2 })", 500, "json.decode: expected at most 1 argument, got 2");
+    expect_raised("crypto.equals('a', 'a', 'b')", 500, "crypto.equals: expected at most 2 arguments, got 3");
+    expect_raised("req:json(1)", 500, "req:json: expected at most 0 arguments, got 1");
+    expect_raised("req:form(1)", 500, "req:form: expected at most 0 arguments, got 1");
+    expect_raised("req:data(1)", 500, "req:data: expected at most 0 arguments, got 1");
+    expect_raised("req:files(1)", 500, "req:files: expected at most 0 arguments, got 1");
+    expect_raised("req:all_headers('a', 'b')", 500, "req:all_headers: expected at most 1 argument, got 2");
+}
+
 /* --- what is not there, and what is not shared -------------------------------------------------------------------- */
 
 static void what_this_version_lacks_is_refused_by_name(void **state)
@@ -196,6 +209,7 @@ static void no_script_changes_a_global_of_another(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(arguments_that_nobody_reads_are_refused),
         cmocka_unit_test(sleep_waits_and_the_loop_goes_on),
         cmocka_unit_test(a_cancelled_sleep_never_wakes),
         cmocka_unit_test(sleep_refuses_what_is_no_duration),

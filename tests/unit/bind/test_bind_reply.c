@@ -33,6 +33,16 @@ static void a_header_of_the_script_stands_instead_of_the_default(void **state)
     expect("return 200, {}, { ['content-type'] = 'application/vnd.a+json' }", "200 application/vnd.a+json|{}");
 }
 
+/* However many the script gives: the type has a place of its own. */
+static void the_default_is_there_behind_as_many_headers_as_may_be(void **state)
+{
+    new_request(NULL, NULL, "");
+    assert_null(run("local h = {} for i = 1, 128 do h[i] = 'v' end return 200, 'x', { x = h }"));
+    assert_int_equal(answer.read, 0);
+    assert_int_equal(answer.response.header_count, HTTP_RESPONSE_HEADERS_MAX + 1);
+    expect_refused("local h = {} for i = 1, 129 do h[i] = 'v' end return 200, 'x', { x = h }", "more than 128 headers");
+}
+
 static void what_is_no_answer_is_refused_in_words(void **state)
 {
     new_request(NULL, NULL, "");
@@ -246,6 +256,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_forms_are_answers),
         cmocka_unit_test(a_header_of_the_script_stands_instead_of_the_default),
+        cmocka_unit_test(the_default_is_there_behind_as_many_headers_as_may_be),
         cmocka_unit_test(what_is_no_answer_is_refused_in_words),
         cmocka_unit_test(headers_that_split_or_break_the_answer_are_refused),
         cmocka_unit_test(replies_are_what_they_say),

@@ -66,6 +66,25 @@ static void what_is_no_time_is_nil_and_words(void **state)
     }
 }
 
+static void what_format_does_not_write_is_not_read(void **state)
+{
+    static const char *const beyond[] = {"0000-01-01T00:00:00Z",      "0000-12-31T23:59:59.999999999Z",
+                                         "0001-01-01T00:59:59+01:00", "9999-12-31T23:00:00-01:00",
+                                         "9999-12-31T23:59:60Z",      "9999-12-31T23:59:59.5-00:01"};
+    static const char *const last[] = {"0001-01-01T00:00:00Z", "0000-12-31T23:59:59-00:01",
+                                       "9999-12-31T23:59:59.9999999999Z", "9999-12-31T23:59:60+00:01"};
+    char text[200];
+    new_request(NULL, NULL, "");
+    for (size_t i = 0; i < sizeof(beyond) / sizeof(beyond[0]); i++) {
+        snprintf(text, sizeof(text), "local t, err = time.parse '%s' return t == nil and err", beyond[i]);
+        gives(text, "not a time of the years 1 to 9999 (in UTC)");
+    }
+    for (size_t i = 0; i < sizeof(last) / sizeof(last[0]); i++) {
+        snprintf(text, sizeof(text), "return type(time.format(assert(time.parse '%s')))", last[i]);
+        gives(text, "string");
+    }
+}
+
 static void format_writes_rfc3339(void **state)
 {
     static const struct {
@@ -104,10 +123,15 @@ static void misuse_raises(void **state)
     } rows[] = {
         {"time.parse()", "bad argument #1 to 'parse'"},
         {"time.parse(5)", "bad argument #1 to 'parse'"},
-        {"time.parse('x', 'http')", "time.parse: expected a text, got 2 values"},
+        {"time.parse('x', 'http')", "time.parse: expected at most 1 argument, got 2"},
         {"time.format('soon')", "bad argument #1 to 'format'"},
         {"time.format(0, 'iso')", "bad argument #2 to 'format' (invalid option 'iso')"},
-        {"time.format(0, 'http', 1)", "time.format: expected seconds and a form, got 3 values"},
+        {"time.format(0, 'http', 1)", "time.format: expected at most 2 arguments, got 3"},
+        {"time.now(1)", "time.now: expected at most 0 arguments, got 1"},
+        {"time.monotonic(1)", "time.monotonic: expected at most 0 arguments, got 1"},
+        {"uuid(4)", "uuid: expected at most 0 arguments, got 1"},
+        {"uuid.v4(1)", "uuid.v4: expected at most 0 arguments, got 1"},
+        {"uuid.v7(1)", "uuid.v7: expected at most 0 arguments, got 1"},
         {"time.format(0/0)", "expected seconds of the years 1 to 9999"},
         {"time.format(1/0)", "expected seconds of the years 1 to 9999"},
         {"time.format(-1/0)", "expected seconds of the years 1 to 9999"},
@@ -145,9 +169,13 @@ static void uuids_have_their_bits_and_differ(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parse_reads_rfc3339),   cmocka_unit_test(what_is_no_time_is_nil_and_words),
-        cmocka_unit_test(format_writes_rfc3339), cmocka_unit_test(misuse_raises),
-        cmocka_unit_test(clocks_go_forward),     cmocka_unit_test(uuids_have_their_bits_and_differ),
+        cmocka_unit_test(parse_reads_rfc3339),
+        cmocka_unit_test(what_is_no_time_is_nil_and_words),
+        cmocka_unit_test(what_format_does_not_write_is_not_read),
+        cmocka_unit_test(format_writes_rfc3339),
+        cmocka_unit_test(misuse_raises),
+        cmocka_unit_test(clocks_go_forward),
+        cmocka_unit_test(uuids_have_their_bits_and_differ),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -272,6 +272,25 @@ static void mistakes_are_errors_that_name_them(void **slot)
     }
 }
 
+static void a_separator_in_a_providers_data_is_one_of_three(void **slot)
+{
+    struct fixture *f = *slot;
+    static const struct slice bad[] = {SLICE("\0"), SLICE(""), SLICE("|"), SLICE(", ")};
+    assert_null(run(f, "verify.github { secret = 'x' }"));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_null(run(f, "verify.github"));
+        assert_non_null(lua_getupvalue(f->L, -1, 3)); /* its data */
+        lua_getfield(f->L, -1, "signature");
+        lua_pushlstring(f->L, bad[i].at, bad[i].len);
+        lua_setfield(f->L, -2, "list");
+        const char *raised = run(f, "verify.github { secret = 'x' }");
+        if (raised == NULL)
+            fail_msg("\"%.*s\" passes", SLICE_ARG(bad[i]));
+        else if (strstr(raised, "verify.github: list: must be one of \" \", \",\", \";\"") == NULL)
+            fail_msg("\"%.*s\" raised: %s", SLICE_ARG(bad[i]), raised);
+    }
+}
+
 static void what_is_no_verifier_is_said_without_raising(void **slot)
 {
     struct fixture *f = *slot;
@@ -422,6 +441,7 @@ int main(void)
         TEST(values_become_verifiers),
         TEST(the_providers_data_says_more_than_the_signature),
         TEST(mistakes_are_errors_that_name_them),
+        TEST(a_separator_in_a_providers_data_is_one_of_three),
         TEST(what_is_no_verifier_is_said_without_raising),
         TEST(missing_secrets_refuse_where_they_may_be_missing),
         TEST(functions_pass_by_exactly_true),

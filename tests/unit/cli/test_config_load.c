@@ -315,6 +315,11 @@ static void test_proxies(void **state)
     config_free(&config);
     setenv("CRESCENT_PROXY_PROTOCOL", "yes", 1);
     refuse("", CLI_FAILED, "CRESCENT_PROXY_PROTOCOL: \"yes\": expected host:port");
+    static const char *const nowhere[] = {",", " ", " , ", "127.0.0.1:8080,"};
+    for (size_t i = 0; i < sizeof nowhere / sizeof *nowhere; i++) {
+        setenv("CRESCENT_PROXY_PROTOCOL", nowhere[i], 1);
+        refuse("", CLI_FAILED, "CRESCENT_PROXY_PROTOCOL: \"\": expected host:port");
+    }
     unsetenv("CRESCENT_PROXY_PROTOCOL");
     static const char *const bad[][2] = {
         {"trusted_proxies = { '10.0.0.1/8' }", "trusted_proxies: \"10.0.0.1/8\": the address has bits beyond the "
@@ -338,6 +343,8 @@ static void test_proxies(void **state)
         {"proxy_protocol = 'on'", "proxy_protocol: expected true, false or a list of addresses that the server listens "
                                   "on, got a string"},
         {"proxy_protocol = { '8080' }", "proxy_protocol: \"8080\": expected host:port"},
+        {"proxy_protocol = {}", "proxy_protocol: expected true, false or a list of addresses that the server listens "
+                                "on, got an empty list"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char file[256];
@@ -521,6 +528,12 @@ static void test_file(void **state)
                 "crescent.lua:1: listen: \"https://127.0.0.1:1\" needs a "
                 "certificate: --tls-cert and --tls-key, or the setting tls");
     refuse_file("return { sandbox = 'false', [1] = 2 }", "crescent.lua:1: a value without a name");
+    refuse_file("return setmetatable({}, { __index = { sandbox = true } })",
+                "crescent.lua:1: the table of settings: its metatable has an __index, whose values are not seen here: "
+                "write them into the table");
+    refuse_file("return { limits = setmetatable({}, { __index = { body = '8MiB' } }) }",
+                "crescent.lua:1: limits: its metatable has an __index, whose values are not seen here: write them into "
+                "the table");
     refuse_file("return", "crescent.lua:1: it must return a table of settings, got nothing");
     refuse_file("x = = 1", "crescent.lua:1: unexpected symbol near '='");
     refuse_file("error {}", "crescent.lua: it raised an error that is no text");

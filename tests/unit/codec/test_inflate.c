@@ -114,13 +114,38 @@ static void members_follow_each_other_and_are_bounded(void **state)
     buf_free(&out);
 }
 
+/* As a reader does that stops where it has enough for now, whatever becomes of the packed bytes meanwhile. */
+static void what_is_not_used_up_can_be_moved(void **state)
+{
+    struct buf packed = {0}, out = {0};
+    char room[5];
+    size_t len;
+    enum inflate_code code;
+    buf_add_slice(&packed, GZIPPED);
+    struct inflate *z = inflate_open(INFLATE_GZIP, buf_slice(&packed));
+    while ((code = inflate_read(z, room, sizeof(room), &len)) == INFLATE_MORE) {
+        buf_add(&out, room, len);
+        struct buf moved = {0};
+        buf_add_slice(&moved, inflate_leave(z));
+        buf_free(&packed);
+        packed = moved;
+        inflate_feed(z, buf_slice(&packed));
+    }
+    buf_add(&out, room, len);
+    assert_int_equal(code, INFLATE_DONE);
+    assert_int_equal(inflate_offset(z), GZIPPED.len);
+    assert_string_equal(buf_text(&out), "hello hello hello\n");
+    inflate_close(&z);
+    buf_free(&packed);
+    buf_free(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_formats_in_rooms_of_any_size),
-        cmocka_unit_test(every_cut_and_every_tail_is_told),
-        cmocka_unit_test(changed_bytes_are_told),
-        cmocka_unit_test(members_follow_each_other_and_are_bounded),
+        cmocka_unit_test(all_formats_in_rooms_of_any_size), cmocka_unit_test(every_cut_and_every_tail_is_told),
+        cmocka_unit_test(changed_bytes_are_told),           cmocka_unit_test(members_follow_each_other_and_are_bounded),
+        cmocka_unit_test(what_is_not_used_up_can_be_moved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

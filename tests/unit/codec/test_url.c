@@ -100,6 +100,8 @@ static void what_is_none_is_refused(void **state)
     }
     assert_non_null(url_parse((struct slice){"http://a/\0b", 11}, &u));
     assert_non_null(url_parse((struct slice){"http://a\0b/", 11}, &u));
+    assert_non_null(url_parse(SLICE("http://[::\0:1]/"), &u));
+    assert_non_null(url_parse(SLICE("http://u\0:p@a/"), &u));
 }
 
 static void a_long_one_is_refused(void **state)

@@ -129,6 +129,10 @@ static void what_cannot_start_says_why(void **state)
     run(a);
     expect_code("bad_cwd");
     assert_non_null(strstr(got.words, "/nowhere: No such file or directory"));
+    a.cwd = "";
+    run(a);
+    expect_code("bad_cwd");
+    assert_string_equal(got.words, "cwd: it is empty, which names no folder");
     char *long_one = malloc(300000);
     memset(long_one, 'x', 299999);
     long_one[299999] = '\0';

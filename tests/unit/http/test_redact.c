@@ -92,6 +92,26 @@ static void learned_values_are_taken_out_wherever_they_stand(void **state)
     redact_free(&r);
 }
 
+static void what_was_cut_within_a_value_goes_too(void **state)
+{
+    struct redact *r = redact_new();
+    redact_learn(r, SLICE("A_KEY"), SLICE("abcdefghijkl"));
+    redact_learn(r, SLICE("B_KEY"), SLICE("abcdefzz"));
+    redact_learn(r, SLICE("C_KEY"), SLICE("uvwxyz...uvwxyz"));
+    redact_learn(r, SLICE("URL"), SLICE("https://example.com/T0/B0"));
+    expect_text(r, "'abcdef...'", "'[redacted]...'");
+    expect_text(r, "'abcdefghijk...': and abcdefz...", "'[redacted]...': and [redacted]...");
+    expect_text(r, "abcdefghijkl...", "[redacted]...");
+    expect_text(r, "<uvwxyz...uvw...>", "<[redacted]...uvw...>");
+    expect_text(r, "abcde...", NULL); /* as short as a value that is none */
+    expect_text(r, "abcdefg", NULL);  /* nothing was cut there: it is a word like another */
+    expect_text(r, "abcdefy... abcdefgh, abcdef..", NULL);
+    expect_text(r, "to https://example.com/T0, https://example.com", NULL);
+    expect_text(r, "to https://example.com/T0/...", "to [redacted]...");
+    expect_json(r, "{\"x\":\"<abcdefgh...>\"}", "{\"x\":\"<[redacted]...>\"}");
+    redact_free(&r);
+}
+
 static void json_loses_secret_members_and_values(void **state)
 {
     struct redact *r = redact_new();
@@ -197,6 +217,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_of_secrets_are_known),
         cmocka_unit_test(learned_values_are_taken_out_wherever_they_stand),
+        cmocka_unit_test(what_was_cut_within_a_value_goes_too),
         cmocka_unit_test(json_loses_secret_members_and_values),
         cmocka_unit_test(values_that_overlap_leave_nothing_of_either),
         cmocka_unit_test(json_stays_json_wherever_a_value_stands_in_it),

@@ -171,6 +171,23 @@ static void hosts_lose_their_port(void **state)
     is(seen.host, "a.b");
 }
 
+static void hosts_are_read_alike_whatever_was_asked_before(void **state)
+{
+    static const struct {
+        const char *sent, *host; /* NULL: refused */
+    } all[] = {{"a.b:80", "a.b"}, {"a.b:80", "a.b"}, {"a.b:81", "a.b"},    {"a.b.:80", "a.b"},  {"a.b.:80", "a.b"},
+               {"A.b:80", "a.b"}, {"a.b:80", "a.b"}, {"a.b:8", "a.b"},     {"a.b:80x", NULL},   {"a.b:80", "a.b"},
+               {"a.c:80", "a.c"}, {"a c:80", NULL},  {"[::1]:1", "[::1]"}, {"[::1]:1", "[::1]"}};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        char text[80];
+        snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", all[i].sent);
+        ask(text);
+        assert_true((refused == NULL) == (all[i].host != NULL));
+        if (all[i].host != NULL)
+            is(seen.host, all[i].host);
+    }
+}
+
 static void a_folded_header_is_refused(void **state)
 {
     ask("GET / HTTP/1.1\r\nHost: x\r\nX-A: 1\r\n folded\r\n\r\n");
@@ -217,6 +234,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_a_path_is_refused),
         cmocka_unit_test(absolute_form_names_the_host),
         cmocka_unit_test(hosts_lose_their_port),
+        cmocka_unit_test(hosts_are_read_alike_whatever_was_asked_before),
         cmocka_unit_test(a_folded_header_is_refused),
         cmocka_unit_test(what_is_no_host_is_refused),
         cmocka_unit_test(a_missing_host_is_refused_but_for_http_1_0),

@@ -70,6 +70,25 @@ static void bad_headers_are_refused(void **state)
     http_response_free(&r);
 }
 
+/* What libh2o packs at once is bounded; a large value that is refused has not been copied. */
+static void the_bytes_of_all_are_bounded(void **state)
+{
+    static char large[HTTP_RESPONSE_BYTES_MAX];
+    struct http_response r;
+    struct error err;
+    http_response_init(&r);
+    memset(large, 'x', sizeof(large));
+    assert_int_equal(http_response_add(&r, SLICE("a"), (struct slice){large, sizeof(large)}, &err), -1);
+    assert_string_equal(err.text, "header a: with it the headers are larger than 64 KiB");
+    assert_true(r.bytes.room < 1024);
+    assert_int_equal(http_response_add(&r, SLICE("a"), (struct slice){large, sizeof(large) - 3}, &err), 0);
+    assert_int_equal(http_response_add(&r, SLICE("b"), SLICE("12"), &err), -1);
+    assert_int_equal(http_response_add(&r, SLICE("b"), SLICE("1"), &err), 0);
+    http_response_add_own(&r, SLICE("vary"), SLICE("Origin"));
+    assert_int_equal(http_response_add(&r, SLICE("c"), SLICE(""), &err), -1);
+    http_response_free(&r);
+}
+
 static void the_servers_own_have_room_always(void **state)
 {
     struct http_response r;
@@ -220,6 +239,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(statuses_outside_200_to_599_are_refused),
         cmocka_unit_test(bad_headers_are_refused),
+        cmocka_unit_test(the_bytes_of_all_are_bounded),
         cmocka_unit_test(the_servers_own_have_room_always),
         cmocka_unit_test(what_is_removed_leaves_the_rest_as_it_is),
         cmocka_unit_test(lengths_are_said_and_connections_kept),

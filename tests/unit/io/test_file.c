@@ -292,7 +292,7 @@ static void folders_are_made_where_that_is_asked_for(void **state)
     assert_text("files/a/b/c/new", "x");
     assert_text("files/a/b/d/new", "x");
     assert_int_equal(nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
-    assert_int_equal(try_open("plain"), FILE_NOT_FOUND);
+    assert_int_equal(try_open("plain"), FILE_NO_FOLDER);
     assert_int_equal(save("first", "x", false, false), FILE_OK); /* the root itself */
     assert_text("files/first", "x");
 }

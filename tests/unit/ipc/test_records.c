@@ -207,6 +207,30 @@ static void an_exchange_comes_back_and_is_one_line(void **state)
     assert_has("\"upstream_ms\":3,");
 }
 
+static void how_an_exchange_ended_is_said_in_both_forms(void **state)
+{
+    static const struct {
+        enum records_end end;
+        const char *message, *text;
+    } ends[] = {{RECORDS_ANSWERED, "request", "POST /billing/stripe 200  reason"},
+                {RECORDS_REFUSED, "request refused", "POST /billing/stripe 200  reason"},
+                {RECORDS_GONE, "request gone", "POST /billing/stripe 200 (client gone)  reason"},
+                {RECORDS_CUT, "request cut", "POST /billing/stripe 200 (cut)  reason"}};
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        struct records_exchange x = an_exchange();
+        x.status = 200;
+        x.end = ends[i].end;
+        records_write_exchange(&writer, 1, &x);
+        next();
+        buf_clear(&line);
+        records_format(&line, LOG_JSON_LINES, &record, "worker 1");
+        assert_line("/message", ends[i].message);
+        buf_clear(&line);
+        records_format(&line, LOG_PLAIN, &record, "worker 1");
+        assert_has(ends[i].text);
+    }
+}
+
 static void an_exchange_with_huge_texts_is_bounded(void **state)
 {
     static char huge[100000];
@@ -298,6 +322,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(times_are_those_of_the_calendar, setup, teardown),
         cmocka_unit_test_setup_teardown(texts_too_long_are_cut_and_it_says_so, setup, teardown),
         cmocka_unit_test_setup_teardown(an_exchange_comes_back_and_is_one_line, setup, teardown),
+        cmocka_unit_test_setup_teardown(how_an_exchange_ended_is_said_in_both_forms, setup, teardown),
         cmocka_unit_test_setup_teardown(an_exchange_with_huge_texts_is_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(the_fuzzer_begins_with_records_of_today, setup, teardown),
         cmocka_unit_test_setup_teardown(every_cut_and_every_changed_byte_is_survived, setup, teardown),

@@ -253,6 +253,34 @@ static void test_cors(void **state)
            "hooks/x.lua:1: cors: \"*\" is every origin: list no others beside it\n");
 }
 
+/* What is inherited nobody would read: a verifier, a limit. A metatable without __index takes nothing away. */
+static void test_inherited(void **state)
+{
+    static const char words[] =
+        "its metatable has an __index, whose values are not seen here: write them into the table\n";
+    static const struct {
+        const char *text, *place;
+    } cases[] = {
+        {"return setmetatable({ handle = f }, { __index = { verify = 'none' } })", "the table that the script returns"},
+        {"return setmetatable({}, { __index = function() return f end })", "the table that the script returns"},
+        {"return { handle = setmetatable({ GET = f }, { __index = { POST = f } }) }", "handle"},
+        {"return { handle = f, rate_limit = setmetatable({ limit = 1, per = 's' }, { __index = {} }) }", "rate_limit"},
+        {"return { handle = f, rate_limit = setmetatable({ '1/s' }, { __index = { '2/h' } }) }", "rate_limit"},
+        {"return { handle = f, cors = setmetatable({ origins = '*' }, { __index = { max_age = 5 } }) }", "cors"},
+    };
+    struct bench *b = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[200], expected[200];
+        snprintf(text, sizeof text, "local function f() end %s", cases[i].text);
+        snprintf(expected, sizeof expected, "hooks/x.lua:1: %s: %s", cases[i].place, words);
+        refuse(b, text, expected);
+    }
+    struct endpoint *e = accept(b, "x.lua",
+                                "return setmetatable({ handle = function() end, allow_ips = { '::1' } },\n"
+                                "{ __tostring = function() return 'mine' end })");
+    endpoint_release(&e);
+}
+
 /* A name that would be refused when a request comes is refused now, wherever it stands. */
 static void test_globals(void **state)
 {
@@ -508,6 +536,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_fields, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_faults, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cors, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_inherited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_globals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_verify, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rate_limit, set_up, tear_down),

@@ -329,6 +329,23 @@ static void what_cannot_be_meant_is_refused(void **state)
     cors_free(&c);
 }
 
+static void a_scheme_has_no_nul(void **state)
+{
+    static const struct slice bad[] = {SLICE("ht\0tp://a.example"), SLICE("http\0://a.example"),
+                                       SLICE("\0://a.example")};
+    struct cors *c = cors_new();
+    struct cors_origin o;
+    struct error err;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(cors_add_origin(c, bad[i], &err), -1);
+        assert_non_null(strstr(err.text, ": its scheme is malformed"));
+        assert_string_equal(cors_parse_origin(bad[i], false, &o), "its scheme is malformed");
+    }
+    assert_int_equal(c->count, 0);
+    assert_null(cors_parse_origin(SLICE("a+b-c.d1://a.example"), false, &o));
+    cors_free(&c);
+}
+
 static void credentials_go_to_nobody_unnamed(void **state)
 {
     struct cors *any = MAKE("*"), *null = MAKE("https://a.example", "null"), *both = MAKE("*", "https://a.example");
@@ -374,6 +391,7 @@ int main(void)
         cmocka_unit_test(answers_say_who_may_read_them),
         cmocka_unit_test(a_preflight_is_told_what_may_follow),
         cmocka_unit_test(what_cannot_be_meant_is_refused),
+        cmocka_unit_test(a_scheme_has_no_nul),
         cmocka_unit_test(credentials_go_to_nobody_unnamed),
         cmocka_unit_test(an_upstreams_words_are_taken_out),
     };

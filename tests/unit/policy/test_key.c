@@ -58,6 +58,8 @@ static void what_is_no_key_is_refused_in_words(void **unused)
         {SLICE("header:a b"), "'header:a b': a name has no such characters"},
         {SLICE("param:a/b"), "'param:a/b': a name has no such characters"},
         {SLICE("query:a\0b"), "a key with a NUL byte in it"},
+        {SLICE("header:a\0b"), "a key with a NUL byte in it"},
+        {SLICE("param:a\0b"), "a key with a NUL byte in it"},
         {SLICE("/a\0b"), "a key with a NUL byte in it"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

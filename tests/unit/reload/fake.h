@@ -43,6 +43,7 @@ struct fake {
     size_t queued;
     unsigned trials, tried; /* begun; scripts evaluated in all of them */
     const char *env_value;  /* of NAME, in the next trial */
+    const char *env_fault;  /* why the next trial cannot read it; NULL: it can */
     bool deaf;              /* workers do not answer prepare */
     unsigned prepares;
     struct snapshot snapshot; /* last one kept */
@@ -188,10 +189,14 @@ static inline void fake_trial(struct fake *f, uint32_t id, int candidate)
     assert_int_equal(channel_pair(ends), 0);
     struct channel *keeper = channel_new(ends[0]);
     reload_trial_started(f->reload, id, ends[1]);
-    snapshot_env_write(&env, &bytes);
+    const struct trial_result fault = {.errors = slice_of(f->env_fault)};
+    if (f->env_fault != NULL)
+        trial_result_write(&fault, &bytes);
+    else
+        snapshot_env_write(&env, &bytes);
     fake_result(keeper, UINT32_MAX, &bytes);
     bool alive = true;
-    for (uint32_t i = 0; i < c.script_count && alive; i++)
+    for (uint32_t i = 0; i < c.script_count && alive && f->env_fault == NULL; i++)
         alive = fake_try(f, &c, i, keeper);
     if (alive)
         fake_say(keeper, &(struct message){.type = MESSAGE_tried_all, .tried_all = {(uint32_t)c.script_count}});

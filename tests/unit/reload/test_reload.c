@@ -456,6 +456,31 @@ static void a_new_keeper_sees_what_changed_without_one(void **state)
     assert_true(slice_equal(f->snapshot.envs[0].values[0], SLICE("two")));
 }
 
+/* A folder that leads back, beside a script of that name, and a module whose name cannot be. */
+static void a_folder_that_is_not_read_is_told_and_is_no_script(void **state)
+{
+    struct fake *f = *state;
+    char place[256];
+    snprintf(place, sizeof(place), "%s/_lib", f->hooks);
+    assert_int_equal(mkdir(place, 0755), 0);
+    snprintf(place, sizeof(place), "%s/s", f->hooks);
+    assert_int_equal(symlink(".", place), 0);
+    fake_write(f, "s.lua", "first");
+    fake_write(f, "_lib/a.b.lua", "module");
+    fake_begin_keeper(f, -1, 0);
+    assert_true(fake_flip(f));
+    assert_int_equal(reload_script_count(f->reload), 1);
+    assert_null(reload_script_at(f->reload, 0).error);
+    assert_int_equal(reload_unreadable_count(f->reload), 2);
+    assert_int_equal(counters_get(&f->area->keeper, COUNTER_reload_errors), 2);
+    fake_remove(f, "s");
+    fake_write(f, "s.lua", "second");
+    assert_true(fake_flip(f));
+    fake_expect_text(f, "s", "second");
+    assert_int_equal(reload_unreadable_count(f->reload), 1);
+    assert_int_equal(counters_get(&f->area->keeper, COUNTER_reload_errors), 2);
+}
+
 static void a_folder_that_cannot_be_read_changes_nothing(void **state)
 {
     struct fake *f = *state;
@@ -469,6 +494,7 @@ static void a_folder_that_cannot_be_read_changes_nothing(void **state)
     fake_run(f, 150);
     assert_int_equal(f->flipped, generation);
     assert_int_equal(reload_script_count(f->reload), 1);
+    assert_int_equal(reload_unreadable_count(f->reload), 1);
     assert_int_equal(mkdir(f->hooks, 0755), 0); /* back, as another folder */
     fake_write(f, "c.lua", "new");
     assert_true(fake_flip(f));
@@ -508,6 +534,7 @@ int main(void)
         PROMISE(a_change_during_a_round_is_the_next_round),
         PROMISE(a_new_keeper_knows_what_was_live_and_what_was_broken),
         PROMISE(a_new_keeper_sees_what_changed_without_one),
+        PROMISE(a_folder_that_is_not_read_is_told_and_is_no_script),
         PROMISE(a_folder_that_cannot_be_read_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

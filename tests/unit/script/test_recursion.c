@@ -2,7 +2,6 @@
  * test_recursion.c: scripts that recurse through what is written in C, which calls them back.
  */
 #include "harness.h"
-#include "script/table.h"
 #include <time.h>
 
 static const struct {
@@ -33,7 +32,6 @@ static const struct {
                  "return tostring(t)"},
     {"os.time", "local t = setmetatable({}, { __index = function(t) return os.time(t) end }) return os.time(t)"},
     {"require", "setmetatable(package.loaded, { __index = function(t, k) return require(k) end }) return require 'x'"},
-    {"options", "local t = {} setmetatable(t, { __index = function() return options(t) end }) return options(t)"},
     {"a mixture", "local f local t = setmetatable({}, { __tostring = function() return f() end })\n"
                   "function f() return (('x'):gsub('.', function() return ('%s'):format(t) end)) end return f()"},
     {"in coroutines", "local function f() return coroutine.wrap(function() return (('x'):gsub('.', f)) end)() end\n"
@@ -42,28 +40,12 @@ static const struct {
                      "error(err, 0) end return f()"},
 };
 
-static int l_options(lua_State *L)
-{
-    static const char *const known[] = {"a", NULL};
-    struct table_reader t;
-    table_begin(&t, L, 1, "options", known, false);
-    lua_getfield(L, 1, "a");
-    return 0;
-}
-
-static void open_options(lua_State *L)
-{
-    open_globals(L);
-    lua_pushcfunction(L, l_options);
-    lua_setfield(L, -2, "options");
-}
-
 /*
  * [bug] it took seconds of CPU time to unwind what a Lua stack has room for, so the watchdog killed the worker.
  */
 static void endless_recursion_is_an_error_at_once(void **state)
 {
-    struct state *s = new_opened_state(64 << 20, true, DUR_S(60), open_options);
+    struct state *s = new_bounded_state(64 << 20, true, DUR_S(60));
     for (size_t i = 0; i < sizeof(endless) / sizeof(endless[0]); i++) {
         clock_t began = clock();
         struct run r;
@@ -80,7 +62,7 @@ static void endless_recursion_is_an_error_at_once(void **state)
 /* "At a depth n": f(n) goes n levels deep. */
 static void what_has_an_end_goes_on(void **state)
 {
-    struct state *s = new_opened_state(64 << 20, true, DUR_S(60), open_options);
+    struct state *s = new_bounded_state(64 << 20, true, DUR_S(60));
     expect(s,
            "local function f(n) return n == 0 and 'deep' or (('x'):gsub('.', function() return f(n - 1) end)) end\n"
            "return f(200)",

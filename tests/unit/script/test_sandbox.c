@@ -132,6 +132,8 @@ static void libraries_give_no_way_to_raw_memory(void **state)
     expect(s, "return require('table.new')(1, 1) and require('table.nkeys')({ a = 1 }), require 'string' == string",
            "1,true");
     expect(s, "return require('cjson.safe').decode('[')", "nil,Expected value but found T_END at character 2");
+    expect(s, "return require('cjson').encode { a = { 1, 2, [4] = 'x' } }, select('#', require('cjson').decode '1')",
+           "{\"a\":[1,2,null,\"x\"]},1");
     expect(s, "local a, b = require 'cjson', require 'cjson' return a == b, a == package.loaded.cjson", "true,true");
     end_state(&s);
 }

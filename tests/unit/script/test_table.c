@@ -133,7 +133,9 @@ static void a_list_has_positions_and_nothing_else(void **state)
     } cases[] = {
         {"list {}", "0", NULL},
         {"list { 'a', 'b', 'c' }", "3", NULL},
-        {"list(setmetatable({ 'a' }, { __index = function() error 'asked' end }))", "1", NULL},
+        {"list(setmetatable({ 'a' }, { __tostring = function() return 'mine' end }))", "1", NULL},
+        {"list(setmetatable({ 'a' }, { __index = function() error 'asked' end }))", NULL,
+         "its metatable has an __index"},
         {"list { 'a', nmae = 'b' }", NULL, "t.lua:1: thing: list: 'nmae' is no position of a list"},
         {"list { nmae = 'b' }", NULL, "'nmae' is no position of a list"},
         {"list { 'a', [0] = 'b' }", NULL, "0 is no position of a list"},

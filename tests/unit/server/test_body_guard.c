@@ -230,6 +230,33 @@ static void what_was_nobodys_is_charged_as_soon_as_its_address_is_known(void **s
     body_memory_share(&s->body_memory, LIMIT);
 }
 
+/* libh2o cannot be refused room for one in the middle of it, so it is asked before each of its frames. */
+static void header_blocks_are_their_senders(void **state)
+{
+    struct holder h[100] = {{{NULL}, NULL, {NULL}}};
+    uint64_t cut = counters_get(s->counters, COUNTER_cut_body_memory_per_ip);
+    size_t count = 0;
+    body_memory_share(&s->body_memory, LIMIT / 4);
+    for (; count < 100 && body_guard_block(7, 16384); count++) {
+        h2o_buffer_init(&h[count].field, &h2o_socket_buffer_prototype);
+        body_guard_frame(1, 7);
+        add(&h[count].field, 100, 'a');
+        body_guard_frame(9, 7);
+        add(&h[count].field, 16384, 'b');
+    }
+    assert_true(count >= 40 && count < 100);
+    assert_int_equal(charged(7), s->body_memory.own >> 10);
+    assert_true(s->body_memory.own <= LIMIT / 4 + LIMIT / 16 + 65536);
+    assert_int_equal(counters_get(s->counters, COUNTER_cut_body_memory_per_ip), cut + 1);
+    assert_true(body_guard_block(8, 16384));
+    assert_int_equal(charged(8), 0); /* it was asked only */
+    for (size_t i = 0; i < count; i++)
+        h2o_buffer_dispose(&h[i].field);
+    assert_int_equal(charged(7), 0);
+    assert_int_equal(s->body_memory.own, 0);
+    body_memory_share(&s->body_memory, LIMIT);
+}
+
 static void buffers_of_others_are_not_counted(void **state)
 {
     static h2o_buffer_prototype_t other = {.allocator = {.max = 16}, ._initial_buf = {.capacity = 8192}};
@@ -257,6 +284,7 @@ int main(void)
         cmocka_unit_test(past_the_limit_large_ones_are_refused_small_ones_a_quarter_later),
         cmocka_unit_test(an_address_has_its_share_and_gets_it_back),
         cmocka_unit_test(what_was_nobodys_is_charged_as_soon_as_its_address_is_known),
+        cmocka_unit_test(header_blocks_are_their_senders),
         cmocka_unit_test(buffers_of_others_are_not_counted),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -88,6 +88,24 @@ static void resets_are_spent_by_whoever_sees_them(void **state)
     assert_false(flood_spend(&f, FLOOD_RESETS, &limits, now));
 }
 
+/* The window of a connection has 16 MiB; a frame counts as a kilobyte at least. */
+static void what_was_under_way_to_a_reset_stream_is_borne(void **state)
+{
+    struct flood f = {0};
+    const struct {
+        uint32_t length;
+        int most;
+    } rows[] = {{16384, 1024}, {1024, 16384}, {1, 16384}, {0, 16384}};
+    assert_false(flood_late(&f, 1));
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        flood_body_reset(&f);
+        flood_body_reset(&f); /* two streams share one window */
+        for (int k = 0; k < rows[i].most; k++)
+            assert_true(flood_late(&f, rows[i].length));
+        assert_false(flood_late(&f, rows[i].length));
+    }
+}
+
 static void requests_and_answers_pay(void **state)
 {
     struct flood f = {0};
@@ -121,14 +139,25 @@ static void a_new_header_block_begins_anew(void **state)
     assert_int_equal(take(&f, CONTINUATION, 4, 1, 0, now), FLOOD_BLOCK);
 }
 
+static void a_header_block_may_have_what_headers_and_uri_allow(void **state)
+{
+    struct config_limits l = {.headers = 32768, .uri = 8192};
+    assert_int_equal(flood_block_most(&l), 65536);
+    l.headers = 65536;
+    l.uri = 32768;
+    assert_true(flood_block_most(&l) > l.headers + l.uri + 100 * 16);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_has_its_budget),
         cmocka_unit_test(a_budget_comes_back_in_ten_seconds_and_no_more_than_it),
         cmocka_unit_test(resets_are_spent_by_whoever_sees_them),
+        cmocka_unit_test(what_was_under_way_to_a_reset_stream_is_borne),
         cmocka_unit_test(requests_and_answers_pay),
         cmocka_unit_test(a_new_header_block_begins_anew),
+        cmocka_unit_test(a_header_block_may_have_what_headers_and_uri_allow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,6 +40,32 @@ static void each_duration_is_in_the_bucket_of_the_next_bound(void **state)
     assert_int_equal(h->count[COUNTERS_BUCKETS], 2);
 }
 
+static void what_has_not_ended_when_its_process_has_is_counted_as_ended_with_it(void **state)
+{
+    struct counters c = {0};
+    counters_add(&c, COUNTER_requests_http1, 5);
+    counters_add(&c, COUNTER_requests_http2, 3);
+    counters_add(&c, COUNTER_requests_2xx, 2);
+    counters_add(&c, COUNTER_requests_5xx, 1);
+    counters_add(&c, COUNTER_requests_gone, 1);
+    counters_add(&c, COUNTER_connections, 7);
+    counters_add(&c, COUNTER_connections_closed, 4);
+    counters_add(&c, COUNTER_streams_broken, 1);
+    counters_set(&c, COUNTER_streams, 2);
+    counters_set(&c, COUNTER_under_way, 4);
+    for (int i = 0; i < 2; i++) { /* once, however often */
+        counters_forget(&c);
+        assert_int_equal(counters_get(&c, COUNTER_requests_cut), 4);
+        assert_int_equal(counters_get(&c, COUNTER_connections_closed), 7);
+        assert_int_equal(counters_get(&c, COUNTER_streams_broken), 3);
+        assert_int_equal(counters_get(&c, COUNTER_streams), 0);
+        assert_int_equal(counters_get(&c, COUNTER_under_way), 0);
+    }
+    counters_set(&c, COUNTER_requests_2xx, UINT64_MAX / 2); /* nonsense of a worker that broke */
+    counters_forget(&c);
+    assert_int_equal(counters_get(&c, COUNTER_requests_cut), 4);
+}
+
 static void *write_all(void *cookie)
 {
     struct counters *c = cookie;
@@ -101,6 +127,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_duration_is_in_the_bucket_of_the_next_bound),
+        cmocka_unit_test(what_has_not_ended_when_its_process_has_is_counted_as_ended_with_it),
         cmocka_unit_test(a_reader_sees_them_grow_and_in_the_end_all_of_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -307,8 +307,24 @@ static void a_writer_beside_us_is_waited_for(void **state)
     pclose(p);
     assert_string_equal(get("a"), "by hand");
     assert_int_equal(turns.away, 0);
-    free(shell("UPDATE kv SET kind = 'odd' WHERE key = 'a'")); /* what we would never write */
-    assert_string_equal(get("a"), "(end 3)");
+}
+
+/* Whoever reads it is told; the store stays, for all others. */
+static void what_we_would_never_write_is_no_value(void **state)
+{
+    static const char *const changes[] = {"kind = 'odd'", "kind = 'number'", "kind = 'number', value = 9e999",
+                                          "value = 7", "value = printf('%1048577d', 1)"};
+    char command[256];
+    opens();
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        set("a", "x", 0);
+        snprintf(command, sizeof(command), "UPDATE kv SET %s WHERE key = 'a'", changes[i]);
+        free(shell(command));
+        assert_int_equal(simple(KV_GET, "a"), KV_SPOILED);
+        assert_true(incr("a", 1) == -1000 - (double)KV_NOT_A_NUMBER);
+        assert_int_equal(set("b", "y", 0), KV_DONE);
+    }
+    assert_int_equal(turns.away, 0);
 }
 
 /* As a worker does it, whose calls are answered after a while: a row stays small. */
@@ -380,6 +396,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_that_moves_is_noticed_and_none_is_made_in_its_place, begin, end),
         cmocka_unit_test_setup_teardown(one_that_was_there_is_not_made_anew, begin, end),
         cmocka_unit_test_setup_teardown(a_writer_beside_us_is_waited_for, begin, end),
+        cmocka_unit_test_setup_teardown(what_we_would_never_write_is_no_value, begin, end),
         cmocka_unit_test_setup_teardown(answers_outlive_the_keeper_and_take_little_room, begin, end),
         cmocka_unit_test_setup_teardown(answers_are_forgotten_after_their_minute, begin, end),
     };

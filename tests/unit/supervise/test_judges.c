@@ -66,23 +66,41 @@ static void a_stretch_gets_what_it_says_within_bounds_and_a_second(void **unused
     assert_int_equal(watchdog_limit((dur_t){DUR_S(10).ns + 1}).ns, DUR_S(11).ns);
     assert_int_equal(watchdog_limit((dur_t){INT64_MAX}).ns, DUR_S(11).ns); /* its slot may hold anything */
     assert_int_equal(watchdog_limit((dur_t){INT64_MIN}).ns, DUR_S(11).ns);
+    /* a stretch of 10 s of CPU time, and the grace, take twice as long beside as busy a process */
+    assert_int_equal(watchdog_silence(&(struct progress_view){.inside = false, .max_run = DUR_S(10)}).ns,
+                     WATCHDOG_PONG_WORKER.ns);
+    assert_int_equal(watchdog_silence(&(struct progress_view){.inside = true, .max_run = DUR_S(10)}).ns, DUR_S(32).ns);
 }
 
 static void only_the_same_stretch_past_its_cpu_time_is_over(void **unused)
 {
     struct watchdog_stretch w = {0};
-    const dur_t limit = DUR_MS(1250);
+    const dur_t limit = DUR_MS(750);
     struct progress_view in3 = {.sequence = 3, .inside = true}, out4 = {.sequence = 4},
                          in5 = {.sequence = 5, .inside = true};
 
-    assert_false(watchdog_stretch_over(&w, &in3, DUR_S(100), limit)); /* what it used before does not count */
-    assert_false(watchdog_stretch_over(&w, &in3, DUR_MS(101250), limit));
-    assert_true(watchdog_stretch_over(&w, &in3, DUR_MS(101251), limit));
-    assert_false(watchdog_stretch_over(&w, &in5, DUR_MS(101251), limit)); /* another one */
-    assert_false(watchdog_stretch_over(&w, &out4, DUR_S(200), limit));
-    assert_false(watchdog_stretch_over(&w, &out4, DUR_S(300), limit)); /* not in Lua at all: as long as it likes */
-    assert_false(watchdog_stretch_over(&w, &in5, DUR_S(400), limit));
-    assert_true(watchdog_stretch_over(&w, &in5, DUR_S(402), limit));
+    assert_false(watchdog_stretch_over(&w, &in3, DUR_S(100), limit, at_ms(0))); /* what it used before does not count */
+    assert_false(watchdog_stretch_over(&w, &in3, DUR_MS(100400), limit, at_ms(0)));
+    assert_false(watchdog_stretch_over(&w, &in3, DUR_MS(100750), limit, at_ms(0)));
+    assert_true(watchdog_stretch_over(&w, &in3, DUR_MS(100751), limit, at_ms(0)));
+    assert_false(watchdog_stretch_over(&w, &in5, DUR_MS(100751), limit, at_ms(0))); /* another one */
+    assert_false(watchdog_stretch_over(&w, &out4, DUR_S(200), limit, at_ms(0)));
+    assert_false(
+        watchdog_stretch_over(&w, &out4, DUR_S(300), limit, at_ms(0))); /* not in Lua at all: as long as it likes */
+    assert_false(watchdog_stretch_over(&w, &in5, DUR_S(400), limit, at_ms(0)));
+    assert_false(watchdog_stretch_over(&w, &in5, DUR_MS(400400), limit, at_ms(0)));
+    assert_true(watchdog_stretch_over(&w, &in5, DUR_MS(400800), limit, at_ms(0)));
+}
+
+static void a_machine_that_stood_still_is_no_script_that_ran(void **unused)
+{
+    struct watchdog_stretch w = {0};
+    struct progress_view in3 = {.sequence = 3, .inside = true};
+
+    assert_false(watchdog_stretch_over(&w, &in3, DUR_S(0), DUR_S(1), at_ms(0)));
+    assert_false(watchdog_stretch_over(&w, &in3, DUR_S(60), DUR_S(1), at_ms(60000))); /* halted for a minute */
+    assert_false(watchdog_stretch_over(&w, &in3, DUR_MS(60050), DUR_S(1), at_ms(60050)));
+    assert_true(watchdog_stretch_over(&w, &in3, DUR_MS(60501), DUR_S(1), at_ms(60501))); /* it runs on all the same */
 }
 
 static void a_queue_is_stuck_after_fifty_milliseconds_and_free_when_the_counter_moves(void **unused)
@@ -165,6 +183,7 @@ int main(void)
         cmocka_unit_test(deaths_further_apart_than_the_window_never_wait),
         cmocka_unit_test(a_stretch_gets_what_it_says_within_bounds_and_a_second),
         cmocka_unit_test(only_the_same_stretch_past_its_cpu_time_is_over),
+        cmocka_unit_test(a_machine_that_stood_still_is_no_script_that_ran),
         cmocka_unit_test(a_queue_is_stuck_after_fifty_milliseconds_and_free_when_the_counter_moves),
         cmocka_unit_test(a_pong_is_asked_each_second_and_owed_until_the_limit),
         cmocka_unit_test(the_word_decides_which_snapshot_is_live),
