@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "base/panic.h"
+#include "ipc/spare.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -264,7 +265,7 @@ static void take_control(struct channel *c, struct msghdr *msg)
         }
     }
     if (odd)
-        end(c, "descriptors lost or too many at once");
+        end(c, CHANNEL_LOST);
 }
 
 static ssize_t receive_some(struct channel *c)
@@ -285,13 +286,24 @@ static ssize_t receive_some(struct channel *c)
     return n;
 }
 
-int channel_read(struct channel *c)
+/* Another message's descriptors have room, too; or the rest waits until what came has been taken, and closed. */
+static bool has_room(struct channel *c, size_t fds_before)
 {
-    size_t total = 0;
+    if (c->fd_count + MESSAGES_FDS_MAX > FDS_IN)
+        return false;
+    if (c->fd_count == fds_before)
+        return true;
+    bool whole = spare_keep();
+    spare_release();
+    return whole;
+}
 
-    buf_drop(&c->in, c->taken);
-    c->taken = 0;
-    while (c->why == NULL && total < READ_PASS && c->fd_count + MESSAGES_FDS_MAX <= FDS_IN) {
+static int read_pass(struct channel *c)
+{
+    size_t total = 0, fds = c->fd_count;
+
+    while (c->why == NULL && total < READ_PASS && has_room(c, fds)) {
+        fds = c->fd_count;
         ssize_t n = receive_some(c);
 
         if (n < 0 && errno == EINTR)
@@ -304,6 +316,16 @@ int channel_read(struct channel *c)
             total += (size_t)n;
     }
     return c->why != NULL ? -1 : 0;
+}
+
+int channel_read(struct channel *c)
+{
+    buf_drop(&c->in, c->taken);
+    c->taken = 0;
+    spare_release();
+    int result = read_pass(c);
+    spare_keep();
+    return result;
 }
 
 void channel_end(struct channel *c, const char *why)
@@ -349,7 +371,7 @@ int channel_next(struct channel *c, struct message *m_out)
     if (length > BODY_MAX)
         return broken(c, "message too long");
     if (count > MESSAGES_FDS_MAX || count > c->fd_count)
-        return broken(c, "descriptors missing");
+        return broken(c, c->why != NULL && c->why != closed ? c->why : "descriptors missing");
     if (left - HEADER < length)
         return unfinished(c, left);
     rest = (struct slice){rest.at + 4, length};

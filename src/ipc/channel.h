@@ -41,7 +41,9 @@ int channel_write(struct channel *c);
 int channel_next(struct channel *c, struct message *m_out);
 /* The owner wants no more of it: ends it, with all that has arrived and was not taken. why: static text. */
 void channel_end(struct channel *c, const char *why);
-/* Why it ended: "closed" or what was malformed. Static text. */
+#define CHANNEL_LOST "descriptors lost or too many at once"
+/* Why it ended: "closed"; CHANNEL_LOST, which may be this side's fault (see spare.h); or what was malformed. Static
+ * text. */
 const char *channel_why(const struct channel *c);
 /* Blocking convenience for processes without a loop (trial, config): send all / wait for the next one. */
 int channel_flush(struct channel *c);

@@ -183,7 +183,7 @@ static void go_on_with_room(struct supervisor *s, mono_t now)
 /* --- back --- */
 
 /* What of the next edition lives is ended (who serves already, after what he has in hand), and the old keeper is
- * started again. */
+ * started again. A new one that can leaves by itself: killed, it might leave lines of the log to be written twice. */
 static void go_back(struct supervisor *s, const char *why)
 {
     struct upgrade *u = &s->upgrade;
@@ -192,7 +192,10 @@ static void go_back(struct supervisor *s, const char *why)
     if (why != u->why.text)
         error_set(&u->why, "%s", why);
     succession_undo(s);
-    child_end(&s->keeper);
+    if (s->keeper.ready)
+        child_leave(s, &s->keeper, KEEPER_MAKES_WAY, SLICE_NONE);
+    else
+        child_end(&s->keeper);
     u->state = UPGRADE_BACK;
 }
 

@@ -43,7 +43,8 @@ struct worker {
     struct link *supervisor, *keeper; /* keeper: NULL while it is away */
     bool serving;                     /* accepts */
     bool draining;
-    bool worn; /* has asked for a successor */
+    bool cut_off; /* from a keeper that lives */
+    bool worn;    /* has asked for a successor */
     int exit_code;
 };
 

@@ -4,9 +4,11 @@
 #include "worker/orders.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "ipc/channel.h"
 #include "worker/drain.h"
 #include "worker/worn.h"
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* --- the supervisor's --------------------------------------------------------------------------------------------- */
@@ -72,6 +74,7 @@ static void on_keeper_ended(struct link *l, const char *why, void *cookie)
 {
     struct worker *w = cookie;
     log_at(LOG_DEBUG, "the keeper has gone", LOG_STR("why", why));
+    w->cut_off = strcmp(why, CHANNEL_LOST) == 0;
     calls_link(w->calls, NULL);
     link_free(&w->keeper);
 }
@@ -92,6 +95,7 @@ static void on_peer(struct link *l, const struct message *m, void *cookie)
         link_drain(w->keeper); /* a prepare that the word may name already; answers */
     calls_link(w->calls, NULL);
     link_free(&w->keeper);
+    w->cut_off = false;
     uint64_t generation = prepare_new_keeper(w->prepare);
     w->keeper = link_new(w->loop, m->peer.socket, &keeper_handlers, w);
     link_send(w->keeper, &(struct message){.type = MESSAGE_hello,

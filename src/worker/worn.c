@@ -32,19 +32,34 @@ void worn_by_scripts(void *cookie, const struct host_full *full)
     ask_for_successor(w);
 }
 
+/* Who has not served yet is started anew. */
+static void give_way(struct worker *w)
+{
+    if (w->serving) {
+        ask_for_successor(w);
+        return;
+    }
+    w->exit_code = 1;
+    loop_stop(w->loop);
+}
+
 /* From within the jail no other spawner can be started. */
 void worn_by_spawner(void *cookie)
 {
     struct worker *w = cookie;
 
-    if (w->draining)
+    if (!w->draining)
+        give_way(w);
+}
+
+/* The keeper thinks it gone: no save would ever reach it, no call of kv be answered. */
+static void look_at_link(struct worker *w)
+{
+    if (!w->cut_off)
         return;
-    if (w->serving) {
-        ask_for_successor(w);
-        return;
-    }
-    w->exit_code = 1; /* who has not served yet is started anew */
-    loop_stop(w->loop);
+    if (!w->worn)
+        log_at(LOG_ERROR, "too few descriptors for a message of the keeper: another worker takes this one's place");
+    give_way(w);
 }
 
 static void look_at_files(struct worker *w)
@@ -75,7 +90,10 @@ static void look_at_libraries(struct worker *w)
 
 void worn_look(struct worker *w)
 {
-    if (w->draining || !w->serving)
+    if (w->draining)
+        return;
+    look_at_link(w);
+    if (!w->serving)
         return;
     look_at_libraries(w);
     look_at_files(w);

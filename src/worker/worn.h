@@ -1,7 +1,7 @@
 /*
  * worn.h: what wears a worker out, so that another shall take its place (supervise/renewal) while it finishes what it
- * has: scripts keep more than its memory has room for, its spawner has died, a file, or the folder `files`, has been
- * replaced by one that its jail does not know.
+ * has: scripts keep more than its memory has room for, its spawner has died, its link to the keeper broke, a file,
+ * or the folder `files`, has been replaced by one that its jail does not know.
  * Owns nothing. Runs in: the worker's loop. Fails: never; where no successor can start it goes on.
  */
 #ifndef CRESCENT_WORKER_WORN_H
@@ -12,8 +12,8 @@
 /* For script_host.full and exec_on_lost; the cookie is the worker. */
 void worn_by_scripts(void *cookie, const struct host_full *full);
 void worn_by_spawner(void *cookie);
-/* To be called now and then: whether it may not read what libraries need any more, or not reach the folder of
- * `files`. */
+/* To be called now and then: whether its link broke, it may not read what libraries need any more, or not reach the
+ * folder of `files`. */
 void worn_look(struct worker *w);
 
 #endif

@@ -53,7 +53,7 @@ test('workers are killed again and again meanwhile: it ends, and all serve', asy
     await killing;
     assert.ok(killed > 3);
     replaceBinary(server.program, version('0.5.0'));
-    assert.equal((await server.upgrade()).version, '0.5.0');
+    assert.equal((await server.upgrade()).version, '0.5.0', JSON.stringify(server.over()));
     await settled(server);
     for (let i = 0; i < 20; i++) assert.equal((await server.get('/hello')).text, 'hello');
 });

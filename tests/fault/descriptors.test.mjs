@@ -82,3 +82,55 @@ test('descriptors exhausted by a script: its requests fail, others do not', asyn
     await settle();
     await noLeak(server, before, 8);
 });
+
+test('no descriptor is left at a save: it is live all the same, on the connections that are there, and kv goes on', async (t) => {
+    const hooks = {
+        'hoard.lua': `local kept = {}
+            return function()
+              for i = 1, 100 do kept[#kept + 1] = io.open("/etc/hostname") end
+              return kv.set("kept", #kept) and tostring(#kept) or 500
+            end`,
+    };
+    const server = await start(t, { hooks, workers: 2, config: 'return { drain = "2s" }', prefix: ['prlimit', '--nofile=64:64'] });
+    const held = [];
+    t.after(() => held.forEach((socket) => socket.destroy()));
+    const ask = (socket) => {
+        socket.heard = '';
+        socket.write('GET /hoard HTTP/1.1\r\nHost: a\r\n\r\n');
+    };
+    const answer = (socket) => /\r\n\r\n(.+)$/.exec(socket.heard)?.[1];
+    const full = () => new Set(server.records('request').map((r) => r.pid)).size;
+    // One that keeps its connection leaves its worker none to spare; whoever comes to that worker next is not accepted.
+    for (let i = 0; i < 40 && full() < 2; i++) {
+        const socket = net.connect(server.port, '127.0.0.1');
+        socket.on('error', () => {});
+        socket.on('data', (part) => { socket.heard += part; });
+        held.push(socket);
+        ask(socket);
+        await until(() => answer(socket), 'an answer', 300).catch(() => {});
+    }
+    await until(() => full() === 2, 'both workers');
+    const first = held.filter(answer);
+    assert.equal(first.length, 2);
+    server.write({ 'hoard.lua': 'return function() return kv.get("kept") and "gone" end' });
+    for (const socket of first) {
+        await until(async () => {
+            ask(socket);
+            return await until(() => answer(socket), () => `an answer\n${server.tail()}`) === 'gone';
+        }, () => `the new version\n${server.tail()}`);
+    }
+    await whole(server, { workers: 2, target: '/hoard', text: 'gone' });
+    assert.equal(server.records('another worker takes').length, 0);
+});
+
+test('a worker that cannot even take a message is replaced, and the successor serves what was saved', async (t) => {
+    const server = await start(t, { hooks: { 'v.lua': 'return function() return "one" end' }, workers: 2, config: 'return { drain = "2s" }' });
+    await whole(server, { workers: 2, target: '/v', text: 'one' });
+    const victim = server.children('worker')[0];
+    execFileSync('prlimit', ['--pid', victim, '--nofile=4:4096']);
+    server.write({ 'v.lua': 'return function() return "two" end' });
+    await server.said('too few descriptors for a message of the keeper');
+    execFileSync('prlimit', ['--pid', victim, '--nofile=1024:4096']); // it has to end in order
+    await until(() => !server.children('worker').includes(victim), () => `another worker\n${server.tail()}`);
+    await whole(server, { workers: 2, target: '/v', text: 'two' });
+});

@@ -5,8 +5,10 @@
 #include "base/fd.h"
 #include "base/panic.h"
 #include "ipc/channel.h"
+#include "ipc/spare.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -35,6 +38,7 @@ static size_t descriptors(void)
 
 static int before(void **state)
 {
+    assert_true(spare_keep());
     *state = (void *)descriptors();
     return 0;
 }
@@ -306,6 +310,56 @@ static void many_descriptors_wait_in_the_socket(void **state)
     channel_free(&b);
 }
 
+/* Opens until there are no more. */
+static size_t use_up(int fds[], size_t max)
+{
+    size_t count = 0;
+
+    while (count < max && (fds[count] = dup(STDERR_FILENO)) != -1)
+        count++;
+    assert_int_equal(errno, EMFILE);
+    return count;
+}
+
+static void descriptors_arrive_where_there_are_none_left(void **state)
+{
+    struct rlimit whole, small;
+    int ends[2], used[64], texts[4];
+    struct channel *a, *b;
+    struct message m;
+    char text[16];
+    size_t count;
+
+    channel_pair(ends);
+    a = channel_new(ends[0]);
+    b = channel_new(ends[1]);
+    for (int i = 0; i < 4; i++) {
+        snprintf(text, sizeof(text), "%d", i);
+        texts[i] = memory_file(text);
+    }
+    getrlimit(RLIMIT_NOFILE, &whole);
+    small = (struct rlimit){.rlim_cur = 48, .rlim_max = whole.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &small);
+    count = use_up(used, 64);
+    for (int i = 0; i < 4; i++)
+        channel_queue(a, &(struct message){.type = MESSAGE_peer, .peer = {.socket = texts[i]}});
+    assert_int_equal(channel_flush(a), 0); /* which closes them */
+    count += use_up(used + count, 64 - count);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(channel_wait(b, &m), 1);
+        snprintf(text, sizeof(text), "%d", i);
+        assert_holds(m.peer.socket, text);
+        messages_close(&m);
+    }
+    assert_null(channel_why(b));
+    setrlimit(RLIMIT_NOFILE, &whole);
+    for (size_t i = 0; i < count; i++)
+        close(used[i]);
+    assert_true(spare_keep());
+    channel_free(&a);
+    channel_free(&b);
+}
+
 static void a_peer_that_does_not_read_is_given_up_beyond_the_bound(void **state)
 {
     int ends[2];
@@ -421,6 +475,7 @@ int main(void)
         COUNTED(what_is_no_message_ends_the_channel),
         COUNTED(descriptors_without_a_message_end_the_channel),
         COUNTED(many_descriptors_wait_in_the_socket),
+        COUNTED(descriptors_arrive_where_there_are_none_left),
         COUNTED(a_peer_that_does_not_read_is_given_up_beyond_the_bound),
         COUNTED(a_long_stream_arrives_byte_for_byte),
         COUNTED(noise_never_crashes_nor_leaks),
