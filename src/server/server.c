@@ -11,6 +11,7 @@
 #include "server/body_guard.h"
 #include "server/client.h"
 #include "server/http1_guard.h"
+#include "server/http1_print.h"
 #include "server/http2_proof.h"
 #include "server/linger.h"
 #include "server/listener.h"
@@ -150,6 +151,8 @@ struct server *server_new(const struct server_host *host, struct error *err)
         error_prefix(err, "HTTP/1 cannot be guarded");
         return NULL;
     }
+    if (!http1_print_bound())
+        log_at(LOG_DEBUG, "the heads of replies are written by libc's sprintf, which costs more");
     configure(s);
     h2o_context_init(&s->context, loop_evloop(host->loop), &s->config);
     s->plain = s->secure = (h2o_accept_ctx_t){.ctx = &s->context, .hosts = s->config.hosts};
