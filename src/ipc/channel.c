@@ -54,6 +54,7 @@ struct channel *channel_new(int fd)
     struct channel *c = need_zero(1, sizeof(*c));
 
     c->fd = fd;
+    spare_keep();
     return c;
 }
 

@@ -109,7 +109,8 @@ test('a worker that dies: its line says how many requests went with it, and they
 
 test('a stream that the server breaks off is no client that left: its record says cut, on each version of HTTP', async (t) => {
     const dir = folder(t);
-    write(dir, { 'files/shrinks': 'x'.repeat(4e6) });
+    write(dir, { 'files/shrinks': '' });
+    fs.truncateSync(path.join(dir, 'files/shrinks'), 64e6); // more than sockets take on any machine
     const server = await start(t, { dir, hooks: { ...hooks, 'file.lua': 'return { methods = { "GET" }, handle = function() return reply.file "shrinks" end }' }, workers: 1,
         config: 'return { files = "files", limits = { write_time = "1s" }, log = { access = "all" } }' });
     const client = await session(t, server.url);

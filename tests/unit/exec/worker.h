@@ -8,6 +8,7 @@
 #include "exec/exec.h"
 #include "exec/spawner.h"
 #include "io/loop.h"
+#include "ipc/spare.h"
 #include "programs.h"
 
 static struct loop *loop;
@@ -106,6 +107,7 @@ static inline int open_all(void)
 {
     struct error err;
     loop = loop_new();
+    assert_true(spare_keep());
     descriptors = open_descriptors(); /* libh2o's loop keeps one beyond its end */
     programs = exec_new(loop, &config, "test", &err);
     if (programs == NULL)
