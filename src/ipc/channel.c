@@ -362,6 +362,7 @@ int channel_next(struct channel *c, struct message *m_out)
     const unsigned char *tail;
     size_t left = rest.len, length, count;
 
+    spare_keep(); /* what the last message brought is closed, perhaps */
     if (left < HEADER)
         return unfinished(c, left);
     length = buf_take_u32(&rest, &bad);

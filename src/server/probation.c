@@ -34,7 +34,7 @@ static enum step_result decide(struct exchange *ex)
 {
     const struct endpoint *e = exchange_endpoint(ex);
     dur_t wait;
-    switch (quarantine_ask(quarantine_of(ex), e->version, loop_now(ex->server->host.loop), &wait, &ex->probe)) {
+    switch (quarantine_ask(quarantine_of(ex), e->version, mono_now(), &wait, &ex->probe)) {
     case QUARANTINE_PASS:
         return STEP_NEXT;
     case QUARANTINE_PROBE:

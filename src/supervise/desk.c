@@ -79,11 +79,12 @@ static bool on_snapshot(struct supervisor *s, struct child *c, const struct mess
 {
     int fd = m->snapshot.snapshot;
     uint64_t generation = m->snapshot.generation;
-    struct edition *e = c->edition != NULL ? c->edition : s->now; /* about to leave, it is the old one's keeper */
+    bool leaving = c->edition == NULL; /* the old one's keeper as another takes its place, or a refused one's */
+    struct edition *e = leaving ? s->now : c->edition;
 
-    if (generation == 0) {
+    if (generation == 0 || (leaving && c->number != s->now->number)) {
         fd_close(&fd);
-        return false;
+        return generation != 0;
     }
     snapshots_keep(&e->snapshots, atomic_load(area_generation_of(s->area, e->number)), generation, fd);
     child_send(c, &(struct message){.type = MESSAGE_snapshot_kept, .snapshot_kept = {.generation = generation}});

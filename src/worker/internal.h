@@ -43,7 +43,7 @@ struct worker {
     struct link *supervisor, *keeper; /* keeper: NULL while it is away */
     bool serving;                     /* accepts */
     bool draining;
-    bool cut_off; /* from a keeper that lives */
+    bool cut_off; /* from a keeper that lives, for want of descriptors */
     bool worn;    /* has asked for a successor */
     int exit_code;
 };

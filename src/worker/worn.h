@@ -1,8 +1,8 @@
 /*
  * worn.h: what wears a worker out, so that another shall take its place (supervise/renewal) while it finishes what it
- * has: scripts keep more than its memory has room for, its spawner has died, its link to the keeper broke, a file,
- * or the folder `files`, has been replaced by one that its jail does not know.
- * Owns nothing. Runs in: the worker's loop. Fails: never; where no successor can start it goes on.
+ * has: scripts keep more than its memory has room for, its spawner has died, it had too few descriptors for a message
+ * of the keeper, a file, or the folder `files`, has been replaced by one that its jail does not know. Owns nothing.
+ * Runs in: the worker's loop. Fails: never; where no successor can start it goes on.
  */
 #ifndef CRESCENT_WORKER_WORN_H
 #define CRESCENT_WORKER_WORN_H

@@ -94,9 +94,9 @@ test('no descriptor is left at a save: it is live all the same, on the connectio
     const server = await start(t, { hooks, workers: 2, config: 'return { drain = "2s" }', prefix: ['prlimit', '--nofile=64:64'] });
     const held = [];
     t.after(() => held.forEach((socket) => socket.destroy()));
-    const ask = (socket) => {
+    const ask = (socket, target = '/hoard') => {
         socket.heard = '';
-        socket.write('GET /hoard HTTP/1.1\r\nHost: a\r\n\r\n');
+        socket.write(`GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`);
     };
     const answer = (socket) => /\r\n\r\n(.+)$/.exec(socket.heard)?.[1];
     const full = () => new Set(server.records('request').map((r) => r.pid)).size;
@@ -112,13 +112,22 @@ test('no descriptor is left at a save: it is live all the same, on the connectio
     await until(() => full() === 2, 'both workers');
     const first = held.filter(answer);
     assert.equal(first.length, 2);
-    server.write({ 'hoard.lua': 'return function() return kv.get("kept") and "gone" end' });
-    for (const socket of first) {
+    const hears = async (socket, target, text) => {
         await until(async () => {
+            ask(socket, target);
+            return await until(() => answer(socket), () => `an answer\n${server.tail()}`) === text;
+        }, () => `${text} at ${target}\n${server.tail()}`);
+    };
+    for (let round = 0; round < 6; round++) { // none is lost to what scripts open meanwhile
+        server.write({ 'v.lua': `return function() return "v${round}" end` });
+        for (const socket of first) {
+            await hears(socket, '/v', `v${round}`);
             ask(socket);
-            return await until(() => answer(socket), () => `an answer\n${server.tail()}`) === 'gone';
-        }, () => `the new version\n${server.tail()}`);
+            await until(() => answer(socket), 'that it took all there is');
+        }
     }
+    server.write({ 'hoard.lua': 'return function() return kv.get("kept") and "gone" end' });
+    for (const socket of first) await hears(socket, '/hoard', 'gone');
     await whole(server, { workers: 2, target: '/hoard', text: 'gone' });
     assert.equal(server.records('another worker takes').length, 0);
 });
