@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define READY_MAX 64
-#define BATCH 24            /* so many are served, then who was answered asks on: see turn */
+#define BATCH 24 /* so many are served, then who was answered asks on: fewer wake a host for each, more let it wait */
 #define ROUNDS_MAX 4        /* of collecting and starting in one go; others have a turn then */
 #define CONNECTIONS_MAX 512 /* kept, at rest included */
 

@@ -2,7 +2,6 @@
  * http1_print.c: see http1_print.h.
  */
 #include "server/http1_print.h"
-#include "base/slice.h"
 #include <dlfcn.h>
 #include <stdarg.h>
 #include <stdint.h>

@@ -57,6 +57,13 @@ static void begin_clash(struct fake *f)
     assert_int_equal(errors(f), 1);
 }
 
+static void serve_first(struct fake *f)
+{
+    fake_write(f, "a.lua", "first");
+    fake_begin_keeper(f, -1, 0);
+    assert_true(fake_flip(f));
+}
+
 static void a_clash_is_told_once_whatever_else_changes(void **state)
 {
     struct fake *f = *state;
@@ -148,9 +155,7 @@ static void one_that_fell_back_is_fixed_when_its_newest_is_live(void **state)
 static void what_breaks_in_prepare_again_is_no_news(void **state)
 {
     struct fake *f = *state;
-    fake_write(f, "a.lua", "first");
-    fake_begin_keeper(f, -1, 0);
-    assert_true(fake_flip(f));
+    serve_first(f);
     fake_write(f, "a.lua", "SLOW");
     assert_true(fake_flip(f));
     assert_int_equal(told("script broken", "too slow here"), 1);
@@ -191,9 +196,7 @@ static void a_new_keeper_tells_no_clash_again_and_sees_its_end(void **state)
 static void a_fault_of_env_is_told_once_for_each_reason(void **state)
 {
     struct fake *f = *state;
-    fake_write(f, "a.lua", "first");
-    fake_begin_keeper(f, -1, 0);
-    assert_true(fake_flip(f));
+    serve_first(f);
     f->env_fault = ".env:1: no assignment";
     fake_write(f, "../.env", "noise");
     fake_run(f, 300);
@@ -225,9 +228,7 @@ static void a_fault_of_env_is_told_once_for_each_reason(void **state)
 static void what_was_saved_while_env_was_broken_is_live_when_it_is_mended(void **state)
 {
     struct fake *f = *state;
-    fake_write(f, "a.lua", "first");
-    fake_begin_keeper(f, -1, 0);
-    assert_true(fake_flip(f));
+    serve_first(f);
     f->env_fault = ".env:1: no assignment";
     fake_write(f, "../.env", "noise");
     fake_run(f, 100);
