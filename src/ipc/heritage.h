@@ -62,7 +62,7 @@ struct heritage {
     int supervisor;       /* channel to the supervisor */
     int area;             /* shared memory; NO_FD for trial, config */
     int config;           /* sealed text of struct config (base/config.h) */
-    int snapshot;         /* worker, keeper: the live snapshot; trial: the candidate; or NO_FD */
+    int snapshot;         /* worker, keeper: the live snapshot; or NO_FD */
     int wake;             /* eventfd that wakes whoever reads the tapes; or NO_FD */
     int extra;            /* trial: its channel to the keeper */
     /* "127.0.0.1:8081 [::1]:8081"; NULL: nowhere. Worker: where the admin listener is; keeper: where workers

@@ -10,7 +10,7 @@
 #include "base/buf.h"
 #include <stdint.h>
 
-#define MESSAGES_VERSION 5
+#define MESSAGES_VERSION 6
 #define MESSAGES_FDS_MAX 3
 
 enum message_type {

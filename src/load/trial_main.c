@@ -1,6 +1,7 @@
 /*
- * trial_main.c: PROCESS trial: heritage → configuration → user → candidate → env values → jail → each script's result
- * to the keeper → exit. The first `tried` (index UINT32_MAX) carries the env set it read, or a result with the fault of
+ * trial_main.c: PROCESS trial: heritage → configuration → user → the keeper's candidate, waited for → env values → jail
+ * → each script's result to the keeper → exit. The first `tried` (index UINT32_MAX) carries the env set it read, or a
+ * result with the fault of
  * `.env`. Owns: its channel, mapped files. Runs in: its own short-lived process. Fails: exit code 1 with a log line; a
  * script that ends the process is the one of the last `trying`.
  */
@@ -93,13 +94,25 @@ static int take_heritage(struct trial_process *p, struct error *err)
         if (text.len > 0)
             munmap((void *)text.at, text.len);
     }
-    if (done == 0)
-        done = snapshot_map(h.snapshot, &p->candidate, err);
     fd_close(&h.config);
-    fd_close(&h.snapshot);
     if (done == 0)
         p->keeper = channel_new(h.extra);
     heritage_free(&h);
+    return done;
+}
+
+/* The keeper asks for a trial as soon as it may need one: one that it does not need after all ends here. */
+static int take_candidate(struct trial_process *p, struct error *err)
+{
+    struct message m;
+    if (channel_wait(p->keeper, &m) != 1)
+        _exit(0);
+    if (m.type != MESSAGE_candidate) {
+        messages_close(&m);
+        return error_set(err, "unexpected message: %s", messages_name(m.type));
+    }
+    int done = snapshot_map(m.candidate.snapshot, &p->candidate, err);
+    fd_close(&m.candidate.snapshot);
     return done;
 }
 
@@ -109,7 +122,7 @@ int trial_main(void)
     struct error err;
     log_open(STDERR_FILENO, LOG_INFO, "trial", isatty(STDERR_FILENO) == 1 ? LOG_COLOURED : LOG_JSON_LINES);
     panic_process("trial");
-    if (take_heritage(&p, &err) != 0 || jail_become(&p.config.user, &err) != 0) {
+    if (take_heritage(&p, &err) != 0 || jail_become(&p.config.user, &err) != 0 || take_candidate(&p, &err) != 0) {
         log_at(LOG_ERROR, "trial cannot start", LOG_STR("error", err.text));
         return 1;
     }

@@ -26,7 +26,9 @@ struct attempt {
     size_t *place;        /* of the rest's scripts in `all` */
     bool *told;           /* of `all`: has its result */
     bool under_way;
-    uint32_t id; /* of the trial under way; counts up */
+    bool waiting;  /* a trial was asked for before there was a candidate, and has none yet */
+    uint32_t id;   /* of the trial under way, or waiting; counts up */
+    int candidate; /* sealed; for a trial that has not told of its start yet; or -1 */
     struct link *link;
     size_t trying; /* in `rest`; SIZE_MAX: nothing yet */
     unsigned idle_deaths;
@@ -48,12 +50,15 @@ struct attempt *attempt_new(const struct attempt_host *host)
 {
     struct attempt *a = need_zero(1, sizeof(*a));
     a->host = *host;
+    a->candidate = -1;
     return a;
 }
 
 static void drop_trial(struct attempt *a)
 {
     link_free(&a->link);
+    fd_close(&a->candidate);
+    a->waiting = false;
     free(a->rest.scripts);
     free(a->place);
     a->rest = (struct snapshot){0};
@@ -132,6 +137,37 @@ static void finish(struct attempt *a)
     a->host.done(a->host.cookie);
 }
 
+static void want_trial(struct attempt *a)
+{
+    const struct message m = {.type = MESSAGE_trial_wanted, .trial_wanted = {.id = ++a->id}};
+    a->host.to_supervisor(a->host.supervisor, &m);
+}
+
+void attempt_expect(struct attempt *a)
+{
+    if (a->under_way || a->waiting)
+        return;
+    a->waiting = true;
+    want_trial(a);
+}
+
+bool attempt_dismiss(struct attempt *a)
+{
+    bool waiting = a->waiting;
+    if (waiting)
+        drop_trial(a);
+    return waiting;
+}
+
+static void give_candidate(struct attempt *a)
+{
+    const struct message begins = {.type = MESSAGE_trial_begins, .trial_begins = {.id = a->id}};
+    const struct message m = {.type = MESSAGE_candidate, .candidate = {.snapshot = a->candidate}};
+    a->candidate = -1;
+    a->host.to_supervisor(a->host.supervisor, &begins);
+    link_send(a->link, &m);
+}
+
 static void begin_trial(struct attempt *a)
 {
     struct buf bytes = {.secret = true};
@@ -147,24 +183,29 @@ static void begin_trial(struct attempt *a)
         }
     a->trying = SIZE_MAX;
     snapshot_write(&a->rest, &bytes);
-    int fd = fd_sealed("candidate", buf_slice(&bytes), &err);
+    a->candidate = fd_sealed("candidate", buf_slice(&bytes), &err);
     buf_free(&bytes);
-    if (fd == -1) {
+    if (a->candidate == -1) {
         all_broken(a, err.text);
         finish(a);
         return;
     }
-    const struct message m = {.type = MESSAGE_try_scripts, .try_scripts = {.id = ++a->id, .candidate = fd}};
-    a->host.to_supervisor(a->host.supervisor, &m);
+    if (!a->waiting)
+        want_trial(a);
+    a->waiting = false;
+    if (a->link != NULL)
+        give_candidate(a);
 }
 
 void attempt_started(struct attempt *a, uint32_t id, int socket)
 {
-    if (!a->under_way || id != a->id || a->link != NULL) {
+    if ((!a->under_way && !a->waiting) || id != a->id || a->link != NULL) {
         fd_close(&socket);
         return;
     }
     a->link = link_new(a->host.loop, socket, &trial_handlers, a);
+    if (!a->waiting)
+        give_candidate(a);
 }
 
 static void on_trying(struct link *l, const struct message *m, void *cookie)
@@ -257,6 +298,8 @@ static void on_again(struct timeout *t)
 void attempt_ended(struct attempt *a, uint32_t id, uint32_t status)
 {
     char words[160];
+    if (id == a->id && a->waiting)
+        drop_trial(a); /* the next one is started with a candidate */
     if (!a->under_way || id != a->id)
         return;
     if (a->link != NULL)

@@ -1,6 +1,7 @@
 /*
  * attempt.h: has scripts tried by trial processes: one after the other until each script has its result. A trial that
- * dies is the fault of the script it was trying; the next one tries the rest.
+ * dies is the fault of the script it was trying; the next one tries the rest. The first may be started before it is
+ * known what it shall try: to start a process takes about as long as a save takes to settle.
  * Owns: the link to the trial. Runs in: the keeper's loop. Fails: per script, in its result.
  */
 #ifndef CRESCENT_RELOAD_ATTEMPT_H
@@ -28,6 +29,10 @@ struct attempt_host {
 
 struct attempt *attempt_new(const struct attempt_host *host);
 void attempt_free(struct attempt **a);
+/* Scripts will probably be given soon: a trial is started that waits for them (30 s at most), unless one is there. */
+void attempt_expect(struct attempt *a);
+/* None came: it ends. Returns whether one was waiting. */
+bool attempt_dismiss(struct attempt *a);
 /* Begins; none may be under way. Takes the candidate's arrays; its texts must live until done. With no script in it
  * only the env set is read. */
 void attempt_begin(struct attempt *a, struct snapshot *candidate);

@@ -15,10 +15,12 @@
 
 #define LOOK_AGAIN DUR_S(1) /* when the folder cannot be read */
 #define WAIT_FOR_MORE DUR_S(5)
-#define STRIKES_WHEN_LIVE 2 /* a live script loads in every new worker: one death may be a stranger's kill */
+#define EXPECT_AGAIN DUR_S(1) /* after a trial was started for nothing */
+#define STRIKES_WHEN_LIVE 2   /* a live script loads in every new worker: one death may be a stranger's kill */
 
 static void look(struct reload *r);
 static void on_changed(void *cookie);
+static void on_written(void *cookie);
 static void on_env(void *cookie, const struct snapshot_env *set, const char *error);
 static void on_tried(void *cookie, size_t script, const struct trial_result *result);
 static void on_all_tried(void *cookie);
@@ -82,7 +84,7 @@ struct reload *reload_new(const struct reload_host *host, int snapshot, uint64_t
     if (snapshot != -1)
         restore(r, snapshot, generation);
     env_sources_list(host->config->env_file, &r->sources);
-    r->watch = watch_new(host->loop, host->config->hooks, &r->sources, on_changed, r);
+    r->watch = watch_new(host->loop, host->config->hooks, &r->sources, &(struct watch_host){on_changed, on_written, r});
     const struct attempt_host attempt = {
         .loop = host->loop,
         .max_run = host->config->limits.max_run,
@@ -132,8 +134,23 @@ static void on_changed(void *cookie)
         r->look = true;
 }
 
+/* The process that will try it starts while the change comes to rest. */
+static void on_written(void *cookie)
+{
+    struct reload *r = cookie;
+    if (!mono_before(mono_now(), r->expect_from))
+        attempt_expect(r->attempt);
+}
+
+static void nothing_to_try(struct reload *r)
+{
+    if (attempt_dismiss(r->attempt))
+        r->expect_from = mono_add(mono_now(), EXPECT_AGAIN);
+}
+
 static void unreadable(struct reload *r, const char *why)
 {
+    nothing_to_try(r);
     if (r->scan_error == NULL || strcmp(r->scan_error, why) != 0)
         log_at(LOG_ERROR, "cannot read the hooks folder, the live scripts stay", LOG_STR("error", why));
     free(r->scan_error);
@@ -185,6 +202,7 @@ static void look(struct reload *r)
     free(r->scan_error);
     r->scan_error = NULL;
     if (r->try_count == 0 && !r->ask_env && !r->trying_all && r->catalog.env != NULL) {
+        nothing_to_try(r);
         publish(r);
         return;
     }

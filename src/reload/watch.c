@@ -22,6 +22,7 @@
 
 #define SELF_EVENTS (IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT)
 #define NAME_EVENTS (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
+#define WRITE_EVENTS (IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO)
 
 struct writer { /* a file that was changed and not closed since */
     int wd;
@@ -43,9 +44,9 @@ struct watch {
     struct timeout settle;
     struct git_lock git;
     struct patrol patrol;
-    bool blind; /* said that something cannot be watched */
-    void (*changed)(void *cookie);
-    void *cookie;
+    bool blind;   /* said that something cannot be watched */
+    bool written; /* among the events just read */
+    struct watch_host host;
 };
 
 static void on_events(struct loop_watch *watched, unsigned events);
@@ -77,14 +78,13 @@ static void add_fixed(struct watch *w)
 }
 
 struct watch *watch_new(struct loop *loop, const char *hooks, const struct env_sources *sources,
-                        void (*changed)(void *cookie), void *cookie)
+                        const struct watch_host *host)
 {
     struct watch *w = need_zero(1, sizeof(*w));
     w->loop = loop;
     w->hooks = hooks;
     w->sources = sources;
-    w->changed = changed;
-    w->cookie = cookie;
+    w->host = *host;
     w->env_folder = folder_of(sources->env_file, &w->env_name);
     w->parent = folder_of(hooks, &w->hooks_name);
     w->places = places_new();
@@ -182,6 +182,7 @@ static bool just_made(const struct place *p, const char *name)
 
 static void note_writer(struct watch *w, const struct place *p, const struct inotify_event *e, const char *name)
 {
+    w->written = w->written || (e->mask & WRITE_EVENTS);
     struct writer who = {e->wd, sum_of(name), mono_now()};
     size_t at = 0;
     while (at < w->writer_count && (w->writers[at].wd != who.wd || w->writers[at].name != who.name))
@@ -279,6 +280,7 @@ static void on_events(struct loop_watch *watched, unsigned events)
     struct watch *w = CONTAINER_OF(watched, struct watch, events);
     _Alignas(struct inotify_event) char room[16 << 10];
     bool ours = false;
+    w->written = false;
     for (ssize_t got; (got = read(places_fd(w->places), room, sizeof(room))) > 0;)
         for (char *at = room; at < room + got;) {
             const struct inotify_event *e = (const struct inotify_event *)(void *)at;
@@ -289,6 +291,8 @@ static void on_events(struct loop_watch *watched, unsigned events)
         }
     if (ours)
         stir(w);
+    if (w->written)
+        w->host.written(w->host.cookie);
 }
 
 bool watch_restless(struct watch *w)
@@ -307,13 +311,13 @@ static void on_settled(struct timeout *t)
     }
     w->unrest = false;
     w->patrol.trusts = true;
-    w->changed(w->cookie);
+    w->host.changed(w->host.cookie);
 }
 
 static void on_patrol(struct patrol *s)
 {
     struct watch *w = CONTAINER_OF(s, struct watch, patrol);
-    w->changed(w->cookie);
+    w->host.changed(w->host.cookie);
 }
 
 static bool is_busy(struct patrol *s)

@@ -15,9 +15,16 @@
 
 struct watch;
 
-/* hooks: absolute; hooks and sources must stay valid. changed comes from the loop. */
+struct watch_host { /* from the loop */
+    void (*changed)(void *cookie);
+    /* A script, or a file that values of `env` lie in, is being changed: `changed` will come. At each such event. */
+    void (*written)(void *cookie);
+    void *cookie;
+};
+
+/* hooks: absolute; hooks and sources must stay valid. */
 struct watch *watch_new(struct loop *loop, const char *hooks, const struct env_sources *sources,
-                        void (*changed)(void *cookie), void *cookie);
+                        const struct watch_host *host);
 void watch_free(struct watch **w);
 /* Whether something has changed that has not come to rest: `changed` will come. */
 bool watch_restless(struct watch *w);

@@ -64,14 +64,16 @@ static bool on_worn(struct supervisor *s, struct child *c, const struct message 
     return true;
 }
 
-static bool on_try_scripts(struct supervisor *s, struct child *c, const struct message *m)
+static bool on_trial_wanted(struct supervisor *s, struct child *c, const struct message *m)
 {
-    int candidate = m->try_scripts.candidate;
-
     if (c->pid != 0 && c->edition != NULL && s->state < SUPERVISOR_DRAINING)
-        trials_start(s, m->try_scripts.id, candidate, mono_now());
-    else
-        fd_close(&candidate);
+        trials_start(s, m->trial_wanted.id, mono_now());
+    return true;
+}
+
+static bool on_trial_begins(struct supervisor *s, struct child *c, const struct message *m)
+{
+    trials_begin(s, m->trial_begins.id, mono_now());
     return true;
 }
 
@@ -108,9 +110,13 @@ static const struct {
     bool (*on)(struct supervisor *s, struct child *c, const struct message *m);
     bool keeper_only;
 } desk[MESSAGE_COUNT] = {
-    [MESSAGE_pong] = {on_pong, false},        [MESSAGE_ready] = {on_ready, false},
-    [MESSAGE_worn] = {on_worn, false},        [MESSAGE_try_scripts] = {on_try_scripts, true},
-    [MESSAGE_snapshot] = {on_snapshot, true}, [MESSAGE_objection] = {on_objection, true},
+    [MESSAGE_pong] = {on_pong, false},
+    [MESSAGE_ready] = {on_ready, false},
+    [MESSAGE_worn] = {on_worn, false},
+    [MESSAGE_trial_wanted] = {on_trial_wanted, true},
+    [MESSAGE_trial_begins] = {on_trial_begins, true},
+    [MESSAGE_snapshot] = {on_snapshot, true},
+    [MESSAGE_objection] = {on_objection, true},
 };
 
 static void refuse(struct child *c, const char *what)

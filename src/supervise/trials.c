@@ -23,14 +23,14 @@ static void tell_ended(struct supervisor *s, uint32_t id, int status, const char
 }
 
 /* The process, with its end of the channel; the other end goes to the keeper. */
-static int start(struct supervisor *s, struct supervisor_trial *t, int candidate, struct error *err)
+static int start(struct supervisor *s, struct supervisor_trial *t, struct error *err)
 {
     int ends[2];
     struct heritage h = {.kind = HERITAGE_TRIAL,
                          .supervisor = HERITAGE_NO_FD,
                          .area = HERITAGE_NO_FD,
                          .wake = HERITAGE_NO_FD,
-                         .snapshot = candidate};
+                         .snapshot = HERITAGE_NO_FD};
     struct spawn what = {.heritage = &h, .binary = s->keeper.edition->binary, .words = -1};
 
     if (channel_pair(ends) != 0)
@@ -49,7 +49,7 @@ static int start(struct supervisor *s, struct supervisor_trial *t, int candidate
     return 0;
 }
 
-void trials_start(struct supervisor *s, uint32_t id, int candidate, mono_t now)
+void trials_start(struct supervisor *s, uint32_t id, mono_t now)
 {
     struct supervisor_trial *t = NULL;
     struct error err;
@@ -61,10 +61,16 @@ void trials_start(struct supervisor *s, uint32_t id, int candidate, mono_t now)
         tell_ended(s, id, NOT_STARTED, "too many trials at once");
     } else {
         *t = (struct supervisor_trial){.id = id, .deadline = mono_add(now, TRIAL_TIME)};
-        if (start(s, t, candidate, &err) != 0)
+        if (start(s, t, &err) != 0)
             tell_ended(s, id, NOT_STARTED, err.text);
     }
-    fd_close(&candidate);
+}
+
+void trials_begin(struct supervisor *s, uint32_t id, mono_t now)
+{
+    for (size_t i = 0; i < SUPERVISOR_TRIALS; i++)
+        if (s->trials[i].pid != 0 && s->trials[i].id == id && !s->trials[i].abandoned)
+            s->trials[i].deadline = mono_add(now, TRIAL_TIME);
 }
 
 void trials_tick(struct supervisor *s, mono_t now)

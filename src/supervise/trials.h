@@ -8,8 +8,10 @@
 
 #include "supervise/supervisor.h"
 
-/* The keeper asks for one. Takes the candidate's descriptor. */
-void trials_start(struct supervisor *s, uint32_t id, int candidate, mono_t now);
+/* The keeper asks for one. It has as long to wait for its candidate as it has to try it. */
+void trials_start(struct supervisor *s, uint32_t id, mono_t now);
+/* It is given its candidate. One that has ended meanwhile is passed over. */
+void trials_begin(struct supervisor *s, uint32_t id, mono_t now);
 /* Kills those past their time. */
 void trials_tick(struct supervisor *s, mono_t now);
 /* Reaps those that have ended. */

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
 import { assertProblem, load, ms, sleep, start, tool, until } from './helper.mjs';
 
 const say = (text) => `return function() return "${text}" end`;
-const answers = (server, path, text, what) => until(async () => (await server.get(path)).text === text, what ?? `${path} says ${text}`);
+const answers = (server, target, text, what) => until(async () => (await server.get(target)).text === text, what ?? `${target} says ${text}`);
 /** Each worker gives the same answer: fresh connections are spread over all of them. */
-async function everywhere(server, path, text, n = 24) {
-    for (let i = 0; i < n; i++) assert.equal((await server.get(path)).text, text);
+async function everywhere(server, target, text, n = 24) {
+    for (let i = 0; i < n; i++) assert.equal((await server.get(target)).text, text);
 }
 
 test('a save, an atomic rename, a new file, a new folder, a removed one', async (t) => {
@@ -87,6 +89,27 @@ test('two scripts clash: that is told once, whatever else is saved, and "fixed" 
     await server.said((r) => r.message === 'script fixed' && r.file === 'o/[x].lua');
     assert.deepEqual([broken().length, fixed().length], [2, 1], server.tail());
     assert.equal(await server.metric('crescent_reload_errors_total'), 2);
+});
+
+test('a script that is being written has a trial at hand: it ends where nothing changed, and its death costs nothing', async (t) => {
+    const server = await start(t, { hooks: { 'a.lua': say('one') } });
+    /** Writes, and closes the file when the trial is there. */
+    const write = async (text, meanwhile = () => {}) => {
+        const fd = fs.openSync(path.join(server.hooks, 'a.lua'), 'r+');
+        fs.writeSync(fd, say(text));
+        const [trial] = await until(() => { const all = server.children('trial'); return all.length === 1 && all; }, 'a trial');
+        meanwhile(trial);
+        fs.closeSync(fd);
+    };
+    await write('one');
+    await until(() => server.children('trial').length === 0, 'the end of a trial that nobody needs');
+    await everywhere(server, '/a', 'one');
+    await sleep(1500); // after one for nothing the next is not started so soon
+    await write('two', (trial) => process.kill(trial, 'SIGKILL'));
+    await answers(server, '/a', 'two');
+    await everywhere(server, '/a', 'two');
+    await until(() => server.children('trial').length === 0, 'no trial left');
+    assert.deepEqual(server.records((r) => r.level === 'error'), []);
 });
 
 test('an endless loop, a memory hog and a crash at the top level hurt nobody', async (t) => {

@@ -188,8 +188,8 @@ static void raw(int fd, const void *bytes, size_t len, const int *fds, size_t co
     NEED(sendmsg(fd, &msg, MSG_NOSIGNAL) == (ssize_t)len);
 }
 
-#define VERSION "\5" /* the eighth byte of each frame below */
-_Static_assert(MESSAGES_VERSION == 5, "VERSION is it");
+#define VERSION "\6" /* the eighth byte of each frame below */
+_Static_assert(MESSAGES_VERSION == 6, "VERSION is it");
 /* The frame of a `peer` message, 20 bytes: header and three integers. */
 static const char peer_frame[] = "\x0c\0\0\0\3\0\1" VERSION "\5\0\0\0\6\0\0\0\7\0\0\0";
 #define PEER_LEN (sizeof(peer_frame) - 1)

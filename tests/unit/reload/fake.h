@@ -41,7 +41,12 @@ struct fake {
     struct timeout answer; /* messages are answered from the loop, as in life */
     struct message queue[64];
     size_t queued;
-    unsigned trials, tried; /* begun; scripts evaluated in all of them */
+    struct channel *keeper; /* the trial's, until it has tried */
+    struct loop_watch candidate;
+    uint32_t trial; /* its id */
+    bool waiting;   /* it has been started, and knows of no candidate */
+    unsigned started;
+    unsigned trials, tried; /* given a candidate; scripts evaluated in all of them */
     const char *env_value;  /* of NAME, in the next trial */
     const char *env_fault;  /* why the next trial cannot read it; NULL: it can */
     bool deaf;              /* workers do not answer prepare */
@@ -175,20 +180,16 @@ static inline bool fake_try(struct fake *f, const struct snapshot *c, uint32_t i
     return true;
 }
 
-static inline void fake_trial(struct fake *f, uint32_t id, int candidate)
+static inline void fake_trial(struct fake *f, struct channel *keeper, int candidate)
 {
     struct snapshot c;
     struct error err;
     struct buf bytes = {0};
     struct slice name = SLICE("NAME"), value = slice_of(f->env_value);
     const struct snapshot_env env = {.names = &name, .values = &value, .count = 1};
-    int ends[2];
     f->trials++;
     assert_int_equal(snapshot_map(candidate, &c, &err), 0);
     close(candidate);
-    assert_int_equal(channel_pair(ends), 0);
-    struct channel *keeper = channel_new(ends[0]);
-    reload_trial_started(f->reload, id, ends[1]);
     const struct trial_result fault = {.errors = slice_of(f->env_fault)};
     if (f->env_fault != NULL)
         trial_result_write(&fault, &bytes);
@@ -201,9 +202,52 @@ static inline void fake_trial(struct fake *f, uint32_t id, int candidate)
     if (alive)
         fake_say(keeper, &(struct message){.type = MESSAGE_tried_all, .tried_all = {(uint32_t)c.script_count}});
     channel_free(&keeper);
-    reload_trial_ended(f->reload, id, alive ? 0 : SIGXCPU);
+    reload_trial_ended(f->reload, f->trial, alive ? 0 : SIGXCPU);
     buf_free(&bytes);
     snapshot_free(&c);
+}
+
+static inline void fake_trial_ends(struct fake *f)
+{
+    if (f->keeper != NULL)
+        loop_unwatch(&f->candidate);
+    channel_free(&f->keeper);
+    f->waiting = false;
+}
+
+static inline void fake_trial_hears(struct loop_watch *w, unsigned events)
+{
+    struct fake *f = CONTAINER_OF(w, struct fake, candidate);
+    struct channel *keeper = f->keeper;
+    struct message m;
+    channel_read(keeper);
+    int got = channel_next(keeper, &m);
+    if (got == 0)
+        return;
+    if (got == 1) {
+        assert_int_equal(m.type, MESSAGE_candidate);
+        f->keeper = NULL;
+        loop_unwatch(&f->candidate);
+        f->waiting = false;
+        fake_trial(f, keeper, m.candidate.snapshot);
+    } else {
+        uint32_t id = f->trial;
+        fake_trial_ends(f);
+        reload_trial_ended(f->reload, id, 0);
+    }
+}
+
+static inline void fake_trial_starts(struct fake *f, uint32_t id)
+{
+    int ends[2];
+    fake_trial_ends(f);
+    assert_int_equal(channel_pair(ends), 0);
+    f->keeper = channel_new(ends[0]);
+    f->trial = id;
+    f->waiting = true;
+    f->started++;
+    loop_watch(f->loop, &f->candidate, ends[0], LOOP_READ, fake_trial_hears);
+    reload_trial_started(f->reload, id, ends[1]);
 }
 
 /* --- supervisor and workers --------------------------------------------------------------------------------------- */
@@ -243,8 +287,8 @@ static inline void fake_answer(struct timeout *t)
     while (f->queued != 0) {
         struct message m = f->queue[0];
         memmove(f->queue, f->queue + 1, --f->queued * sizeof(m));
-        if (m.type == MESSAGE_try_scripts)
-            fake_trial(f, m.try_scripts.id, m.try_scripts.candidate);
+        if (m.type == MESSAGE_trial_wanted)
+            fake_trial_starts(f, m.trial_wanted.id);
         else if (m.type == MESSAGE_snapshot)
             fake_keep(f, m.snapshot.generation, m.snapshot.snapshot);
         else if (m.type == MESSAGE_prepare)
@@ -318,6 +362,7 @@ static inline int fake_teardown(void **state)
     struct fake *f = *state;
     char command[128];
     reload_free(&f->reload);
+    fake_trial_ends(f);
     timeout_clear(&f->answer);
     snapshot_free(&f->snapshot);
     fd_close(&f->snapshot_fd);

@@ -48,7 +48,7 @@ static int setup(void **state)
     assert_int_equal(symlink("../out", path), 0);
     f.loop = loop_new();
     env_sources_list(f.env_file, &f.sources);
-    f.watch = watch_new(f.loop, f.hooks, &f.sources, on_changed, NULL);
+    f.watch = watch_new(f.loop, f.hooks, &f.sources, &(struct watch_host){on_changed, on_changed, NULL});
     *state = &f;
     return 0;
 }

@@ -135,8 +135,8 @@ static void fake_obeys(struct fake *f)
     if (number == SIGUSR2) /* bytes that are no message */
         NEED(write(channel_fd(f->up), "GET / HTTP/1.1\r\n", 16) == 16);
     if (number == SIGUSR1) {
-        fd = memfd_create("candidate", MFD_CLOEXEC);
-        fake_tell(f, (struct message){.type = MESSAGE_try_scripts, .try_scripts = {.id = 5, .candidate = fd}});
+        fake_tell(f, (struct message){.type = MESSAGE_trial_wanted, .trial_wanted = {.id = 5}});
+        fake_tell(f, (struct message){.type = MESSAGE_trial_begins, .trial_begins = {.id = 5}});
     }
     if (number == SIGALRM) { /* keeper: generation 1 goes live */
         fd = memfd_create("snapshot", MFD_CLOEXEC);
