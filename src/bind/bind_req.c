@@ -261,7 +261,7 @@ static void push_body(lua_State *L, struct bind_req *r)
 static int push_field(lua_State *L, struct object *o, enum field which)
 {
     const struct http_request *http = o->req->http;
-    char id[UUID_TEXT];
+    char id[UUID_TEXT], ip[IP_TEXT];
     switch (which) {
     case FIELD_ID:
         uuid_text(&http->id, id);
@@ -283,7 +283,7 @@ static int push_field(lua_State *L, struct object *o, enum field which)
         lua_pushstring(L, http->version >= 0x200 ? "2" : http->version >= 0x101 ? "1.1" : "1.0");
         return 1;
     case FIELD_IP:
-        push_slice(L, http->ip);
+        push_slice(L, ip_text(&http->client, ip));
         return 1;
     case FIELD_BODY:
         push_body(L, o->req);

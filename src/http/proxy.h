@@ -79,7 +79,7 @@ struct proxy_plan {
 struct proxy_room { /* what a request is written into; born as {0} */
     struct httpc_header headers[HTTPC_HEADERS_MAX];
     struct buf url, text;
-    char id[UUID_TEXT], trace[TRACE_TEXT];
+    char id[UUID_TEXT], trace[TRACE_TEXT], ip[IP_TEXT];
 };
 
 struct proxy_refusal {

@@ -290,8 +290,8 @@ static int add_ours(struct making *m, const struct trace *trace)
         if (host.len > 0) /* HTTP/1.0 may name none: then it is the upstream's */
             add(m, SLICE("host"), host);
     }
-    if (!slice_equal(r->ip, SLICE("unix:"))) /* a peer without an address */
-        add_unless_changed(m, SLICE("x-forwarded-for"), r->ip);
+    if (r->client.kind != IP_UNIX) /* a peer without an address */
+        add_unless_changed(m, SLICE("x-forwarded-for"), ip_text(&r->client, room->ip));
     add_unless_changed(m, SLICE("x-forwarded-proto"), r->scheme);
     add_unless_changed(m, SLICE("x-forwarded-host"), r->authority);
     uuid_text(&r->id, room->id);

@@ -277,7 +277,6 @@ int http_request_view(h2o_req_t *req, wall_t now, struct http_request *view, con
         .received_at = now,
         .id = uuid_new(now),
     };
-    view->ip = ip_text(&view->client, h2o_mem_alloc_pool(&req->pool, IP_TEXT));
     /* Where the client names no host, libh2o puts its own default there: the same pointer, so it can be told. */
     bool nameless = view->authority.at == NULL || view->authority.at == req->hostconf->authority.hostport.base;
     if (nameless)
@@ -306,10 +305,8 @@ void http_request_forwarded(h2o_req_t *req, struct http_request *view, const str
                             struct slice authority)
 {
     CHECK(view->own == NULL);
-    if (client->kind != IP_NONE) {
+    if (client->kind != IP_NONE)
         view->client = *client;
-        view->ip = ip_text(client, h2o_mem_alloc_pool(&req->pool, IP_TEXT));
-    }
     if (scheme.at != NULL)
         view->scheme = scheme;
     if (authority.at != NULL) {
@@ -332,8 +329,8 @@ void http_request_detach(struct http_request *view)
 {
     if (view->own != NULL)
         return;
-    struct slice *parts[] = {&view->method, &view->path,   &view->raw_path, &view->query, &view->authority,
-                             &view->host,   &view->scheme, &view->body,     &view->ip};
+    struct slice *parts[] = {&view->method,    &view->path, &view->raw_path, &view->query,
+                             &view->authority, &view->host, &view->scheme,   &view->body};
     size_t count = sizeof(parts) / sizeof(parts[0]), need = view->header_count * sizeof(struct http_header);
     for (size_t i = 0; i < count; i++)
         need += parts[i]->len;

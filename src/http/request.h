@@ -40,7 +40,6 @@ struct http_request {
     const struct http_published *published; /* NULL: no public_url */
     struct slice body;                      /* raw */
     struct ip client;                  /* whose request it is: the connection's peer, or whom a trusted proxy names */
-    struct slice ip;                   /* the same as text */
     int version;                       /* 0x100, 0x101, 0x200 */
     const struct http_header *headers; /* in the order sent; `host` and `content-length` are among them */
     size_t header_count;

@@ -110,12 +110,12 @@ struct slice key_read_ip(const struct http_request *http, struct buf *room)
 {
     struct ip network = http->client;
     char text[IP_TEXT];
-    if (network.kind != IP_V6)
-        return http->ip;
-    memset(&network.at[8], 0, 8);
+    if (network.kind == IP_V6)
+        memset(&network.at[8], 0, 8);
     buf_clear(room);
     buf_add_slice(room, ip_text(&network, text));
-    buf_add_text(room, "/64");
+    if (network.kind == IP_V6)
+        buf_add_text(room, "/64");
     return buf_slice(room);
 }
 

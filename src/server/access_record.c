@@ -63,6 +63,7 @@ static void put_record(struct exchange *ex, enum records_end end, dur_t duration
     struct server *s = ex->server;
     const struct redact *redact = s->host.redact;
     struct buf path = {0}, host = {0}, agent = {0}, subject = {0};
+    char ip[IP_TEXT];
     struct records_exchange x = {
         .at = wall_now(),
         .duration = duration,
@@ -77,7 +78,7 @@ static void put_record(struct exchange *ex, enum records_end end, dur_t duration
         .method = v->method,
         .path = redact_clean(redact, v->path, &path),
         .host = host_of(redact, v, &host),
-        .ip = v->ip,
+        .ip = ip_text(&v->client, ip),
         .agent = redact_clean(redact, http_request_header(v, SLICE("user-agent")), &agent),
         .reason = ex->refused != REASON_none ? slice_of(policy_reason_name(ex->refused)) : SLICE_NONE,
         .upstream = ex->upstream,

@@ -62,9 +62,10 @@ static void explain(struct exchange *ex)
 {
     const struct http_request *v = &ex->view;
     struct buf line = {0};
+    char ip[IP_TEXT];
     bool forwarded = http_request_header(v, SLICE("x-forwarded-for")).at != NULL ||
                      http_request_header(v, SLICE("forwarded")).at != NULL;
-    buf_addf(&line, "the client is %.*s, which allow_ips of %s does not name", SLICE_ARG(v->ip),
+    buf_addf(&line, "the client is %.*s, which allow_ips of %s does not name", SLICE_ARG(ip_text(&v->client, ip)),
              exchange_endpoint(ex)->file);
     if (forwarded && !client_trusted(ex->server, &v->client))
         buf_add_text(&line, " (what a proxy says of its client counts where trusted_proxies names the proxy)");

@@ -173,7 +173,7 @@ static void move_slice(struct slice *s, const struct http_request *old, const st
 {
     if (moved(s, old->path, new->path) || moved(s, old->raw_path, new->raw_path) || moved(s, old->query, new->query) ||
         moved(s, old->body, new->body) || moved(s, old->authority, new->authority) || moved(s, old->host, new->host) ||
-        moved(s, old->ip, new->ip) || moved(s, old->method, new->method))
+        moved(s, old->method, new->method))
         return;
     for (size_t i = 0; i < old->header_count; i++) {
         if (moved(s, old->headers[i].value, new->headers[i].value) ||

@@ -19,15 +19,6 @@ static char conversion(const char *at, size_t *len_out)
     return at[1] == 's' || at[1] == 'd' ? at[1] : at[1] == 'z' && at[2] == 'u' ? 'u' : '\0';
 }
 
-static bool is_plain(const char *format)
-{
-    size_t len;
-    for (const char *at = strchr(format, '%'); at != NULL; at = strchr(at + len, '%'))
-        if (conversion(at, &len) == '\0')
-            return false;
-    return true;
-}
-
 static char *put(char *to, const char *from, size_t len)
 {
     memcpy(to, from, len);
@@ -58,6 +49,7 @@ static char *put_signed(char *to, int number)
     return put_number(to, number < 0 ? -(uint64_t)number : (uint64_t)number);
 }
 
+/* The end of what was written; NULL: the format is not plain, all of it is libc's. */
 static char *print(char *to, const char *format, va_list values)
 {
     for (;;) {
@@ -73,8 +65,11 @@ static char *print(char *to, const char *format, va_list values)
         case 'd':
             to = put_signed(to, va_arg(values, int));
             break;
-        default:
+        case 'u':
             to = put_number(to, va_arg(values, size_t));
+            break;
+        default:
+            return NULL;
         }
         format = at + len;
     }
@@ -85,12 +80,13 @@ static char *print(char *to, const char *format, va_list values)
 int __sprintf_chk(char *to, int flag, size_t size, const char *format, ...)
 {
     va_list values;
-    int len;
     va_start(values, format);
-    if (size == SIZE_MAX && is_plain(format))
-        len = (int)(print(to, format, values) - to);
-    else
-        len = __vsprintf_chk(to, flag, size, format, values);
+    char *end = size == SIZE_MAX ? print(to, format, values) : NULL;
+    va_end(values);
+    if (end != NULL)
+        return (int)(end - to);
+    va_start(values, format);
+    int len = __vsprintf_chk(to, flag, size, format, values);
     va_end(values);
     return len;
 }

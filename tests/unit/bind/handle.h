@@ -91,7 +91,7 @@ static inline void new_request(const char *query, const char *type, const char *
                                  .host = SLICE("hooks.example.com"),
                                  .scheme = SLICE("https"),
                                  .body = slice_of(body),
-                                 .ip = SLICE("192.0.2.7"),
+                                 .client = {.kind = IP_V4, .at = {192, 0, 2, 7}},
                                  .version = 0x101,
                                  .headers = headers,
                                  .received_at = {1700000000250000000},

@@ -50,7 +50,7 @@ static void request(const char *method, const char *raw, const char *path, const
                                  .authority = SLICE("api.example.com"),
                                  .host = SLICE("api.example.com"),
                                  .scheme = SLICE("https"),
-                                 .ip = SLICE("192.0.2.7"),
+                                 .client = {.kind = IP_V4, .at = {192, 0, 2, 7}},
                                  .version = 0x101,
                                  .headers = given};
 }
@@ -216,7 +216,7 @@ static void nobody_says_who_he_is(void **state)
     trace = (struct trace){.id = {1}, .span = {2}, .flags = 1, .carried = true};
     assert_int_equal(make(), 0);
     assert_string_equal(sent("traceparent"), "00-01000000000000000000000000000000-0200000000000000-01");
-    from.ip = SLICE("unix:");
+    from.client.kind = IP_UNIX;
     from.header_count = 0;
     from.version = 0x200;
     header("via", "1.0 fred");
