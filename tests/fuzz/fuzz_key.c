@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct slice whole = fuzz_copy(data, size), rest = whole;
     struct slice limit = fuzz_part(&rest, '\n'), ip = fuzz_part(&rest, '\n'), query = fuzz_part(&rest, '\n');
     struct http_header header = {SLICE("x"), ip};
-    struct http_request http = {.ip = ip, .query = query, .body = rest, .headers = &header, .header_count = 1};
+    struct http_request http = {.query = query, .body = rest, .headers = &header, .header_count = 1};
     struct json_reader *reader = json_reader_new();
     struct json_fault fault;
     struct buf room = {0};

@@ -76,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct http_request r = {.method = SLICE("POST"),
                              .authority = SLICE("a"),
                              .scheme = SLICE("http"),
-                             .ip = SLICE("192.0.2.1"),
+                             .client = {.kind = IP_V4, .at = {192, 0, 2, 1}},
                              .version = 0x200,
                              .headers = headers};
     CHECK(url_parse(SLICE("http://up:81/v2"), &up.url) == NULL);
