@@ -1,52 +1,8 @@
 /*
- * test_limits.c: what GCRA admits, by tables; a full bucket gives up the cell nearest to idle; a million keys take no
- * more memory than the table; what a broken process wrote heals.
+ * test_limits.c: what GCRA admits, by tables; a full bucket gives up the cell nearest to idle; what a broken process
+ * wrote heals.
  */
-#include "shm/limits.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#define MS INT64_C(1000000)
-#ifdef __SANITIZE_THREAD__ /* keeps several times as much beside all memory that was touched */
-#define SHADOWS 8
-#else
-#define SHADOWS 1
-#endif
-
-static struct limits *l;
-
-/* As the area has it: pages that nobody touched take no memory. */
-static int begin(void **state)
-{
-    l = mmap(NULL, sizeof(*l), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (l == MAP_FAILED)
-        return -1;
-    limits_seed(l);
-    return 0;
-}
-
-static int end(void **state)
-{
-    return munmap(l, sizeof(*l));
-}
-
-/* Later than the real clock, which is asked when a cell in use would give way. */
-static mono_t at(double ms)
-{
-    return (mono_t){(int64_t)(ms * 1e6) + INT64_C(1000000000000000000)};
-}
-
-/* Ten a second, five at once. */
-static const struct limits_rate ten = {100 * MS, 500 * MS};
+#include "limits_table.h"
 
 /* The n-th key of bucket `bucket`. */
 static uint64_t key_in(uint64_t bucket, uint64_t n)
@@ -166,56 +122,6 @@ static void keys_of_two_limits_or_servers_are_apart(void **state)
     assert_true(limits_key(l->seed, 1, SLICE_NONE) != 0);
 }
 
-static size_t resident(void)
-{
-    unsigned long all = 0, now = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-
-    assert_non_null(f);
-    assert_int_equal(fscanf(f, "%lu %lu", &all, &now), 2);
-    fclose(f);
-    return now * (size_t)sysconf(_SC_PAGESIZE);
-}
-
-static void a_million_keys_take_no_more_than_the_table(void **state)
-{
-    size_t before = resident(), after_first = 0;
-    unsigned refused = 0;
-    char text[32];
-
-    for (int round = 0; round < 3; round++) {
-        for (int i = 0; i < 1000000; i++) {
-            int len = snprintf(text, sizeof(text), "%d.%d", round, i);
-            struct slice key = {text, (size_t)len};
-            refused += !limits_take(l, limits_key(l->seed, 1, key), ten, at(round)).admitted;
-        }
-        if (round == 0)
-            after_first = resident();
-    }
-    assert_int_equal(refused, 0); /* nobody is taken for somebody else */
-    assert_true(after_first - before <= SHADOWS * sizeof(*l) + ((size_t)1 << 20));
-    assert_true(resident() - before <= SHADOWS * sizeof(*l) + ((size_t)1 << 20));
-}
-
-/* Who asks too often stays limited while strangers ask under so many names that the table is full all the time. */
-static void a_flood_of_names_frees_nobody_who_asks_too_often(void **state)
-{
-    struct limits_rate rate = {10000 * MS, 100000 * MS}; /* six a minute, ten at once */
-    unsigned admitted = 0, evicted = 0;
-    char text[32];
-
-    for (int i = 0; i < 4000000; i++) { /* in 20 s: two million names are in use at any time */
-        double ms = i / 200.0;
-        int len = snprintf(text, sizeof(text), "flood %d", i);
-        uint64_t key = limits_key(l->seed, 1, (struct slice){text, (size_t)len});
-        evicted += limits_take(l, key, rate, at(ms)).evicted;
-        if (i % 2000 == 0) /* a hundred a second */
-            admitted += limits_take(l, limits_key(l->seed, 1, SLICE("eager")), rate, at(ms)).admitted;
-    }
-    assert_true(evicted > 1000000);
-    assert_in_range(admitted, 11, 12);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,8 +131,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(in_a_full_bucket_the_cell_nearest_to_idle_gives_way, begin, end),
         cmocka_unit_test_setup_teardown(what_a_broken_process_wrote_heals, begin, end),
         cmocka_unit_test_setup_teardown(keys_of_two_limits_or_servers_are_apart, begin, end),
-        cmocka_unit_test_setup_teardown(a_million_keys_take_no_more_than_the_table, begin, end),
-        cmocka_unit_test_setup_teardown(a_flood_of_names_frees_nobody_who_asks_too_often, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
