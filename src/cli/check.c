@@ -81,7 +81,7 @@ static void print_addresses(const char *words)
     struct buf line = {0};
     buf_addf(&line, "%s (serve does not start so, unless --listen or a socket that is handed over names others)",
              words);
-    print_error(buf_text(&line));
+    print_error_line(buf_text(&line));
     buf_free(&line);
 }
 
@@ -93,7 +93,7 @@ static int report(const struct folder *f, const struct options *o, const char *a
         if (addresses != NULL)
             print_addresses(addresses);
         for (size_t i = 0; i < f->error_count; i++)
-            print_error(f->errors[i]);
+            print_error_line(f->errors[i]);
         print_public(f);
         if (f->error_count == 0)
             printf("%zu script%s, %zu module%s: no errors\n", f->script_count, f->script_count == 1 ? "" : "s",

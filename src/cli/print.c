@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-void print_error(const char *line)
+void print_error_line(const char *line)
 {
     struct slice rest = slice_of(line);
     struct buf clean = {0};
@@ -39,7 +39,7 @@ int print_fail(int code, const char *format, ...)
     NEED(vasprintf(&words, format, args) >= 0);
     va_end(args);
     buf_addf(&line, "crescent: %s", words);
-    print_error(buf_text(&line));
+    print_error_line(buf_text(&line));
     buf_free(&line);
     free(words);
     return code;
@@ -49,7 +49,7 @@ int print_usage(const char *command, const char *words)
 {
     struct buf line = {0};
     buf_addf(&line, "crescent %s: %s (see 'crescent help %s')", command, words, command);
-    print_error(buf_text(&line));
+    print_error_line(buf_text(&line));
     buf_free(&line);
     return CLI_USAGE;
 }

@@ -8,7 +8,7 @@
 #include "base/slice.h"
 
 /* A line on standard error: what is no text, and what a terminal would take for an order, is shown as U+FFFD. */
-void print_error(const char *line);
+void print_error_line(const char *line);
 /* "crescent: words" on standard error; returns `code`. */
 int print_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* "crescent COMMAND: words (see 'crescent help COMMAND')" on standard error; returns CLI_USAGE. */

@@ -141,7 +141,7 @@ int cmd_routes(int argc, char **argv)
     else
         print_rows(&folder);
     for (size_t i = 0; i < folder.error_count; i++)
-        print_error(folder.errors[i]);
+        print_error_line(folder.errors[i]);
     code = print_end(folder.error_count == 0 ? CLI_DONE : CLI_FAILED);
     folder_free(&folder);
     config_free(&config);

@@ -58,7 +58,7 @@ static void place_script(struct catalog *c, struct snapshot *snap, const struct 
         .file = slice_of(s->file),
         .error = catalog_is_broken(s) ? slice_of(s->error) : SLICE_NONE,
         .newer = catalog_is_broken(s) ? catalog_text_slice(s->newer) : SLICE_NONE,
-        .clash = catalog_is_broken(s) && s->clash,
+        .outside = catalog_is_broken(s) && s->outside,
     };
     const struct catalog_loaded *l = s->next;
     if (l == NULL)
@@ -144,7 +144,7 @@ static int restore_script(struct catalog *c, struct restore *back, const struct 
     if (from->error.at != NULL) {
         s->error = slice_dup(from->error);
         s->newer = from->newer.at != NULL ? catalog_text_new(from->newer) : NULL;
-        s->clash = from->clash;
+        s->outside = from->outside;
     }
     return from->text.at != NULL ? restore_loaded(back, from, s, err) : 0;
 }

@@ -239,8 +239,8 @@ static void sort_tries(struct reload *r)
         qsort(r->tries, r->try_count, sizeof(*r->tries), by_name);
 }
 
-/* A route may have become free. */
-static void retry_clashes(struct reload *r)
+/* A route may have become free; a new keeper may find `env` readable. */
+static void retry_outsiders(struct reload *r)
 {
     sort_tries(r);
     size_t sorted = r->try_count;
@@ -248,7 +248,7 @@ static void retry_clashes(struct reload *r)
         struct catalog_script *s = r->catalog.scripts[i];
         struct reload_try key = {.script = s};
         bool tried = sorted != 0 && bsearch(&key, r->tries, sorted, sizeof(key), by_name) != NULL;
-        if (s->clash && !s->mended && s->newer != NULL && !tried)
+        if (s->outside && !s->mended && s->newer != NULL && !tried)
             add_try(r, s, s->newer);
     }
     sort_tries(r);
@@ -266,8 +266,8 @@ static void examine_scripts(struct examine *e)
     for (size_t i = 0; i < e->scan.count; i++)
         if (!e->scan.files[i].module && !e->scan.files[i].folder)
             examine_script(e, &e->scan.files[i]);
-    if (r->changed || r->try_count != 0)
-        retry_clashes(r);
+    if (r->changed || r->try_count != 0 || r->ask_env)
+        retry_outsiders(r);
 }
 
 /* --- all of it ---------------------------------------------------------------------------------------------------- */

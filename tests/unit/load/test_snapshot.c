@@ -49,7 +49,7 @@ static void test_round(void **state)
     assert_non_null(s.scripts[2].text.at);
     assert_int_equal(s.scripts[2].text.len, 0);
     assert_non_null(s.scripts[2].newer.at);
-    assert_true(s.scripts[1].clash && !s.scripts[2].clash);
+    assert_true(s.scripts[1].outside && !s.scripts[2].outside);
     assert_int_equal(s.scripts[0].modules[1], 1);
     assert_int_equal(s.modules[0].requires[0], 1);
     snapshot_write(&s, &again);

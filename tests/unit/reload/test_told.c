@@ -242,6 +242,26 @@ static void what_was_saved_while_env_was_broken_is_live_when_it_is_mended(void *
     assert_int_equal(told("script fixed", "\"a.lua\""), 1);
 }
 
+/* And where the keeper has died meanwhile: the next one sees no change of the values, nor of the script. */
+static void what_was_saved_while_env_was_broken_is_live_under_the_next_keeper(void **state)
+{
+    struct fake *f = *state;
+    serve_first(f);
+    f->env_fault = ".env:1: no assignment";
+    fake_write(f, "../.env", "noise");
+    fake_run(f, 100);
+    fake_write(f, "a.lua", "second");
+    assert_true(fake_flip(f));
+    fake_expect_text(f, "a", "first");
+    reload_free(&f->reload);
+    f->env_fault = NULL;
+    fake_write(f, "../.env", "NAME=one");
+    fake_begin_keeper(f, dup(f->snapshot_fd), f->flipped);
+    fake_run(f, 1000);
+    fake_expect_text(f, "a", "second");
+    assert_int_equal(told("script fixed", "\"a.lua\""), 1);
+}
+
 static void a_fault_of_env_at_the_start_ends_with_it(void **state)
 {
     struct fake *f = *state;
@@ -273,6 +293,7 @@ int main(void)
         PROMISE(a_new_keeper_tells_no_clash_again_and_sees_its_end),
         PROMISE(a_fault_of_env_is_told_once_for_each_reason),
         PROMISE(what_was_saved_while_env_was_broken_is_live_when_it_is_mended),
+        PROMISE(what_was_saved_while_env_was_broken_is_live_under_the_next_keeper),
         PROMISE(a_fault_of_env_at_the_start_ends_with_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
