@@ -122,14 +122,17 @@ int trial_main(void)
     struct error err;
     log_open(STDERR_FILENO, LOG_INFO, "trial", isatty(STDERR_FILENO) == 1 ? LOG_COLOURED : LOG_JSON_LINES);
     panic_process("trial");
-    if (take_heritage(&p, &err) != 0 || jail_become(&p.config.user, &err) != 0 || take_candidate(&p, &err) != 0) {
+    int started = take_heritage(&p, &err);
+    if (started == 0)
+        started = jail_become(&p.config.user, &err);
+    jail_close();
+    if (started != 0 || take_candidate(&p, &err) != 0) {
         log_at(LOG_ERROR, "trial cannot start", LOG_STR("error", err.text));
         return 1;
     }
     /* A trial is not one of those who have a tape: it writes by itself, and is not held up by whoever reads. */
     int file = p.config.log_file != NULL ? logfile_open(p.config.log_file, NULL, &err) : -1;
     log_open(file >= 0 ? file : STDERR_FILENO, p.config.log_level, "trial", config_log_form(&p.config));
-    jail_close();
     bool good = read_env(&p); /* its values may lie in files anywhere */
     if (jail_places_enter(&p.config, JAIL_TRIAL, &err) != 0) {
         log_at(LOG_ERROR, "trial cannot start", LOG_STR("error", err.text));

@@ -18,6 +18,7 @@
 
 #define IDLE_DEATHS 3 /* trials that die without having tried anything, until that is told for all */
 #define AGAIN_AFTER DUR_MS(100)
+#define EXPECT_AGAIN DUR_S(1) /* after a trial that was started for nothing */
 
 struct attempt {
     struct attempt_host host;
@@ -26,9 +27,10 @@ struct attempt {
     size_t *place;        /* of the rest's scripts in `all` */
     bool *told;           /* of `all`: has its result */
     bool under_way;
-    bool waiting;  /* a trial was asked for before there was a candidate, and has none yet */
-    uint32_t id;   /* of the trial under way, or waiting; counts up */
-    int candidate; /* sealed; for a trial that has not told of its start yet; or -1 */
+    bool waiting;       /* a trial was asked for before there was a candidate, and has none yet */
+    uint32_t id;        /* of the trial under way, or waiting; counts up */
+    int candidate;      /* sealed; for a trial that has not told of its start yet; or -1 */
+    mono_t expect_from; /* until then none is started without a candidate */
     struct link *link;
     size_t trying; /* in `rest`; SIZE_MAX: nothing yet */
     unsigned idle_deaths;
@@ -145,18 +147,18 @@ static void want_trial(struct attempt *a)
 
 void attempt_expect(struct attempt *a)
 {
-    if (a->under_way || a->waiting)
+    if (a->under_way || a->waiting || mono_before(loop_now(a->host.loop), a->expect_from))
         return;
     a->waiting = true;
     want_trial(a);
 }
 
-bool attempt_dismiss(struct attempt *a)
+void attempt_dismiss(struct attempt *a)
 {
-    bool waiting = a->waiting;
-    if (waiting)
-        drop_trial(a);
-    return waiting;
+    if (!a->waiting)
+        return;
+    drop_trial(a);
+    a->expect_from = mono_add(loop_now(a->host.loop), EXPECT_AGAIN);
 }
 
 static void give_candidate(struct attempt *a)
@@ -298,8 +300,8 @@ static void on_again(struct timeout *t)
 void attempt_ended(struct attempt *a, uint32_t id, uint32_t status)
 {
     char words[160];
-    if (id == a->id && a->waiting)
-        drop_trial(a); /* the next one is started with a candidate */
+    if (id == a->id)
+        attempt_dismiss(a); /* it died as it waited: the next one is started with a candidate */
     if (!a->under_way || id != a->id)
         return;
     if (a->link != NULL)

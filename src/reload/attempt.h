@@ -29,10 +29,11 @@ struct attempt_host {
 
 struct attempt *attempt_new(const struct attempt_host *host);
 void attempt_free(struct attempt **a);
-/* Scripts will probably be given soon: a trial is started that waits for them (30 s at most), unless one is there. */
+/* Scripts will probably be given soon: a trial is started that waits for them (30 s at most), unless one is there, or
+ * one was started for nothing within the last second. */
 void attempt_expect(struct attempt *a);
-/* None came: it ends. Returns whether one was waiting. */
-bool attempt_dismiss(struct attempt *a);
+/* None came: it ends. */
+void attempt_dismiss(struct attempt *a);
 /* Begins; none may be under way. Takes the candidate's arrays; its texts must live until done. With no script in it
  * only the env set is read. */
 void attempt_begin(struct attempt *a, struct snapshot *candidate);

@@ -32,7 +32,6 @@ struct reload {
     struct redact *redact; /* all values of env that any text of it was loaded with: routes hold them, too */
     struct watch *watch;
     struct attempt *attempt;
-    mono_t expect_from; /* no trial is started before there is something to try, until then */
     enum reload_state state;
     mono_t began;    /* the round */
     mono_t patience; /* what is ready waits for what comes after it until then; MONO_NEVER: nothing waits */

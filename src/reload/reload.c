@@ -15,8 +15,7 @@
 
 #define LOOK_AGAIN DUR_S(1) /* when the folder cannot be read */
 #define WAIT_FOR_MORE DUR_S(5)
-#define EXPECT_AGAIN DUR_S(1) /* after a trial was started for nothing */
-#define STRIKES_WHEN_LIVE 2   /* a live script loads in every new worker: one death may be a stranger's kill */
+#define STRIKES_WHEN_LIVE 2 /* a live script loads in every new worker: one death may be a stranger's kill */
 
 static void look(struct reload *r);
 static void on_changed(void *cookie);
@@ -138,14 +137,13 @@ static void on_changed(void *cookie)
 static void on_written(void *cookie)
 {
     struct reload *r = cookie;
-    if (!mono_before(mono_now(), r->expect_from))
-        attempt_expect(r->attempt);
+    attempt_expect(r->attempt);
 }
 
 static void nothing_to_try(struct reload *r)
 {
-    if (attempt_dismiss(r->attempt))
-        r->expect_from = mono_add(mono_now(), EXPECT_AGAIN);
+    if (!watch_restless(r->watch))
+        attempt_dismiss(r->attempt);
 }
 
 static void unreadable(struct reload *r, const char *why)

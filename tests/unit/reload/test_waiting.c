@@ -57,8 +57,11 @@ static void one_that_dies_as_it_waits_costs_nothing(void **state)
     expect_waiting(f);
     fake_trial_ends(f);
     reload_trial_ended(f->reload, f->trial, SIGKILL);
+    unsigned started = f->started;
+    fake_write(f, "a.lua", "changed again"); /* with the next one */
     assert_true(fake_flip(f));
-    fake_expect_text(f, "a", "changed");
+    fake_expect_text(f, "a", "changed again");
+    assert_int_equal(f->started, started + 1);
 }
 
 #define PROMISE(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
