@@ -271,7 +271,6 @@ static void fail(struct httpc_call *call, enum httpc_code code, const char *word
 static void run(struct httpc_call *call)
 {
     call->state = HTTPC_RUNNING;
-    call->ran = loop_now(call->client->host.loop);
     list_remove(&call->young);
     list_add(&call->client->young, &call->young);
     httpc_handle_set(call);
@@ -282,6 +281,7 @@ static void on_turn(struct outbound_wait *wait)
 {
     struct httpc_call *call = CONTAINER_OF(wait, struct httpc_call, turn);
     CHECK(call->magic == HTTPC_MAGIC && call->state == HTTPC_WAITING);
+    call->ran = loop_now(call->client->host.loop);
     if (wait->open)
         fail(call, HTTPC_CIRCUIT_OPEN, NULL);
     else
@@ -337,6 +337,7 @@ static void begin_hop(struct httpc_call *call)
 static void next_hop(struct httpc_call *call)
 {
     httpc_redirect_take(call);
+    call->ran = loop_now(call->client->host.loop);
     begin_hop(call);
 }
 

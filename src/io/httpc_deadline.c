@@ -41,8 +41,9 @@ static void on_deadline(struct timeout *t)
 
 void httpc_deadline_begin(struct httpc_call *call)
 {
+    call->ran = mono_now();
     if (call->request.timeout.ns > 0)
-        timeout_set(call->client->host.loop, &call->deadline, mono_add(mono_now(), call->request.timeout), on_deadline);
+        timeout_set(call->client->host.loop, &call->deadline, mono_add(call->ran, call->request.timeout), on_deadline);
 }
 
 static void on_connect_timeout(struct timeout *t)

@@ -74,7 +74,7 @@ struct httpc_call {
 
     /* This hop. */
     enum httpc_state state;
-    mono_t ran;                   /* when libcurl was given it */
+    mono_t ran;                   /* from when on its host could answer: the call's start, its turn, or the next hop */
     struct buf url, origin, next; /* next: where a redirect leads */
     struct outbound_wait turn;
     bool foreign;     /* not the first origin: no credentials */
