@@ -38,8 +38,11 @@ static void move_secret(struct buf *b, size_t room)
     b->room = room;
 }
 
-static void grow(struct buf *b, size_t room)
+/* Apart: most calls find room, and need not save registers for this. */
+__attribute__((noinline)) static void grow(struct buf *b, size_t wanted)
 {
+    size_t room = b->room * 2 > wanted ? b->room * 2 : wanted;
+    room = room > 64 ? room : 64;
     if (b->secret) {
         move_secret(b, room);
         return;
@@ -57,10 +60,8 @@ char *buf_reserve(struct buf *b, size_t more)
         return NULL;
     }
     /* one byte beyond what is asked, for buf_text's NUL */
-    if (wanted + 1 > b->room) {
-        size_t room = b->room * 2 > wanted + 1 ? b->room * 2 : wanted + 1;
-        grow(b, room > 64 ? room : 64);
-    }
+    if (wanted + 1 > b->room)
+        grow(b, wanted + 1);
     return b->at + b->len;
 }
 

@@ -106,17 +106,20 @@ void key_describe(const struct key *key, struct buf *out)
 
 /* --- reading ---------------------------------------------------------------------------------------------------- */
 
-struct slice key_read_ip(const struct http_request *http, struct buf *room)
+struct slice key_read_ip(const struct http_request *http)
 {
-    struct ip network = http->client;
-    char text[IP_TEXT];
-    if (network.kind == IP_V6)
-        memset(&network.at[8], 0, 8);
-    buf_clear(room);
-    buf_add_slice(room, ip_text(&network, text));
-    if (network.kind == IP_V6)
-        buf_add_text(room, "/64");
-    return buf_slice(room);
+    const struct ip *client = &http->client;
+    const char *bytes = (const char *)client->at;
+    switch (client->kind) {
+    case IP_V4:
+        return (struct slice){bytes, 4};
+    case IP_V6:
+        return (struct slice){bytes, 8};
+    case IP_UNIX:
+        return SLICE("unix:");
+    default:
+        return SLICE("unknown");
+    }
 }
 
 /* Who it is where the verifier knows names, else with which secret it was signed. */
@@ -208,7 +211,7 @@ static struct slice read_any(const struct key *key, const struct key_source *fro
     struct slice name = slice_of(key->name);
     switch (key->kind) {
     case KEY_IP:
-        return key_read_ip(from->http, room);
+        return key_read_ip(from->http);
     case KEY_AUTH:
         return read_auth(from->auth, room);
     case KEY_BODY:

@@ -45,7 +45,8 @@ struct key_source {
  * A FUNCTION has none here.
  */
 struct slice key_read(const struct key *key, const struct key_source *from, struct buf *room);
-/* The client's address; of IPv6 its network of 64 bits, for that is what one client has. May lie in room. */
-struct slice key_read_ip(const struct http_request *http, struct buf *room);
+/* The bytes of the client's address, in network order: four, or of IPv6 the eight of its network, for that is what one
+ * client has; a word for a client without an address. Lies in http. */
+struct slice key_read_ip(const struct http_request *http);
 
 #endif

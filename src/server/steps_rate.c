@@ -55,7 +55,7 @@ static void say(struct exchange *ex, size_t rule, struct slice key)
     struct server *s = ex->server;
     bool missing = key.len == 0;
     if (missing)
-        key = key_read_ip(&ex->view, &s->key_room);
+        key = key_read_ip(&ex->view);
     ratelimit_say(limits_of(ex), rule, s->key_seed, key, missing, &ex->rate);
 }
 

@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ratelimit_finish(r, "x");
     }
     if (ip_parse(ip, &http.client))
-        fuzz_touch(key_read_ip(&http, &room));
+        fuzz_touch(key_read_ip(&http));
     ratelimit_free(&r);
     buf_free(&room);
     json_reader_free(&reader);

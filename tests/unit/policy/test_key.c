@@ -93,22 +93,25 @@ static void expect(const char *text, const struct key_source *from, struct slice
 
 static void a_client_is_its_address_or_its_network(void **unused)
 {
-    static const char *const cases[][2] = {
-        {"10.1.2.3", "10.1.2.3"},
-        {"2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"},
-        {"2001:db8:1:2::1", "2001:db8:1:2::/64"},
-        {"2001:0DB8:1:2:ffff::", "2001:db8:1:2::/64"},
-        {"2001:db8:1:3::1", "2001:db8:1:3::/64"},
-        {"::1", "::/64"},
-        {"fe80::1", "fe80::/64"},
-        {"::ffff:10.1.2.3", "10.1.2.3"},
+    static const struct {
+        const char *address;
+        struct slice key;
+    } cases[] = {
+        {"10.1.2.3", SLICE("\x0a\1\2\3")},
+        {"2001:db8:1:2:3:4:5:6", SLICE("\x20\1\x0d\xb8\0\1\0\2")},
+        {"2001:db8:1:2::1", SLICE("\x20\1\x0d\xb8\0\1\0\2")},
+        {"2001:0DB8:1:2:ffff::", SLICE("\x20\1\x0d\xb8\0\1\0\2")},
+        {"2001:db8:1:3::1", SLICE("\x20\1\x0d\xb8\0\1\0\3")},
+        {"::1", SLICE("\0\0\0\0\0\0\0\0")},
+        {"fe80::1", SLICE("\xfe\x80\0\0\0\0\0\0")},
+        {"::ffff:10.1.2.3", SLICE("\x0a\1\2\3")},
     };
     struct request r;
     request_make(&r, "");
     struct key_source from = {.http = &r.http};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        assert_true(ip_parse(slice_of(cases[i][0]), &r.http.client));
-        expect("ip", &from, slice_of(cases[i][1]));
+        assert_true(ip_parse(slice_of(cases[i].address), &r.http.client));
+        expect("ip", &from, cases[i].key);
     }
     r.http.client = (struct ip){.kind = IP_UNIX};
     expect("ip", &from, SLICE("unix:"));
