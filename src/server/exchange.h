@@ -77,6 +77,7 @@ struct exchange {
     bool cut;            /* ended by the server (or its script) before the answer was out, or in the middle of it */
     bool recorded;
     uint64_t sent;      /* bytes of the answer's body, once disposed */
+    uint64_t swept;     /* the number of the sweep that last looked at it */
     mono_t progress_at; /* while answering: when the delivery last moved */
     uint64_t progress;
     mono_t rate_at; /* while bytes wait for the client: since then they do, or since a write_time; 0: not begun */

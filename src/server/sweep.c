@@ -17,6 +17,7 @@
 #define LAG_MINUTE DUR_S(60)
 #define STALL_PRESSED DUR_S(1) /* limits.stall_time while there is no room for others */
 #define RATE_GRACE DUR_S(10)   /* from when on a body's rate counts */
+#define AT_ONCE 32             /* exchanges looked at in one pass: each asks the kernel, and others wait meanwhile */
 
 struct look { /* one sweep */
     struct server *server;
@@ -26,6 +27,7 @@ struct look { /* one sweep */
     dur_t stall;    /* so long may a window stay closed */
     bool receiving; /* a request is arriving somewhere */
     bool cut;       /* else only look */
+    unsigned left;  /* of the slice */
 };
 
 /* How long the sweeper sleeps: a quarter of the shortest limit, within 50 ms and a second. */
@@ -92,9 +94,11 @@ static bool too_slow(const struct look *look, const struct connection *c, const 
 static int look_at_request(h2o_req_t *req, void *cookie)
 {
     struct look *look = cookie;
-    struct connection *c = connections_of_request(req);
-    if (c == NULL || req->pathconf != NULL || !begun(req->timestamps.request_begin_at))
+    if (req->pathconf != NULL || !begun(req->timestamps.request_begin_at))
         return 0; /* dispatched (the exchange's matter), or idle (the registry's) */
+    struct connection *c = connections_of_request(req);
+    if (c == NULL)
+        return 0;
     bool body = begun(req->timestamps.request_body_begin_at);
     look->receiving = true;
     if (!look->cut)
@@ -144,9 +148,12 @@ static void look_at_idle(struct look *look, struct connection *c)
         connections_cut(c, why);
 }
 
+/* And counts them, for the next scrape. */
 static void look_at_connections(struct look *look)
 {
+    struct counters *counters = look->server->counters;
     struct list *all = &look->server->connections.all;
+    uint64_t open[3] = {0};
     for (struct list *l = all->next, *next; l != all; l = next) {
         struct connection *c = CONTAINER_OF(l, struct connection, link);
         bool receiving = c->receiving == look->server->sweep_number;
@@ -155,9 +162,13 @@ static void look_at_connections(struct look *look)
             continue;
         if (c->retiring && !c->cut)
             c->retiring = !goodbye_one(c, look->now, receiving);
+        open[c->http2 ? 2 : c->ssl != NULL ? 1 : 0]++;
         if (c->live == 0 && !receiving)
             look_at_idle(look, c);
     }
+    counters_set(counters, COUNTER_open_plain, open[0]);
+    counters_set(counters, COUNTER_open_tls, open[1]);
+    counters_set(counters, COUNTER_open_http2, open[2]);
 }
 
 /* --- answers that are taken in ---------------------------------------------------------------------------------- */
@@ -223,21 +234,16 @@ static enum counter too_slow_for(const struct look *look, struct exchange *ex, u
     return drips(look, ex) ? COUNTER_cut_write_rate : COUNTER_COUNT;
 }
 
-static void look_at_answers(struct look *look)
+static void look_at_answer(struct look *look, struct exchange *ex)
 {
-    struct list *all = &look->server->answering;
-    for (struct list *l = all->next, *next; l != all; l = next) {
-        struct exchange *ex = CONTAINER_OF(l, struct exchange, link);
-        next = l->next;
-        CHECK(ex->magic == EXCHANGE_MAGIC && ex->req != NULL);
-        if (ex->connection == NULL)
-            continue;
-        enum counter why = too_slow_for(look, ex, delivered(ex), true);
-        if (why == COUNTER_COUNT)
-            continue;
-        ex->cut = true;
-        end_slow(ex->connection, ex->req, why);
-    }
+    CHECK(ex->req != NULL);
+    if (ex->connection == NULL)
+        return;
+    enum counter why = too_slow_for(look, ex, delivered(ex), true);
+    if (why == COUNTER_COUNT)
+        return;
+    ex->cut = true;
+    end_slow(ex->connection, ex->req, why);
 }
 
 /* --- answers that are still written ----------------------------------------------------------------------------- */
@@ -250,6 +256,7 @@ static void look_at_answers(struct look *look)
  */
 static void look_at_stream(struct look *look, struct exchange *ex)
 {
+    CHECK(ex->req != NULL);
     const struct connection *c = ex->connection;
     bool http1 = ex->req->version < 0x200, waits = streaming_waits(ex);
     if (c == NULL || c->sock == NULL)
@@ -277,37 +284,20 @@ static void look_at_stream(struct look *look, struct exchange *ex)
         streaming_cut(ex, why);
 }
 
-static void look_at_streams(struct look *look)
-{
-    struct list *all = &look->server->streaming;
-    for (struct list *l = all->next, *next; l != all; l = next) {
-        struct exchange *ex = CONTAINER_OF(l, struct exchange, link);
-        next = l->next;
-        CHECK(ex->magic == EXCHANGE_MAGIC && ex->req != NULL);
-        look_at_stream(look, ex);
-    }
-}
-
 /* --- clients that have gone ------------------------------------------------------------------------------------- */
 
 /*
  * A waiting HTTP/1 request is not polled by libh2o. Who has said all it had to say may wait for the answer still, so
  * that counts where the endpoint wants to be cancelled.
  */
-static void look_at_waiting(struct look *look)
+static void look_at_waiting(struct look *look, struct exchange *ex)
 {
-    struct list *all = &look->server->waiting;
-    for (struct list *l = all->next, *next; l != all; l = next) {
-        struct exchange *ex = CONTAINER_OF(l, struct exchange, link);
-        const struct connection *c = ex->connection;
-        next = l->next;
-        CHECK(ex->magic == EXCHANGE_MAGIC);
-        if (ex->req == NULL || ex->gone || ex->req->version >= 0x200 || c == NULL || c->sock == NULL)
-            continue;
-        enum peer peer = peer_look(h2o_socket_get_fd(c->sock));
-        if (peer == PEER_GONE || (peer == PEER_SAID_ALL && cancel_wanted(ex)))
-            cancel_gone(ex);
-    }
+    const struct connection *c = ex->connection;
+    if (ex->req == NULL || ex->gone || ex->req->version >= 0x200 || c == NULL || c->sock == NULL)
+        return;
+    enum peer peer = peer_look(h2o_socket_get_fd(c->sock));
+    if (peer == PEER_GONE || (peer == PEER_SAID_ALL && cancel_wanted(ex)))
+        cancel_gone(ex);
 }
 
 /* --- the sweep -------------------------------------------------------------------------------------------------- */
@@ -335,7 +325,8 @@ static void begin_look(struct server *s, struct look *look, bool cut)
                           .now = loop_now(s->host.loop),
                           .wall = wall_now(),
                           .stall = stall_time(s),
-                          .cut = cut};
+                          .cut = cut,
+                          .left = AT_ONCE};
 }
 
 static uint64_t longest(dur_t a, dur_t b)
@@ -346,16 +337,7 @@ static uint64_t longest(dur_t a, dur_t b)
 /* What a scrape shall find as it is now. */
 static void measure(struct server *s, mono_t now)
 {
-    uint64_t open[3] = {0};
     dur_t lag = loop_take_lag(s->host.loop);
-    for (struct list *l = s->connections.all.next; l != &s->connections.all; l = l->next) {
-        const struct connection *c = CONTAINER_OF(l, struct connection, link);
-        if (c->sock != NULL)
-            open[c->http2 ? 2 : c->ssl != NULL ? 1 : 0]++;
-    }
-    counters_set(s->counters, COUNTER_open_plain, open[0]);
-    counters_set(s->counters, COUNTER_open_tls, open[1]);
-    counters_set(s->counters, COUNTER_open_http2, open[2]);
     counters_set(s->counters, COUNTER_lua_memory, state_memory(s->host.state));
     if (mono_since(now, s->lag_minute).ns >= LAG_MINUTE.ns) {
         s->lag_minute = now;
@@ -366,6 +348,39 @@ static void measure(struct server *s, mono_t now)
     counters_set(s->counters, COUNTER_lag_max, longest(s->lag, s->lag_before));
 }
 
+static void sweep(struct timeout *t);
+
+/* Those that this sweep has looked at go to the list's end: so it ends at the first of them. */
+static void look_through(struct look *look, struct list *all, void (*look_at)(struct look *, struct exchange *))
+{
+    uint64_t number = look->server->sweep_number;
+    for (; look->left > 0 && !list_empty(all); look->left--) {
+        struct exchange *ex = CONTAINER_OF(all->next, struct exchange, link);
+        CHECK(ex->magic == EXCHANGE_MAGIC);
+        if (ex->swept == number)
+            return;
+        ex->swept = number;
+        list_remove(&ex->link);
+        list_add(all, &ex->link);
+        look_at(look, ex);
+    }
+}
+
+/* A slice of the exchanges; the rest in the next passes. */
+static void go_on(struct loop_later *later)
+{
+    struct server *s = CONTAINER_OF(later, struct server, sweep_rest);
+    struct look look;
+    begin_look(s, &look, true);
+    look_through(&look, &s->answering, look_at_answer);
+    look_through(&look, &s->streaming, look_at_stream);
+    look_through(&look, &s->waiting, look_at_waiting);
+    if (look.left == 0)
+        loop_later(s->host.loop, &s->sweep_rest);
+    else
+        timeout_set(s->host.loop, &s->sweep, mono_add(s->sweep_began, interval(look.limits)), sweep);
+}
+
 static void sweep(struct timeout *t)
 {
     struct server *s = CONTAINER_OF(t, struct server, sweep);
@@ -373,16 +388,14 @@ static void sweep(struct timeout *t)
     s->sweep_number++;
     begin_look(s, &look, true);
     watch_clock(s, look.now, look.wall);
+    s->sweep_began = look.now;
     look_at_requests(&look);
     look_at_connections(&look);
-    look_at_answers(&look);
-    look_at_streams(&look);
-    look_at_waiting(&look);
     count_library_errors(s);
     access_record_tick(s, look.now);
     overload_tick(s, look.now);
     measure(s, look.now);
-    timeout_set(s->host.loop, &s->sweep, mono_add(look.now, interval(look.limits)), sweep);
+    go_on(&s->sweep_rest);
 }
 
 void sweep_start(struct server *s)
@@ -390,6 +403,7 @@ void sweep_start(struct server *s)
     mono_t now = loop_now(s->host.loop);
     s->clock_step = (mono_t){0}; /* even since the machine's start */
     s->clock_offset = wall_now().ns - now.ns;
+    loop_later_init(&s->sweep_rest, go_on);
     timeout_set(s->host.loop, &s->sweep, mono_add(now, interval(&s->host.config->limits)), sweep);
 }
 

@@ -1,6 +1,7 @@
 // Peers that are slow on purpose, at each stage of a request, on both versions: each is cut after its limit, and
 // counted; plain libh2o holds the worst of them for ever.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import net from 'node:net';
 import { test } from 'node:test';
 import tls from 'node:tls';
@@ -69,6 +70,24 @@ test('a client that does not read a large answer, clear and over TLS', async (t)
     assert.equal(lived.length, 2);
     await until(async () => await cut(server, 'write_time') === 2, 'both to be cut');
     assert.equal((await server.get('/hello')).text, 'hello');
+});
+
+/** Bytes that the kernel holds for each peer of a port that has not acknowledged them, as /proc/net/tcp tells. */
+function held(port) {
+    const lines = fs.readFileSync('/proc/net/tcp', 'latin1').split('\n').map((line) => line.trim().split(/\s+/));
+    const wanted = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+    return lines.filter(([, local, , state]) => local?.endsWith(wanted) && state === '01').map((line) => parseInt(line[4].split(':')[0], 16));
+}
+
+test('a hundred that do not read: the kernel holds little for each, and all are cut', async (t) => {
+    const server = await start(t, { hooks, workers: 1, config: 'return { limits = { write_time = "4s" } }' });
+    for (let i = 0; i < 100; i++) drip(t, server.port, 'GET /big HTTP/1.1\r\nHost: x\r\n\r\n', null, { deaf: true, limit: 60000 });
+    await until(() => held(server.port).filter((bytes) => bytes > 0).length === 100, 'a hundred answers under way', 10000);
+    await sleep(500);
+    const most = Math.max(...held(server.port));
+    assert.ok(most > 64 * 1024 && most < 1 << 20, `${most} bytes for one`);
+    assert.equal((await server.get('/hello')).text, 'hello');
+    await until(async () => await cut(server, 'write_time') === 100, 'all to be cut', 20000);
 });
 
 test('a slow but steady reader gets it all', async (t) => {
