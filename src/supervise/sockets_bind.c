@@ -22,10 +22,6 @@
 
 #define BACKLOG 4096    /* the kernel lowers it to net.core.somaxconn */
 #define NAP_NS 10000000 /* between two tries */
-/*
- * Bytes that a connection's kernel takes beyond what is on its way, inherited by each that is accepted. Where nothing
- * is said it takes 4 MiB of whom its peer does not read: of 2,000 such peers, gigabytes, and seconds to fill them.
- */
 #define UNSENT (128 << 10)
 
 static void nap(void)
@@ -61,10 +57,17 @@ in_port_t sockets_target_port(const struct sockets_target *t)
                                        : ((const struct sockaddr_in *)&t->at)->sin_port;
 }
 
+int sockets_hold_little(int fd)
+{
+    int unsent = UNSENT;
+
+    return setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+}
+
 /* A bound socket, or -1 with errno. */
 static int bound(const struct sockets_target *t, bool group)
 {
-    int on = 1, unsent = UNSENT;
+    int on = 1;
     int fd = socket(t->at.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
 
     if (fd < 0)
@@ -72,8 +75,7 @@ static int bound(const struct sockets_target *t, bool group)
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
         (group && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0) ||
         (t->at.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0) ||
-        setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent)) != 0 ||
-        bind(fd, (const struct sockaddr *)&t->at, t->len) != 0)
+        sockets_hold_little(fd) != 0 || bind(fd, (const struct sockaddr *)&t->at, t->len) != 0)
         fd_close(&fd);
     return fd;
 }
