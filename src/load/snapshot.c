@@ -14,7 +14,7 @@
 #define ENV_MAGIC 0x564e4543u      /* "CENV" */
 #define FORM_VERSION 2u
 
-enum { HAS_TEXT = 1, HAS_ERROR = 2, HAS_NEWER = 4, HAS_OUTSIDE = 8, HAS_ALL = 15 };
+enum { HAS_TEXT = 1, HAS_ERROR = 2, HAS_NEWER = 4, HAS_CLASH = 8, HAS_ENV_FAULT = 16, HAS_ALL = 31 };
 
 /* The fewest bytes that one of each can take: what a count is checked against. */
 enum { PAIR_MIN = 12, ENV_MIN = 4, MODULE_MIN = 28, SCRIPT_MIN = 44, INDEX_MIN = 4 };
@@ -51,7 +51,7 @@ static void write_module(const struct snapshot_module *m, struct buf *out)
 static void write_script(const struct snapshot_script *s, struct buf *out)
 {
     buf_add_u32(out, (s->text.at ? HAS_TEXT : 0u) | (s->error.at ? HAS_ERROR : 0u) | (s->newer.at ? HAS_NEWER : 0u) |
-                         (s->outside ? HAS_OUTSIDE : 0u));
+                         (s->clash ? HAS_CLASH : 0u) | (s->env_fault ? HAS_ENV_FAULT : 0u));
     buf_add_string(out, s->name);
     buf_add_string(out, s->file);
     buf_add_string(out, s->text);
@@ -177,7 +177,8 @@ static void take_script(struct slice *from, const struct snapshot *s, struct sna
     p->description = buf_take_string(from, bad);
     p->error = take_text(from, flags & HAS_ERROR, bad);
     p->newer = take_text(from, flags & HAS_NEWER, bad);
-    p->outside = (flags & HAS_OUTSIDE) != 0;
+    p->clash = (flags & HAS_CLASH) != 0;
+    p->env_fault = (flags & HAS_ENV_FAULT) != 0;
 }
 
 static int name_order(struct slice a, struct slice b)

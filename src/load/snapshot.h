@@ -41,7 +41,8 @@ struct snapshot_script {
     struct slice description; /* JSON (load/describe.h); empty when it never loaded */
     struct slice error;       /* the newer text's errors, one a line; at == NULL: the live one is the newest */
     struct slice newer;       /* that newer text; at == NULL: none */
-    bool outside;             /* the error's reason is not in the script: it may end without a change of it */
+    bool clash;               /* the error is about another script's route: it may end without a change of this one */
+    bool env_fault;           /* likewise: it is that of `env` */
 };
 
 struct snapshot {

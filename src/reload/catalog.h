@@ -60,7 +60,8 @@ struct catalog_script {
     struct catalog_text *newer;    /* the newest text, when it is broken */
     char *error;                   /* its errors, one a line; NULL: the newest is in `next` */
     bool served, sound;            /* an upgrade: it had a live version before; and that was its newest text */
-    bool outside;                  /* its error's reason is not in it: another's route, `env` that cannot be read */
+    bool clash;                    /* its error is about another script's route */
+    bool env_fault;                /* its error is that of `env`, which could not be read */
     bool mended;                   /* its newest is in `next`, and error and newer are of before: until that is live */
     unsigned strikes;              /* workers that died while they loaded `next` */
     struct stamp stamp;            /* of its file when it was read last */

@@ -58,7 +58,8 @@ static void place_script(struct catalog *c, struct snapshot *snap, const struct 
         .file = slice_of(s->file),
         .error = catalog_is_broken(s) ? slice_of(s->error) : SLICE_NONE,
         .newer = catalog_is_broken(s) ? catalog_text_slice(s->newer) : SLICE_NONE,
-        .outside = catalog_is_broken(s) && s->outside,
+        .clash = catalog_is_broken(s) && s->clash,
+        .env_fault = catalog_is_broken(s) && s->env_fault,
     };
     const struct catalog_loaded *l = s->next;
     if (l == NULL)
@@ -144,7 +145,8 @@ static int restore_script(struct catalog *c, struct restore *back, const struct 
     if (from->error.at != NULL) {
         s->error = slice_dup(from->error);
         s->newer = from->newer.at != NULL ? catalog_text_new(from->newer) : NULL;
-        s->outside = from->outside;
+        s->clash = from->clash;
+        s->env_fault = from->env_fault;
     }
     return from->text.at != NULL ? restore_loaded(back, from, s, err) : 0;
 }

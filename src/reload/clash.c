@@ -18,7 +18,7 @@ static int add_newcomer(struct reload *r, struct router *routes, struct catalog_
     catalog_loaded_set(&s->next, s->live);
     round_broken(r, s, text, err.text);
     catalog_text_release(&text);
-    s->outside = true;
+    s->clash = true;
     return s->next != NULL ? router_add(routes, s->next->routes, &err) : 0;
 }
 

@@ -240,15 +240,21 @@ static void sort_tries(struct reload *r)
 }
 
 /* A route may have become free; a new keeper may find `env` readable. */
-static void retry_outsiders(struct reload *r)
+static bool may_be_sound(const struct reload *r, const struct catalog_script *s, bool changes)
+{
+    return !s->mended && s->newer != NULL && ((s->clash && changes) || (s->env_fault && (changes || r->ask_env)));
+}
+
+static void retry_others(struct reload *r)
 {
     sort_tries(r);
     size_t sorted = r->try_count;
+    bool changes = r->changed || sorted != 0;
     for (size_t i = 0; i < r->catalog.script_count; i++) {
         struct catalog_script *s = r->catalog.scripts[i];
         struct reload_try key = {.script = s};
         bool tried = sorted != 0 && bsearch(&key, r->tries, sorted, sizeof(key), by_name) != NULL;
-        if (s->outside && !s->mended && s->newer != NULL && !tried)
+        if (!tried && may_be_sound(r, s, changes))
             add_try(r, s, s->newer);
     }
     sort_tries(r);
@@ -266,8 +272,7 @@ static void examine_scripts(struct examine *e)
     for (size_t i = 0; i < e->scan.count; i++)
         if (!e->scan.files[i].module && !e->scan.files[i].folder)
             examine_script(e, &e->scan.files[i]);
-    if (r->changed || r->try_count != 0 || r->ask_env)
-        retry_outsiders(r);
+    retry_others(r);
 }
 
 /* --- all of it ---------------------------------------------------------------------------------------------------- */

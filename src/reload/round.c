@@ -196,7 +196,7 @@ void round_tried(struct reload *r, size_t script, const struct trial_result *res
     }
     char *errors = slice_dup(result->errors);
     round_broken(r, try->script, try->text, errors);
-    try->script->outside = r->env_error != NULL; /* then that is what they say, of every script */
+    try->script->env_fault = r->env_error != NULL; /* then that is what they say, of every script */
     free(errors);
 }
 
@@ -206,7 +206,7 @@ static void take_errors(struct reload *r, struct catalog_script *s, struct catal
 {
     bool known = s->error != NULL && strcmp(s->error, errors) == 0 &&
                  slice_equal(catalog_text_slice(s->newer), catalog_text_slice(text));
-    s->outside = s->mended = false;
+    s->clash = s->env_fault = s->mended = false;
     if (known)
         return;
     log_at(LOG_ERROR, "script broken", LOG_STR("file", s->file), LOG_STR("error", errors),
@@ -234,7 +234,7 @@ void round_fixed(struct catalog_script *s)
     log_at(LOG_INFO, "script fixed", LOG_STR("file", s->file));
     free(s->error);
     s->error = NULL;
-    s->outside = s->mended = false;
+    s->clash = s->env_fault = s->mended = false;
     catalog_text_release(&s->newer);
 }
 

@@ -111,7 +111,7 @@ struct exchange *exchange_new(struct server *s, h2o_req_t *req, void (*go_on)(st
     list_init(&ex->behind);
     list_init(&ex->left);
     ex->held = 0;
-    ex->swept = 0;
+    ex->swept = s->sweep_number; /* by the next one: newcomers must not hold this one up */
     ex->server = s;
     ex->connection = connections_of_request(req);
     ex->req = req;

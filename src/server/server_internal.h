@@ -77,10 +77,10 @@ struct server {
     struct timeout sweep;
     uint64_t sweep_number;
     mono_t sweep_began;
-    struct loop_later sweep_rest; /* the exchanges that it has not looked at yet */
-    mono_t clock_step;            /* since when the wall clock has moved evenly */
-    int64_t clock_offset;         /* wall minus monotonic clock at the last sweep, ns */
-    uint64_t library_seen;        /* libh2o's own error counts at the last sweep */
+    dur_t sweep_stall;     /* so long may a window stay closed in it */
+    mono_t clock_step;     /* since when the wall clock has moved evenly */
+    int64_t clock_offset;  /* wall minus monotonic clock at the last sweep, ns */
+    uint64_t library_seen; /* libh2o's own error counts at the last sweep */
 
     mono_t wall_pass; /* the pass at which `wall` was read */
     wall_t wall;

@@ -18,6 +18,7 @@
 #define STALL_PRESSED DUR_S(1) /* limits.stall_time while there is no room for others */
 #define RATE_GRACE DUR_S(10)   /* from when on a body's rate counts */
 #define AT_ONCE 32             /* exchanges looked at in one pass: each asks the kernel, and others wait meanwhile */
+#define PAUSE DUR_MS(1)        /* until the next so many */
 
 struct look { /* one sweep */
     struct server *server;
@@ -324,7 +325,7 @@ static void begin_look(struct server *s, struct look *look, bool cut)
                           .limits = &s->host.config->limits,
                           .now = loop_now(s->host.loop),
                           .wall = wall_now(),
-                          .stall = stall_time(s),
+                          .stall = s->sweep_stall,
                           .cut = cut,
                           .left = AT_ONCE};
 }
@@ -366,17 +367,18 @@ static void look_through(struct look *look, struct list *all, void (*look_at)(st
     }
 }
 
-/* A slice of the exchanges; the rest in the next passes. */
-static void go_on(struct loop_later *later)
+/* A slice of the exchanges; the rest in later passes, each time when the work of one is done: no exchange is between
+ * two states then. */
+static void go_on(struct timeout *t)
 {
-    struct server *s = CONTAINER_OF(later, struct server, sweep_rest);
+    struct server *s = CONTAINER_OF(t, struct server, sweep);
     struct look look;
     begin_look(s, &look, true);
     look_through(&look, &s->answering, look_at_answer);
     look_through(&look, &s->streaming, look_at_stream);
     look_through(&look, &s->waiting, look_at_waiting);
     if (look.left == 0)
-        loop_later(s->host.loop, &s->sweep_rest);
+        timeout_set(s->host.loop, &s->sweep, mono_add(look.now, PAUSE), go_on);
     else
         timeout_set(s->host.loop, &s->sweep, mono_add(s->sweep_began, interval(look.limits)), sweep);
 }
@@ -386,6 +388,7 @@ static void sweep(struct timeout *t)
     struct server *s = CONTAINER_OF(t, struct server, sweep);
     struct look look;
     s->sweep_number++;
+    s->sweep_stall = stall_time(s); /* for all that are under way now, though those that are cut make room */
     begin_look(s, &look, true);
     watch_clock(s, look.now, look.wall);
     s->sweep_began = look.now;
@@ -395,7 +398,7 @@ static void sweep(struct timeout *t)
     access_record_tick(s, look.now);
     overload_tick(s, look.now);
     measure(s, look.now);
-    go_on(&s->sweep_rest);
+    go_on(t);
 }
 
 void sweep_start(struct server *s)
@@ -403,7 +406,6 @@ void sweep_start(struct server *s)
     mono_t now = loop_now(s->host.loop);
     s->clock_step = (mono_t){0}; /* even since the machine's start */
     s->clock_offset = wall_now().ns - now.ns;
-    loop_later_init(&s->sweep_rest, go_on);
     timeout_set(s->host.loop, &s->sweep, mono_add(now, interval(&s->host.config->limits)), sweep);
 }
 

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import { test } from 'node:test';
 import tls from 'node:tls';
-import { certificate, folder, ms, sleep, start, until } from '../helper.mjs';
+import { certificate, folder, ms, sleep, start, tool, until } from '../helper.mjs';
 import { Attacker, DATA, END_HEADERS, frame, get, HEADERS, INITIAL_WINDOW, PING, post, setting, u32, unharmed, victim } from './frames.mjs';
 
 const hooks = {
@@ -70,6 +70,17 @@ test('a client that does not read a large answer, clear and over TLS', async (t)
     assert.equal(lived.length, 2);
     await until(async () => await cut(server, 'write_time') === 2, 'both to be cut');
     assert.equal((await server.get('/hello')).text, 'hello');
+});
+
+test('while requests come and wait without end, slow peers are cut all the same', async (t) => {
+    const nap = 'return function() sleep "20ms" return "x" end';
+    const server = await start(t, { hooks: { ...hooks, 'nap.lua': nap }, workers: 1,
+        config: 'return { limits = { header_time = "600ms", connection_requests = 1000000000 } }' });
+    const flood = tool('h2load', ['--h1', '-c1000', '-D4', `${server.url}/nap`]);
+    await sleep(1000);
+    const lived = await drip(t, server.port, 'GET /hello HTTP/1.1\r\nHost: x\r\nX-A: ', 'a', { limit: 6000 });
+    between(lived, 500, 2500, 'a slow header');
+    await flood;
 });
 
 /** Bytes that the kernel holds for each peer of a port that has not acknowledged them, as /proc/net/tcp tells. */

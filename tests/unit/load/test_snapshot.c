@@ -20,9 +20,10 @@ static struct snapshot_module modules[] = {
     {SLICE("_lib.a"), SLICE("_lib/a.lua"), SLICE("return require '_lib.b'"), 3, 0, direct, 1},
     {SLICE("_lib.b"), SLICE("_lib/b.lua"), SLICE(""), 4, 1, NULL, 0}};
 static struct snapshot_script scripts[] = {
-    {SLICE("a"), SLICE("a.lua"), SLICE("return 1\0\n"), 5, 0, both, 2, SLICE("{}"), SLICE_NONE, SLICE_NONE, false},
-    {SLICE("b"), SLICE("b.lua"), SLICE_NONE, 6, 1, NULL, 0, SLICE_NONE, SLICE("b.lua:1: no"), SLICE("?"), true},
-    {SLICE("b/c"), SLICE("b/c.lua"), SLICE(""), 7, 1, direct, 1, SLICE("{}"), SLICE("x"), SLICE(""), false}};
+    {SLICE("a"), SLICE("a.lua"), SLICE("return 1\0\n"), 5, 0, both, 2, SLICE("{}"), SLICE_NONE, SLICE_NONE, false,
+     false},
+    {SLICE("b"), SLICE("b.lua"), SLICE_NONE, 6, 1, NULL, 0, SLICE_NONE, SLICE("b.lua:1: no"), SLICE("?"), true, false},
+    {SLICE("b/c"), SLICE("b/c.lua"), SLICE(""), 7, 1, direct, 1, SLICE("{}"), SLICE("x"), SLICE(""), false, true}};
 
 static void write_one(struct buf *out)
 {
@@ -49,7 +50,8 @@ static void test_round(void **state)
     assert_non_null(s.scripts[2].text.at);
     assert_int_equal(s.scripts[2].text.len, 0);
     assert_non_null(s.scripts[2].newer.at);
-    assert_true(s.scripts[1].outside && !s.scripts[2].outside);
+    assert_true(s.scripts[1].clash && !s.scripts[2].clash);
+    assert_true(!s.scripts[1].env_fault && s.scripts[2].env_fault);
     assert_int_equal(s.scripts[0].modules[1], 1);
     assert_int_equal(s.modules[0].requires[0], 1);
     snapshot_write(&s, &again);

@@ -242,6 +242,21 @@ static void what_was_saved_while_env_was_broken_is_live_when_it_is_mended(void *
     assert_int_equal(told("script fixed", "\"a.lua\""), 1);
 }
 
+/* To ask for values concerns no route. */
+static void a_fault_of_env_changes_nothing_about_a_clash(void **state)
+{
+    struct fake *f = *state;
+    begin_clash(f);
+    f->env_fault = ".env:1: no assignment";
+    fake_write(f, "../.env", "noise");
+    fake_run(f, 300);
+    f->env_fault = NULL;
+    fake_write(f, "../.env", "NAME=one");
+    fake_run(f, 300);
+    assert_int_equal(told("script broken", "\"b.lua\""), 1);
+    assert_int_equal(told("script fixed", ""), 0);
+}
+
 /* And where the keeper has died meanwhile: the next one sees no change of the values, nor of the script. */
 static void what_was_saved_while_env_was_broken_is_live_under_the_next_keeper(void **state)
 {
@@ -294,6 +309,7 @@ int main(void)
         PROMISE(a_fault_of_env_is_told_once_for_each_reason),
         PROMISE(what_was_saved_while_env_was_broken_is_live_when_it_is_mended),
         PROMISE(what_was_saved_while_env_was_broken_is_live_under_the_next_keeper),
+        PROMISE(a_fault_of_env_changes_nothing_about_a_clash),
         PROMISE(a_fault_of_env_at_the_start_ends_with_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
