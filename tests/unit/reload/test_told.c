@@ -224,10 +224,8 @@ static void a_fault_of_env_is_told_once_for_each_reason(void **state)
     assert_int_equal(told("env values cannot be read", ".env:2: no assignment"), 2);
 }
 
-/* The values are those that there were: but a script was saved meanwhile. */
-static void what_was_saved_while_env_was_broken_is_live_when_it_is_mended(void **state)
+static void save_while_env_is_broken(struct fake *f)
 {
-    struct fake *f = *state;
     serve_first(f);
     f->env_fault = ".env:1: no assignment";
     fake_write(f, "../.env", "noise");
@@ -235,6 +233,13 @@ static void what_was_saved_while_env_was_broken_is_live_when_it_is_mended(void *
     fake_write(f, "a.lua", "second");
     assert_true(fake_flip(f));
     fake_expect_text(f, "a", "first");
+}
+
+/* The values are those that there were: but a script was saved meanwhile. */
+static void what_was_saved_while_env_was_broken_is_live_when_it_is_mended(void **state)
+{
+    struct fake *f = *state;
+    save_while_env_is_broken(f);
     f->env_fault = NULL;
     fake_write(f, "../.env", "NAME=one");
     fake_run(f, 1000);
@@ -261,13 +266,7 @@ static void a_fault_of_env_changes_nothing_about_a_clash(void **state)
 static void what_was_saved_while_env_was_broken_is_live_under_the_next_keeper(void **state)
 {
     struct fake *f = *state;
-    serve_first(f);
-    f->env_fault = ".env:1: no assignment";
-    fake_write(f, "../.env", "noise");
-    fake_run(f, 100);
-    fake_write(f, "a.lua", "second");
-    assert_true(fake_flip(f));
-    fake_expect_text(f, "a", "first");
+    save_while_env_is_broken(f);
     reload_free(&f->reload);
     f->env_fault = NULL;
     fake_write(f, "../.env", "NAME=one");
