@@ -160,8 +160,8 @@ static void short_stretches_are_never_hit_however_many(void **unused)
 static void what_is_in_c_is_interrupted_when_it_comes_back(void **unused)
 {
     struct state *s = new_burning_state(LIMIT);
-    expect_error(s, "burn(100) return 'done'", "ran for longer than max_run (40ms)");
-    expect_error(s, "pcall(burn, 100) return 'done'", "ran for longer than max_run (40ms)");
+    expect_error(s, "burn(400) return 'done'", "ran for longer than max_run (40ms)");
+    expect_error(s, "pcall(burn, 400) return 'done'", "ran for longer than max_run (40ms)");
     /* It ends by itself before any instruction of Lua: there is nothing to interrupt any more. */
     expect(s, "return pcall(burn, 100)", "true");
     end_state(&s);
@@ -214,12 +214,12 @@ static void a_runaway_after_a_wait_ends_and_its_next_waits_are_cancelled(void **
     assert_true(r.error.interrupted);
     script_error_free(&r.error);
     /* The time is over when the wait begins, in a coroutine whose resume is Lua: it is never handed outwards. */
-    assert_non_null(start(s, "coroutine.wrap(function() wait(1) burn(100) wait(2) end)()", &r));
+    assert_non_null(start(s, "coroutine.wrap(function() wait(1) burn(400) wait(2) end)()", &r));
     complete(1);
     assert_true(r.error.interrupted);
     script_error_free(&r.error);
     assert_null(
-        start(s, "local function f() local ok = pcall(burn, 60) return wait(1) end return coroutine.wrap(f)()", &r));
+        start(s, "local function f() local ok = pcall(burn, 400) return wait(1) end return coroutine.wrap(f)()", &r));
     assert_true(r.error.interrupted);
     script_error_free(&r.error);
     assert_int_equal(task_count(s), 0);
