@@ -79,7 +79,7 @@ static void configure(struct server *s)
     g->http1.req_timeout = LIBRARY_TIMEOUT;
     g->http1.upgrade_to_http2 = s->http2;
     g->http2.idle_timeout = LIBRARY_TIMEOUT;
-    g->http2.latency_optimization.min_rtt = UINT_MAX; /* else it takes back what sockets_hold_little has set */
+    g->http2.latency_optimization.min_rtt = UINT_MAX; /* else it takes back what supervise/sockets has set */
     g->handshake_timeout = LIBRARY_TIMEOUT;
     /* No body goes to a temporary file: a full disk would drop connections, a page fault would hold the loop. */
     h2o_socket_buffer_mmap_settings.threshold = SIZE_MAX;

@@ -21,6 +21,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define UNSENT (128 << 10) /* bytes */
+
 /* Whoever may enter the folder of a server's socket may connect to it, as to a port; the operator's is his alone. */
 #define MODE_SERVER 0666
 #define MODE_ADMIN 0600
@@ -53,6 +55,18 @@ struct sockets_place *sockets_add_place(struct sockets *s)
     return &s->places[s->place_count++];
 }
 
+/*
+ * What is accepted from it has so much at most in the kernel that is not on its way. Where nothing is said those are
+ * 4 MiB: of 2,000 peers that do not read, gigabytes, and seconds to fill them. What is not TCP (unix, MPTCP of older
+ * kernels) has no such option, and serves.
+ */
+static void hold_little(int fd)
+{
+    int unsent = UNSENT;
+
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+}
+
 void sockets_add(struct sockets *s, struct sockets_place *place, struct heritage_socket one)
 {
     struct heritage_socket **all = place->keeper ? &s->keeper : &s->worker;
@@ -66,6 +80,7 @@ void sockets_add(struct sockets *s, struct sockets_place *place, struct heritage
     if (place->count++ == 0)
         place->first = *count;
     (*all)[(*count)++] = one;
+    hold_little(one.fd);
 }
 
 static struct heritage_socket *sockets_of(const struct sockets *s, const struct sockets_place *place)

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +21,6 @@
 
 #define BACKLOG 4096    /* the kernel lowers it to net.core.somaxconn */
 #define NAP_NS 10000000 /* between two tries */
-#define UNSENT (128 << 10)
 
 static void nap(void)
 {
@@ -57,13 +55,6 @@ in_port_t sockets_target_port(const struct sockets_target *t)
                                        : ((const struct sockaddr_in *)&t->at)->sin_port;
 }
 
-int sockets_hold_little(int fd)
-{
-    int unsent = UNSENT;
-
-    return setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
-}
-
 /* A bound socket, or -1 with errno. */
 static int bound(const struct sockets_target *t, bool group)
 {
@@ -75,7 +66,7 @@ static int bound(const struct sockets_target *t, bool group)
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
         (group && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0) ||
         (t->at.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0) ||
-        sockets_hold_little(fd) != 0 || bind(fd, (const struct sockaddr *)&t->at, t->len) != 0)
+        bind(fd, (const struct sockaddr *)&t->at, t->len) != 0)
         fd_close(&fd);
     return fd;
 }

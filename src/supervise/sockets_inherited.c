@@ -77,10 +77,8 @@ static int prepare(int fd, struct sockaddr_storage *at, socklen_t *len, struct e
     int flags = fcntl(fd, F_GETFL);
 
     if (flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 && fd_cloexec(fd, true) == 0 &&
-        getsockname(fd, (struct sockaddr *)at, len) == 0) {
-        sockets_hold_little(fd); /* what is not TCP (unix, MPTCP of older kernels) has no such option, and serves */
+        getsockname(fd, (struct sockaddr *)at, len) == 0)
         return 0;
-    }
     return error_errno(err, "descriptor %d that was handed over", fd);
 }
 

@@ -29,11 +29,6 @@ in_port_t sockets_target_port(const struct sockets_target *t);
 /* From numbers, such as "127.0.0.1", "fe80::1%eth0", and a port in the network's order. -1: it is none. */
 int sockets_target_read(struct slice number, in_port_t port, struct sockets_target *t_out);
 /*
- * Of a TCP socket: what is accepted from it has 128 KiB at most in the kernel that are not on their way. Where nothing
- * is said those are 4 MiB: of 2,000 peers that do not read, gigabytes, and seconds to fill them. 0, or -1 with errno.
- */
-int sockets_hold_little(int fd);
-/*
  * sockets_bind.c: a group of `members` for one TCP address, after one bind without the group's flag has found it free;
  * a single TCP socket. A taken port is waited for as long as patience says. Descriptors are appended to `fds`. 0, or
  * -1 with errno; those opened before a failure stay in fds.

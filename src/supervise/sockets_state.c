@@ -69,8 +69,6 @@ static void read_place(struct slice *from, struct sockets *s, bool *bad)
             *bad = true;
         else
             sockets_add(s, place, one);
-        if (!*bad)
-            sockets_hold_little(one.fd); /* one that an earlier version bound; what is not TCP has no such option */
     }
 }
 

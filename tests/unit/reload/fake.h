@@ -41,10 +41,9 @@ struct fake {
     struct timeout answer; /* messages are answered from the loop, as in life */
     struct message queue[64];
     size_t queued;
-    struct channel *keeper; /* the trial's, until it has tried */
+    struct channel *keeper; /* the trial's, while it waits for its candidate; or NULL */
     struct loop_watch candidate;
     uint32_t trial; /* its id */
-    bool waiting;   /* it has been started, and knows of no candidate */
     unsigned started;
     unsigned trials, tried; /* given a candidate; scripts evaluated in all of them */
     const char *env_value;  /* of NAME, in the next trial */
@@ -207,12 +206,16 @@ static inline void fake_trial(struct fake *f, struct channel *keeper, int candid
     snapshot_free(&c);
 }
 
+static inline bool fake_waits(const struct fake *f)
+{
+    return f->keeper != NULL;
+}
+
 static inline void fake_trial_ends(struct fake *f)
 {
     if (f->keeper != NULL)
         loop_unwatch(&f->candidate);
     channel_free(&f->keeper);
-    f->waiting = false;
 }
 
 static inline void fake_trial_hears(struct loop_watch *w, unsigned events)
@@ -228,7 +231,6 @@ static inline void fake_trial_hears(struct loop_watch *w, unsigned events)
         assert_int_equal(m.type, MESSAGE_candidate);
         f->keeper = NULL;
         loop_unwatch(&f->candidate);
-        f->waiting = false;
         fake_trial(f, keeper, m.candidate.snapshot);
     } else {
         uint32_t id = f->trial;
@@ -244,7 +246,6 @@ static inline void fake_trial_starts(struct fake *f, uint32_t id)
     assert_int_equal(channel_pair(ends), 0);
     f->keeper = channel_new(ends[0]);
     f->trial = id;
-    f->waiting = true;
     f->started++;
     loop_watch(f->loop, &f->candidate, ends[0], LOOP_READ, fake_trial_hears);
     reload_trial_started(f->reload, id, ends[1]);

@@ -12,9 +12,9 @@ static void begin(struct fake *f)
 
 static void expect_waiting(struct fake *f)
 {
-    for (mono_t end = mono_add(mono_now(), DUR_S(3)); !f->waiting && mono_before(mono_now(), end);)
+    for (mono_t end = mono_add(mono_now(), DUR_S(3)); !fake_waits(f) && mono_before(mono_now(), end);)
         loop_pass(f->loop, DUR_MS(2));
-    assert_true(f->waiting);
+    assert_true(fake_waits(f));
 }
 
 /* A process takes about as long to start as a change to come to rest. */
@@ -39,7 +39,7 @@ static void one_that_has_nothing_to_try_ends_and_no_other_starts_at_once(void **
     for (int i = 0; i < 5; i++) {
         fake_write(f, "a.lua", "first");
         fake_run(f, 60);
-        assert_false(f->waiting);
+        assert_false(fake_waits(f));
     }
     assert_int_equal(f->started, started + 1);
     assert_int_equal(f->trials, trials);
