@@ -58,6 +58,7 @@ struct connection {
     mono_t turn;                     /* the pass of the loop in which it last asked for more room to read into */
     size_t turn_most;                /* bytes that it may have by the end of that pass */
     mono_t goodbye;                  /* HTTP/2: when it was told the first of two GOAWAYs; 0: not yet */
+    uint32_t last_stream;            /* HTTP/2, parting: of its client's streams, the last that is taken */
     struct refusal refusal;
     size_t body_most;    /* HTTP/1: bytes that its request's endpoint takes of a chunked body; or BODY_UNKNOWN */
     const char *framing; /* HTTP/1: why its last request is refused, and it ends; NULL: nothing. See http1_guard.h */
@@ -72,6 +73,7 @@ struct connection {
     bool unread;    /* HTTP/1: the body of its last request is not read, and it ends: see body_wanted.h */
     bool announced; /* HTTP/2: it was told of our own settings */
     bool retiring;  /* HTTP/2: it has had limits.connection_requests; goodbye follows */
+    bool parting;   /* HTTP/2: it was told the second; it ends when all of what was begun is with the kernel */
     bool shut;      /* its client has been told by shutdown(2) that it ends */
     bool cut;       /* ended by us: what was read before that is refused without work */
     bool abused;    /* cut for what its client sent: its requests are cancelled, whatever their endpoints say */

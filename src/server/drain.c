@@ -98,7 +98,7 @@ static void drain_on(struct timeout *t)
     /* When it stops, half of the time is for waiting; replaced, all but the last moment is. */
     bool hurry = left.ns < s->drain_hurry.ns;
     if (s->replaced || !s->listening)
-        goodbye_say(s, now, hurry);
+        goodbye_say(s, now);
     if (!s->replaced && !s->listening)
         close_idle(s, now, hurry);
     if (left.ns <= 0 || is_done(s)) {

@@ -7,17 +7,14 @@
 #define CRESCENT_SERVER_GOODBYE_H
 
 #include "base/time.h"
-#include <stdbool.h>
 
 struct connection;
 struct server;
 
-/* Tells whoever is due. Called again and again until nobody is left: connections come later (a handshake was under
- * way), and the second GOAWAY has its time after the first. hurry: it does not wait for requests that are being
- * received. */
-void goodbye_say(struct server *s, mono_t now, bool hurry);
-/* Tells one what is due; called again until it has been told both (false: not yet). receiving: a request is on its way.
- */
-bool goodbye_one(struct connection *c, mono_t now, bool receiving);
+/* Tells whoever is due, and ends who has been told both and has had all. Called again and again until nobody is left:
+ * connections come later (a handshake was under way), and the second GOAWAY has its time after the first. */
+void goodbye_say(struct server *s, mono_t now);
+/* The same for one connection of HTTP/2, of which libh2o has said something. */
+void goodbye_one(struct connection *c, mono_t now);
 
 #endif

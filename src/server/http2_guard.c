@@ -285,6 +285,12 @@ static bool is_kept(const h2o_http2_frame_t *frame)
            (frame->type == H2O_HTTP2_FRAME_TYPE_HEADERS && (frame->flags & H2O_HTTP2_FRAME_FLAG_END_HEADERS) == 0);
 }
 
+/* Its client has begun that before it was told not to, and hears that nobody has looked at it: by the GOAWAY. */
+static void pass_over(h2o_http2_frame_t *frame)
+{
+    *frame = (h2o_http2_frame_t){.type = H2O_HTTP2_FRAME_TYPE_SETTINGS, .flags = H2O_HTTP2_FRAME_FLAG_ACK};
+}
+
 static ssize_t no_memory(struct connection *c, const char **err_desc)
 {
     c->cut = true;
@@ -319,6 +325,8 @@ ssize_t h2o_http2_decode_frame(h2o_http2_frame_t *frame, const uint8_t *src, siz
         connections_abused(c, kind);
         return calm(c, kind, err_desc);
     }
+    if (c->parting && frame->stream_id > c->last_stream)
+        pass_over(frame);
     if (is_kept(frame) && !body_guard_block(c->peer, frame->length))
         return no_memory(c, err_desc);
     return result;
@@ -448,8 +456,24 @@ void http2_guard_goaway(struct connection *c, bool last)
         return;
     h2o_http2_encode_goaway_frame(&conn->_write.buf, last ? conn->pull_stream_ids.max_open : INT32_MAX, 0,
                                   h2o_iovec_init(NULL, 0));
-    if (last)
-        conn->state = H2O_HTTP2_CONN_STATE_HALF_CLOSED;
+    if (last) {
+        c->parting = true;
+        c->last_stream = conn->pull_stream_ids.max_open;
+    }
+    h2o_http2_conn_request_write(conn);
+}
+
+/*
+ * The library's state for it, HALF_CLOSED, comes only now: in it nothing more is received of an upload, and the last
+ * answer's end is lost when the kernel has no room for it at once.
+ */
+void http2_guard_part(struct connection *c)
+{
+    h2o_http2_conn_t *conn = c->sock->data;
+    if (!c->parting || conn->state != H2O_HTTP2_CONN_STATE_OPEN || conn->_write.buf_in_flight != NULL ||
+        conn->_write.buf->size > 0 || conn->num_streams.pull.open + conn->num_streams.push.open > 0)
+        return;
+    conn->state = H2O_HTTP2_CONN_STATE_HALF_CLOSED;
     h2o_http2_conn_request_write(conn);
 }
 

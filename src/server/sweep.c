@@ -25,10 +25,8 @@ struct look { /* one sweep */
     const struct config_limits *limits;
     mono_t now;
     wall_t wall;
-    dur_t stall;    /* so long may a window stay closed */
-    bool receiving; /* a request is arriving somewhere */
-    bool cut;       /* else only look */
-    unsigned left;  /* of the slice */
+    dur_t stall;   /* so long may a window stay closed */
+    unsigned left; /* of the slice */
 };
 
 /* How long the sweeper sleeps: a quarter of the shortest limit, within 50 ms and a second. */
@@ -101,9 +99,6 @@ static int look_at_request(h2o_req_t *req, void *cookie)
     if (c == NULL)
         return 0;
     bool body = begun(req->timestamps.request_body_begin_at);
-    look->receiving = true;
-    if (!look->cut)
-        return 0;
     c->receiving = look->server->sweep_number;
     dur_t since = body ? age(look, req->timestamps.request_body_begin_at) : (dur_t){0};
     if (body && since.ns > look->limits->body_time.ns)
@@ -162,7 +157,7 @@ static void look_at_connections(struct look *look)
         if (c->sock == NULL)
             continue;
         if (c->retiring && !c->cut)
-            c->retiring = !goodbye_one(c, look->now, receiving);
+            goodbye_one(c, look->now);
         open[c->http2 ? 2 : c->ssl != NULL ? 1 : 0]++;
         if (c->live == 0 && !receiving)
             look_at_idle(look, c);
@@ -319,14 +314,13 @@ static dur_t stall_time(struct server *s)
     return usual.ns > STALL_PRESSED.ns && overload_pressed(s) ? STALL_PRESSED : usual;
 }
 
-static void begin_look(struct server *s, struct look *look, bool cut)
+static void begin_look(struct server *s, struct look *look)
 {
     *look = (struct look){.server = s,
                           .limits = &s->host.config->limits,
                           .now = loop_now(s->host.loop),
                           .wall = wall_now(),
                           .stall = s->sweep_stall,
-                          .cut = cut,
                           .left = AT_ONCE};
 }
 
@@ -373,7 +367,7 @@ static void go_on(struct timeout *t)
 {
     struct server *s = CONTAINER_OF(t, struct server, sweep);
     struct look look;
-    begin_look(s, &look, true);
+    begin_look(s, &look);
     look_through(&look, &s->answering, look_at_answer);
     look_through(&look, &s->streaming, look_at_stream);
     look_through(&look, &s->waiting, look_at_waiting);
@@ -389,7 +383,7 @@ static void sweep(struct timeout *t)
     struct look look;
     s->sweep_number++;
     s->sweep_stall = stall_time(s); /* for all that are under way now, though those that are cut make room */
-    begin_look(s, &look, true);
+    begin_look(s, &look);
     watch_clock(s, look.now, look.wall);
     s->sweep_began = look.now;
     look_at_requests(&look);
@@ -407,12 +401,4 @@ void sweep_start(struct server *s)
     s->clock_step = (mono_t){0}; /* even since the machine's start */
     s->clock_offset = wall_now().ns - now.ns;
     timeout_set(s->host.loop, &s->sweep, mono_add(now, interval(&s->host.config->limits)), sweep);
-}
-
-bool sweep_receiving(struct server *s)
-{
-    struct look look;
-    begin_look(s, &look, false);
-    s->config.http2.callbacks.foreach_request(&s->context, look_at_request, &look);
-    return look.receiving;
 }

@@ -7,12 +7,8 @@
 #ifndef CRESCENT_SERVER_SWEEP_H
 #define CRESCENT_SERVER_SWEEP_H
 
-#include <stdbool.h>
-
 struct server;
 
 void sweep_start(struct server *s);
-/* Whether a request is arriving on some HTTP/2 connection now (a look of its own; cheap). */
-bool sweep_receiving(struct server *s);
 
 #endif

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { test } from 'node:test';
-import { Attacker as Frames, DATA, END_STREAM, frame, get, GOAWAY, INITIAL_WINDOW, RST_STREAM, setting, u32, WINDOW_UPDATE } from './attack/frames.mjs';
+import { Attacker as Frames, block, CONTINUATION, DATA, END_HEADERS, END_STREAM, frame, get, GOAWAY, HEADERS, INITIAL_WINDOW, post, RST_STREAM, setting, u32, WINDOW_UPDATE } from './attack/frames.mjs';
 import { load1, load2 } from './clients.mjs';
 import { certificate, folder, ms, sleep, start, tool, until } from './helper.mjs';
 
@@ -127,16 +127,56 @@ test('a worker stuck in a C function does not hold up the end', async (t) => {
     assert.notEqual(await stuck, 200);
 });
 
+test('an answer that is still being read when the last GOAWAY is said is whole, on both versions and in TLS', async (t) => {
+    const size = 1500000, dir = folder(t);
+    const { cert, args } = await certificate(dir);
+    const server = await start(t, { hooks: { 'large.lua': `local text = ("x"):rep(${size}) return function() return text end` }, workers: 1,
+        listen: ['http://127.0.0.1:0', 'https://127.0.0.1:0'], args });
+    const read = (url, version) => tool('curl', ['-sS', '--limit-rate', '600K', version, '--cacert', cert, '--resolve', `localhost:${new URL(url).port}:127.0.0.1`,
+        '-o', '/dev/null', '-w', '%{http_code} %{size_download}', `${url.replace('127.0.0.1', 'localhost')}/large`]);
+    const [plain, secure] = server.urls;
+    const all = Promise.all([read(plain, '--http1.1'), read(plain, '--http2-prior-knowledge'), read(secure, '--http1.1'), read(secure, '--http2')]);
+    await sleep(500);
+    process.kill(server.pid, 'SIGTERM');
+    assert.deepEqual(await all, Array(4).fill(`200 ${size}`));
+    await until(() => server.ended, 'its end', 10000);
+});
+
+test('HTTP/2 behind the last GOAWAY: an upload goes on to its answer, what is opened later is passed over, then it ends', async (t) => {
+    const server = await start(t, { hooks, workers: 1 });
+    const client = await Frames.open(t, server.port);
+    await client.send(post(1, '/take'));
+    await client.send(frame(DATA, 0, 1, Buffer.alloc(1000, 'x')));
+    process.kill(server.pid, 'SIGTERM');
+    const last = () => client.frames.filter((f) => f.type === GOAWAY).at(-1)?.payload.readUInt32BE(0);
+    await until(() => last() === 1, () => `the last GOAWAY, not ${last()}`);
+    const late = block('/hello');
+    await client.send(frame(HEADERS, END_STREAM, 3, late.subarray(0, 3)));
+    await client.send(frame(CONTINUATION, END_HEADERS, 3, late.subarray(3)));
+    await client.send(post(5, '/take'));
+    await client.send(frame(DATA, END_STREAM, 5, Buffer.alloc(10)));
+    await client.send(Buffer.concat([frame(WINDOW_UPDATE, 0, 5, u32(10)), frame(RST_STREAM, 0, 3, u32(8))]));
+    await client.send(frame(DATA, 0, 1, Buffer.alloc(1000, 'y')));
+    await sleep(300); // what it might say of the late ones
+    await client.send(frame(DATA, END_STREAM, 1, Buffer.alloc(1000, 'z')));
+    await client.ended('the drain');
+    const said = client.frames.filter((f) => f.type === DATA || f.type === RST_STREAM || f.type === HEADERS);
+    assert.deepEqual([...new Set(said.map((f) => f.stream))], [1]);
+    assert.equal(JSON.parse(Buffer.concat(said.filter((f) => f.type === DATA).map((f) => f.payload))).size, 3000);
+    assert.equal(client.goaway, 0);
+    await until(() => server.ended, 'its end', 10000);
+});
+
 test('a client of HTTP/2 that reads slowly, and says so while the connection closes, gets its whole answer', async (t) => {
     const size = 1500000;
     const server = await start(t, { workers: 1, hooks: { 'large.lua': `local text = ("x"):rep(${size}) return function() return text end` } });
     const client = await Frames.open(t, server.port, { settings: setting(INITIAL_WINDOW, 1 << 24) });
     await client.send(frame(WINDOW_UPDATE, 0, 0, u32(1 << 24)));
     client.socket.pause();
-    await client.send(get(1, '/large')); // it all fits into the buffers of the kernel
+    await client.send(get(1, '/large'));
     await sleep(ms(200));
     process.kill(server.pid, 'SIGTERM');
-    await sleep(1600); // both GOAWAYs are said, and all is written: to the server it is over; it lingers for a second
+    await sleep(1600); // both GOAWAYs are said
     client.socket.resume();
     for (let i = 0; i < 20; i++) {
         client.send(frame(WINDOW_UPDATE, 0, 0, u32(1000)));
