@@ -59,6 +59,7 @@ struct connection {
     size_t turn_most;                /* bytes that it may have by the end of that pass */
     mono_t goodbye;                  /* HTTP/2: when it was told the first of two GOAWAYs; 0: not yet */
     uint32_t last_stream;            /* HTTP/2, parting: of its client's streams, the last that is taken */
+    uint32_t passed_over;            /* HTTP/2, parting: bytes of bodies beyond it, not yet given back to the window */
     struct refusal refusal;
     size_t body_most;    /* HTTP/1: bytes that its request's endpoint takes of a chunked body; or BODY_UNKNOWN */
     const char *framing; /* HTTP/1: why its last request is refused, and it ends; NULL: nothing. See http1_guard.h */
@@ -74,6 +75,7 @@ struct connection {
     bool announced; /* HTTP/2: it was told of our own settings */
     bool retiring;  /* HTTP/2: it has had limits.connection_requests; goodbye follows */
     bool parting;   /* HTTP/2: it was told the second; it ends when all of what was begun is with the kernel */
+    bool over;      /* HTTP/2, parting: its streams are, and it is about to end */
     bool shut;      /* its client has been told by shutdown(2) that it ends */
     bool cut;       /* ended by us: what was read before that is refused without work */
     bool abused;    /* cut for what its client sent: its requests are cancelled, whatever their endpoints say */

@@ -16,13 +16,13 @@
 
 #define LAST_CALL DUR_MS(200) /* a round trip, for handshakes that had begun */
 #define TICK DUR_MS(50)
-#define IN_A_HURRY DUR_S(2) /* so long before the end nothing is waited for any more, if it has not been before */
 
 /* --- idle connections --------------------------------------------------------------------------------------------- */
 
 /*
  * Connections that wait for nothing. One that has just been used gets a second, for a request may be on its way: its
- * answer will say `Connection: close`. HTTP/2 ones are told by GOAWAY, and closed by libh2o.
+ * answer will say `Connection: close`. HTTP/2 ones end by themselves (see goodbye.h); those that have not when it is
+ * urgent are cut, and with them bodies that are still received.
  */
 static void close_idle(struct server *s, mono_t now, bool hurry)
 {
@@ -30,7 +30,7 @@ static void close_idle(struct server *s, mono_t now, bool hurry)
     for (struct list *l = all->next, *next; l != all; l = next) {
         struct connection *c = CONTAINER_OF(l, struct connection, link);
         next = l->next;
-        if (c->sock == NULL || c->live > 0 || c->sock->input->size > 0 || (c->http2 && !hurry))
+        if (c->sock == NULL || c->live > 0 || (c->http2 ? !hurry || c->over : c->sock->input->size > 0))
             continue;
         if (!hurry && (c->receiving == s->sweep_number || mono_since(now, c->since).ns < DUR_S(1).ns))
             continue;
@@ -95,7 +95,7 @@ static void drain_on(struct timeout *t)
         look_again(s, now);
         return;
     }
-    /* When it stops, half of the time is for waiting; replaced, all but the last moment is. */
+    /* When it stops, half of the time is for waiting; replaced, all is. */
     bool hurry = left.ns < s->drain_hurry.ns;
     if (s->replaced || !s->listening)
         goodbye_say(s, now);
@@ -121,7 +121,6 @@ static void stop(struct server *s, mono_t now)
 static void make_way(struct server *s, mono_t now, struct slice gone)
 {
     dur_t half = {mono_since(s->drain_until, now).ns / 2};
-    s->drain_hurry = half.ns < IN_A_HURRY.ns ? half : IN_A_HURRY;
     s->last_call = mono_add(now, half.ns < LAST_CALL.ns ? half : LAST_CALL);
     listener_leave(s, gone);
 }

@@ -21,6 +21,7 @@ _Static_assert(H2O_VERSION_MAJOR == 2 && H2O_VERSION_MINOR == 2 && H2O_VERSION_P
  */
 #define SAFE_WINDOW ((ssize_t)3 << 29)
 #define LIBRARY_STREAMS 100 /* as many as it says, and takes, by itself */
+#define PORTION 16384       /* bytes that are given back to a window at once */
 #define FIELD_OVERHEAD 32   /* RFC 9113 6.5.2: of each field, in the size of a header list */
 
 enum { SETTING_STREAMS = 3, SETTING_HEADER_LIST = 6, SETTING_SIZE = 6 };
@@ -133,6 +134,8 @@ void h2o_http2__encode_rst_stream_frame(h2o_buffer_t **buf, uint32_t stream_id, 
     struct connection *c = guard.reading;
     guard.calls.rst++;
     FIND(rst, "h2o_http2__encode_rst_stream_frame");
+    if (guard.current.type == H2O_HTTP2_FRAME_TYPE_DATA && !guard.sending && errnum == -H2O_HTTP2_ERROR_REFUSED_STREAM)
+        errnum = -H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM; /* its body is too large: it shall not be sent again as it is */
     guard.rst(buf, stream_id, errnum);
     if (c == NULL || guard.sending ||
         (guard.current.type == H2O_HTTP2_FRAME_TYPE_DATA && flood_late(&c->flood, guard.current.length)))
@@ -157,10 +160,20 @@ int h2o_http2_update_peer_settings(h2o_http2_settings_t *settings, const uint8_t
     return result;
 }
 
-static int refuse_fields(h2o_req_t *req, const char **err_desc)
+/*
+ * More fields than there is room for end the connection. Of a proxy, which passes on what its clients do and has the
+ * requests of others there, only the stream: the library resets one of which it believes (pseudo_map) that it lacks the
+ * pseudo-header fields; in trailers, which nobody gets, there may be as many as a block has room for.
+ */
+static int refuse_fields(h2o_req_t *req, int *pseudo_map, const char **err_desc)
 {
     struct connection *c = connections_of_request(req);
     guard.calls.refused++;
+    if (c != NULL && c->proxied) {
+        if (pseudo_map != NULL)
+            *pseudo_map = 0;
+        return 0;
+    }
     if (c != NULL) {
         connections_abused(c, FLOOD_BLOCK);
         end_if_deaf(c);
@@ -210,8 +223,8 @@ static int parse_trailers(h2o_req_t *req, h2o_hpack_header_table_t *table, const
     int result = guard.headers(&nobody, table, src, len, NULL, content_length, NULL, err_desc);
     size_t fields = nobody.headers.size;
     h2o_mem_clear_pool(&nobody.pool);
-    if (req->headers.size + fields > HTTP2_GUARD_FIELDS)
-        return refuse_fields(req, err_desc);
+    if (result == 0 && req->headers.size + fields > HTTP2_GUARD_FIELDS)
+        return refuse_fields(req, NULL, err_desc);
     return result;
 }
 
@@ -224,8 +237,8 @@ int h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_header_table_t *table, con
     if (pseudo_map == NULL)
         return parse_trailers(req, table, src, len, content_length, err_desc);
     int result = guard.headers(req, table, src, len, pseudo_map, content_length, digests, err_desc);
-    if (req->headers.size > HTTP2_GUARD_FIELDS)
-        return refuse_fields(req, err_desc);
+    if (req->headers.size > HTTP2_GUARD_FIELDS && (result == 0 || result == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR))
+        return refuse_fields(req, pseudo_map, err_desc);
     if (result == 0 || result == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR) /* all others end the connection */
         admit(req, result != 0);
     return result;
@@ -285,9 +298,21 @@ static bool is_kept(const h2o_http2_frame_t *frame)
            (frame->type == H2O_HTTP2_FRAME_TYPE_HEADERS && (frame->flags & H2O_HTTP2_FRAME_FLAG_END_HEADERS) == 0);
 }
 
-/* Its client has begun that before it was told not to, and hears that nobody has looked at it: by the GOAWAY. */
-static void pass_over(h2o_http2_frame_t *frame)
+/*
+ * Its client has begun that before it was told not to, and hears by the GOAWAY that nobody has looked at it. Bodies are
+ * given back to the connection's window (RFC 9113 6.8), in portions: for each byte that is sent many have come. Header
+ * blocks are not read: trailers of an earlier stream that refer to one's fields end the connection, with
+ * COMPRESSION_ERROR.
+ */
+static void pass_over(struct connection *c, h2o_http2_frame_t *frame)
 {
+    h2o_http2_conn_t *conn = c->sock->data;
+    c->passed_over += frame->type == H2O_HTTP2_FRAME_TYPE_DATA ? frame->length : 0;
+    if (c->passed_over >= PORTION) {
+        h2o_http2_encode_window_update_frame(&conn->_write.buf, 0, (int32_t)c->passed_over);
+        h2o_http2_conn_request_write(conn);
+        c->passed_over = 0;
+    }
     *frame = (h2o_http2_frame_t){.type = H2O_HTTP2_FRAME_TYPE_SETTINGS, .flags = H2O_HTTP2_FRAME_FLAG_ACK};
 }
 
@@ -319,14 +344,17 @@ ssize_t h2o_http2_decode_frame(h2o_http2_frame_t *frame, const uint8_t *src, siz
     if (c->abused) /* by the frame before */
         return calm(c, FLOOD_RESETS, err_desc);
     const struct flood_frame this = {frame->type, frame->flags, frame->length, frame->payload};
-    enum flood_kind kind =
-        flood_frame(&c->flood, &this, c->owner->limits, c->sock->bytes_written, loop_now(c->owner->loop));
+    /* Those of a proxy are its clients'. */
+    bool free_of_charge = c->proxied && frame->type == H2O_HTTP2_FRAME_TYPE_RST_STREAM;
+    enum flood_kind kind = free_of_charge ? FLOOD_NONE
+                                          : flood_frame(&c->flood, &this, c->owner->limits, c->sock->bytes_written,
+                                                        loop_now(c->owner->loop));
     if (kind != FLOOD_NONE) {
         connections_abused(c, kind);
         return calm(c, kind, err_desc);
     }
     if (c->parting && frame->stream_id > c->last_stream)
-        pass_over(frame);
+        pass_over(c, frame);
     if (is_kept(frame) && !body_guard_block(c->peer, frame->length))
         return no_memory(c, err_desc);
     return result;
@@ -470,8 +498,12 @@ void http2_guard_goaway(struct connection *c, bool last)
 void http2_guard_part(struct connection *c)
 {
     h2o_http2_conn_t *conn = c->sock->data;
-    if (!c->parting || conn->state != H2O_HTTP2_CONN_STATE_OPEN || conn->_write.buf_in_flight != NULL ||
-        conn->_write.buf->size > 0 || conn->num_streams.pull.open + conn->num_streams.push.open > 0)
+    if (!c->parting || conn->num_streams.pull.open + conn->num_streams.push.open > 0)
+        return;
+    c->over = true;
+    /* It would wait for the rest of a header block for ever. */
+    if (conn->state != H2O_HTTP2_CONN_STATE_OPEN || conn->_headers_unparsed != NULL ||
+        conn->_write.buf_in_flight != NULL || conn->_write.buf->size > 0)
         return;
     conn->state = H2O_HTTP2_CONN_STATE_HALF_CLOSED;
     h2o_http2_conn_request_write(conn);

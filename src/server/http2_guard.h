@@ -3,8 +3,9 @@
  * linker binds the library's calls to the executable's symbols) and close what 2.2.5 leaves open: the remote abort by
  * WINDOW_UPDATE, header blocks that unpack to gigabytes, streams reset faster than they cost, frames without end that
  * carry nothing or go to streams that have ended (see flood.h), more streams than `limits.streams`, connections that
- * come by HTTP/1's Upgrade. Owns: nothing but the addresses of the originals. Runs in: the worker's thread. Fails:
- * http2_guard_bound says whether the linker did its part; http2_proof.h shows it at work.
+ * come by HTTP/1's Upgrade. And what a client opens behind the last GOAWAY, which is ours, is passed over. Owns:
+ * nothing but the addresses of the originals. Runs in: the worker's thread. Fails: http2_guard_bound says whether the
+ * linker did its part; http2_proof.h shows it at work.
  */
 #ifndef CRESCENT_SERVER_HTTP2_GUARD_H
 #define CRESCENT_SERVER_HTTP2_GUARD_H

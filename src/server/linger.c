@@ -79,6 +79,8 @@ void h2o_socket_close(h2o_socket_t *sock)
     struct connection *c = connections_of(sock);
     if (close_socket == NULL)
         close_socket = (void (*)(h2o_socket_t *))dlsym(RTLD_NEXT, "h2o_socket_close");
+    if (c != NULL)
+        c->retiring = c->over = false; /* the library's record is free; over TLS the socket may outlive it */
     if (c != NULL && (c->abused ? !c->shut : may_send(c)))
         linger_keep(c);
     close_socket(sock);

@@ -28,7 +28,8 @@ test('beyond limits.body the library refuses, and the server serves on', async (
     const { text } = await raw(server.port, 'POST /large HTTP/1.1\r\nHost: x\r\nContent-Length: 6000000\r\n\r\n', { enough: (all) => all.includes('\r\n\r\n') });
     assert.match(text, /^HTTP\/1\.1 413/);
     const client = await session(t, server.url);
-    await request2(client, '/large', { method: 'POST', body: 'x'.repeat(6_000_000) }).then((reply) => assert.equal(reply.status, 413), () => {});
+    await request2(client, '/large', { method: 'POST', body: 'x'.repeat(6_000_000) }).then((reply) => assert.equal(reply.status, 413),
+        (e) => assert.match(e.message, /NGHTTP2_ENHANCE_YOUR_CALM/)); // REFUSED_STREAM would say that it may be sent again
     assert.equal((await server.post('/large', 'x'.repeat(1 << 20))).text, String(1 << 20));
 });
 

@@ -443,6 +443,30 @@ test('what is one client\'s fault ends its stream, not the HTTP/2 connection of 
             await a.ended('resets');
             assert.equal(await cut(server, 'resets'), 1);
         }
+        // too many fields, of the header and in trailers
+        const field = (i) => Buffer.concat([Buffer.from([0, 5]), Buffer.from(`x-${String(i).padStart(3, '0')}`), Buffer.from([1, 0x76])]);
+        const lots = (n) => Buffer.concat(Array.from({ length: n }, (_, i) => field(i)));
+        for (const [what, begin] of Object.entries({
+            header: (b) => b.send(frame(HEADERS, END_HEADERS | END_STREAM, 3, block('/hello', { more: lots(135) }))),
+            trailers: (b) => b.send(Buffer.concat([frame(HEADERS, END_HEADERS, 3, block('/hello', { method: 'POST', more: lots(70) })),
+                frame(HEADERS, END_HEADERS | END_STREAM, 3, lots(70))])),
+        })) {
+            const b = await Attacker.open(t, server.port);
+            await b.send(get(1, '/late'));
+            await begin(b);
+            if (proxied) {
+                await until(() => textOf(b, 1) === 'late', `${what}: the other answer beside too many fields`);
+                await until(() => what === 'header' ? resetOf(b, 3) !== undefined : textOf(b, 3) === 'hello', `${what}: its own end`);
+            } else {
+                await b.ended(what);
+            }
+        }
+        // uploads that are given up
+        const c = await Attacker.open(t, server.port);
+        await c.send(get(1, '/long'));
+        for (let i = 0; i < 1500; i++) await c.send(Buffer.concat([frame(HEADERS, END_HEADERS, 3 + 2 * i, block('/read', { method: 'POST' })), frame(RST_STREAM, 0, 3 + 2 * i, Buffer.from([0, 0, 0, 8]))]));
+        if (proxied) await until(() => textOf(c, 1) === 'long', 'the other answer beside uploads that are given up', ms(20000));
+        else await c.ended('uploads that are given up');
         assert.equal((await server.get('/hello')).text, 'hello');
         await until(async () => await server.metric('crescent_body_memory_bytes').catch(() => 0) === 0, 'all memory is given back');
     }
