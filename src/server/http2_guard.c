@@ -6,6 +6,7 @@
 #include "base/panic.h"
 #include "server/body_guard.h"
 #include "server/connections.h"
+#include "server/goodbye.h"
 #include "server/http2_head.h"
 #include <dlfcn.h>
 #include <h2o.h>
@@ -21,7 +22,6 @@ _Static_assert(H2O_VERSION_MAJOR == 2 && H2O_VERSION_MINOR == 2 && H2O_VERSION_P
  */
 #define SAFE_WINDOW ((ssize_t)3 << 29)
 #define LIBRARY_STREAMS 100 /* as many as it says, and takes, by itself */
-#define PORTION 16384       /* bytes that are given back to a window at once */
 #define FIELD_OVERHEAD 32   /* RFC 9113 6.5.2: of each field, in the size of a header list */
 
 enum { SETTING_STREAMS = 3, SETTING_HEADER_LIST = 6, SETTING_SIZE = 6 };
@@ -298,24 +298,6 @@ static bool is_kept(const h2o_http2_frame_t *frame)
            (frame->type == H2O_HTTP2_FRAME_TYPE_HEADERS && (frame->flags & H2O_HTTP2_FRAME_FLAG_END_HEADERS) == 0);
 }
 
-/*
- * Its client has begun that before it was told not to, and hears by the GOAWAY that nobody has looked at it. Bodies are
- * given back to the connection's window (RFC 9113 6.8), in portions: for each byte that is sent many have come. Header
- * blocks are not read: trailers of an earlier stream that refer to one's fields end the connection, with
- * COMPRESSION_ERROR.
- */
-static void pass_over(struct connection *c, h2o_http2_frame_t *frame)
-{
-    h2o_http2_conn_t *conn = c->sock->data;
-    c->passed_over += frame->type == H2O_HTTP2_FRAME_TYPE_DATA ? frame->length : 0;
-    if (c->passed_over >= PORTION) {
-        h2o_http2_encode_window_update_frame(&conn->_write.buf, 0, (int32_t)c->passed_over);
-        h2o_http2_conn_request_write(conn);
-        c->passed_over = 0;
-    }
-    *frame = (h2o_http2_frame_t){.type = H2O_HTTP2_FRAME_TYPE_SETTINGS, .flags = H2O_HTTP2_FRAME_FLAG_ACK};
-}
-
 static ssize_t no_memory(struct connection *c, const char **err_desc)
 {
     c->cut = true;
@@ -354,7 +336,7 @@ ssize_t h2o_http2_decode_frame(h2o_http2_frame_t *frame, const uint8_t *src, siz
         return calm(c, kind, err_desc);
     }
     if (c->parting && frame->stream_id > c->last_stream)
-        pass_over(c, frame);
+        goodbye_pass_over(c, frame);
     if (is_kept(frame) && !body_guard_block(c->peer, frame->length))
         return no_memory(c, err_desc);
     return result;
@@ -475,41 +457,4 @@ bool http2_guard_stalled(const h2o_req_t *req)
     const h2o_http2_stream_t *stream = H2O_STRUCT_FROM_MEMBER(const h2o_http2_stream_t, req, req);
     const h2o_http2_conn_t *conn = (const h2o_http2_conn_t *)req->conn;
     return stream->output_window._avail <= 0 || conn->_write.window._avail <= 0;
-}
-
-void http2_guard_goaway(struct connection *c, bool last)
-{
-    h2o_http2_conn_t *conn = c->sock->data;
-    if (conn->state != H2O_HTTP2_CONN_STATE_OPEN)
-        return;
-    h2o_http2_encode_goaway_frame(&conn->_write.buf, last ? conn->pull_stream_ids.max_open : INT32_MAX, 0,
-                                  h2o_iovec_init(NULL, 0));
-    if (last) {
-        c->parting = true;
-        c->last_stream = conn->pull_stream_ids.max_open;
-    }
-    h2o_http2_conn_request_write(conn);
-}
-
-/*
- * The library's state for it, HALF_CLOSED, comes only now: in it nothing more is received of an upload, and the last
- * answer's end is lost when the kernel has no room for it at once.
- */
-void http2_guard_part(struct connection *c)
-{
-    h2o_http2_conn_t *conn = c->sock->data;
-    if (!c->parting || conn->num_streams.pull.open + conn->num_streams.push.open > 0)
-        return;
-    c->over = true;
-    /* It would wait for the rest of a header block for ever. */
-    if (conn->state != H2O_HTTP2_CONN_STATE_OPEN || conn->_headers_unparsed != NULL ||
-        conn->_write.buf_in_flight != NULL || conn->_write.buf->size > 0)
-        return;
-    conn->state = H2O_HTTP2_CONN_STATE_HALF_CLOSED;
-    h2o_http2_conn_request_write(conn);
-}
-
-struct connection *http2_guard_connection(h2o_linklist_t *link)
-{
-    return connections_of(H2O_STRUCT_FROM_MEMBER(h2o_http2_conn_t, _conns, link)->sock);
 }

@@ -20,7 +20,6 @@
 
 struct connection;
 struct st_h2o_buffer_t;
-struct st_h2o_linklist_t;
 struct st_h2o_req_t;
 
 /* How often each of ours was called, and how often it refused. */
@@ -50,14 +49,5 @@ struct st_h2o_buffer_t *http2_guard_take_body(struct st_h2o_req_t *req);
 size_t http2_guard_received(const struct st_h2o_req_t *req);
 /* Whether an answer over HTTP/2, which is not all out, waits for its client to open a window. */
 bool http2_guard_stalled(const struct st_h2o_req_t *req);
-/*
- * Says GOAWAY on an HTTP/2 connection (RFC 9113 6.8): one that names no last stream; or the last one, from which on the
- * connection is `parting`: what its client opens beyond that stream is passed over.
- */
-void http2_guard_goaway(struct connection *c, bool last);
-/* Ends a parting connection, if its streams are over and the kernel has all of their answers. It is closed later. */
-void http2_guard_part(struct connection *c);
-/* Whose a link in the context's list of HTTP/2 connections is; NULL: nobody's of ours. */
-struct connection *http2_guard_connection(struct st_h2o_linklist_t *link);
 
 #endif
