@@ -130,7 +130,7 @@ static bool drain_tape(struct tapes *t, size_t reader)
 {
     struct tape_reader *r = &t->readers[reader];
     char room[24];
-    for (unsigned left = TAPE_RECORDS; left > 0 && t->lines.len < CHUNK; left--) {
+    for (size_t left = TAPE_RECORDS; left > 0 && t->lines.len < CHUNK; left--) {
         if (!tape_next(r, &t->record))
             return true;
         if (records_read(buf_slice(&t->record), &t->decoded) != 0)

@@ -95,34 +95,15 @@ static void drain_on(struct timeout *t)
         look_again(s, now);
         return;
     }
-    /* When it stops, half of the time is for waiting; replaced, all is. */
-    bool hurry = left.ns < s->drain_hurry.ns;
     if (s->replaced || !s->listening)
         goodbye_say(s, now);
     if (!s->replaced && !s->listening)
-        close_idle(s, now, hurry);
+        close_idle(s, now, left.ns < s->drain_hurry.ns);
     if (left.ns <= 0 || is_done(s)) {
         end(s);
         return;
     }
     look_again(s, now);
-}
-
-/* The whole server stops, perhaps in the middle of a replacement. */
-static void stop(struct server *s, mono_t now)
-{
-    dur_t half = {mono_since(s->drain_until, now).ns / 2};
-    s->drain_hurry = half;
-    s->last_call = mono_add(now, half.ns < LAST_CALL.ns ? half : LAST_CALL);
-    if (s->listening)
-        listener_last_call(s);
-}
-
-static void make_way(struct server *s, mono_t now, struct slice gone)
-{
-    dur_t half = {mono_since(s->drain_until, now).ns / 2};
-    s->last_call = mono_add(now, half.ns < LAST_CALL.ns ? half : LAST_CALL);
-    listener_leave(s, gone);
 }
 
 void server_drain(struct server *s, const struct server_drain *how, void (*drained)(void *cookie), void *cookie)
@@ -137,9 +118,15 @@ void server_drain(struct server *s, const struct server_drain *how, void (*drain
     s->replaced = how->replaced;
     s->drained = drained;
     s->drained_cookie = cookie;
-    if (how->replaced)
-        make_way(s, now, how->gone);
-    else
-        stop(s, now);
+    dur_t half = {mono_since(s->drain_until, now).ns / 2};
+    s->last_call = mono_add(now, half.ns < LAST_CALL.ns ? half : LAST_CALL);
+    if (how->replaced) {
+        listener_leave(s, how->gone);
+    } else {
+        /* The whole server stops, perhaps in the middle of a replacement. Till the hurry all is waited for. */
+        s->drain_hurry = half;
+        if (s->listening)
+            listener_last_call(s);
+    }
     timeout_set(s->host.loop, &s->drain, now, drain_on);
 }

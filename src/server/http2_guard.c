@@ -163,16 +163,17 @@ int h2o_http2_update_peer_settings(h2o_http2_settings_t *settings, const uint8_t
 /*
  * More fields than there is room for end the connection. Of a proxy, which passes on what its clients do and has the
  * requests of others there, only the stream: the library resets one of which it believes (pseudo_map) that it lacks the
- * pseudo-header fields; in trailers, which nobody gets, there may be as many as a block has room for.
+ * pseudo-header fields; in trailers (no pseudo_map), which nobody gets, there may be as many as a block has room for.
+ * result: what the library has said of the block.
  */
-static int refuse_fields(h2o_req_t *req, int *pseudo_map, const char **err_desc)
+static int refuse_fields(h2o_req_t *req, int *pseudo_map, int result, const char **err_desc)
 {
     struct connection *c = connections_of_request(req);
     guard.calls.refused++;
     if (c != NULL && c->proxied) {
         if (pseudo_map != NULL)
             *pseudo_map = 0;
-        return 0;
+        return result;
     }
     if (c != NULL) {
         connections_abused(c, FLOOD_BLOCK);
@@ -223,8 +224,8 @@ static int parse_trailers(h2o_req_t *req, h2o_hpack_header_table_t *table, const
     int result = guard.headers(&nobody, table, src, len, NULL, content_length, NULL, err_desc);
     size_t fields = nobody.headers.size;
     h2o_mem_clear_pool(&nobody.pool);
-    if (result == 0 && req->headers.size + fields > HTTP2_GUARD_FIELDS)
-        return refuse_fields(req, NULL, err_desc);
+    if (req->headers.size + fields > HTTP2_GUARD_FIELDS)
+        return refuse_fields(req, NULL, result, err_desc);
     return result;
 }
 
@@ -237,8 +238,8 @@ int h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_header_table_t *table, con
     if (pseudo_map == NULL)
         return parse_trailers(req, table, src, len, content_length, err_desc);
     int result = guard.headers(req, table, src, len, pseudo_map, content_length, digests, err_desc);
-    if (req->headers.size > HTTP2_GUARD_FIELDS && (result == 0 || result == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR))
-        return refuse_fields(req, pseudo_map, err_desc);
+    if (req->headers.size > HTTP2_GUARD_FIELDS)
+        return refuse_fields(req, pseudo_map, result, err_desc);
     if (result == 0 || result == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR) /* all others end the connection */
         admit(req, result != 0);
     return result;
@@ -306,6 +307,15 @@ static ssize_t no_memory(struct connection *c, const char **err_desc)
     return H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM;
 }
 
+/* What a frame is too much of. Resets that a proxy passes on are its clients' (see count_reset). */
+static enum flood_kind spend(struct connection *c, const h2o_http2_frame_t *frame)
+{
+    const struct flood_frame this = {frame->type, frame->flags, frame->length, frame->payload};
+    if (c->proxied && frame->type == H2O_HTTP2_FRAME_TYPE_RST_STREAM)
+        return FLOOD_NONE;
+    return flood_frame(&c->flood, &this, c->owner->limits, c->sock->bytes_written, loop_now(c->owner->loop));
+}
+
 ssize_t h2o_http2_decode_frame(h2o_http2_frame_t *frame, const uint8_t *src, size_t len,
                                const h2o_http2_settings_t *host, const char **err_desc)
 {
@@ -325,12 +335,7 @@ ssize_t h2o_http2_decode_frame(h2o_http2_frame_t *frame, const uint8_t *src, siz
         announce(c);
     if (c->abused) /* by the frame before */
         return calm(c, FLOOD_RESETS, err_desc);
-    const struct flood_frame this = {frame->type, frame->flags, frame->length, frame->payload};
-    /* Those of a proxy are its clients'. */
-    bool free_of_charge = c->proxied && frame->type == H2O_HTTP2_FRAME_TYPE_RST_STREAM;
-    enum flood_kind kind = free_of_charge ? FLOOD_NONE
-                                          : flood_frame(&c->flood, &this, c->owner->limits, c->sock->bytes_written,
-                                                        loop_now(c->owner->loop));
+    enum flood_kind kind = spend(c, frame);
     if (kind != FLOOD_NONE) {
         connections_abused(c, kind);
         return calm(c, kind, err_desc);

@@ -17,8 +17,8 @@
 /* At 100,000 records of 200 bytes a second: 50 ms for a reader that looks each 10 ms. Pages cost when first written. */
 #define TAPE_BYTES (1u << 20)
 #define TAPE_RECORD_MAX (TAPE_BYTES / 8) /* a record's payload: one may not push out all others */
-/* No tape has more records than this: who reads on until there is none ends here, whatever a hostile writer says. */
-#define TAPE_RECORDS (TAPE_BYTES / 8)
+/* No tape has more records than words: who reads on until there is none ends here, whatever a hostile writer says. */
+#define TAPE_RECORDS (TAPE_BYTES / sizeof(uint64_t))
 
 struct tape {                              /* zeroed memory is an empty one */
     _Alignas(64) _Atomic uint64_t written; /* bytes ever; writer */

@@ -62,7 +62,7 @@ static bool pump(struct logbook *b, struct tape *t, const char *name, dur_t wait
     struct tape_reader r;
 
     tape_reader_init(&r, t);
-    for (unsigned left = TAPE_RECORDS; left > 0 && tape_next(&r, &b->record); left--) {
+    for (size_t left = TAPE_RECORDS; left > 0 && tape_next(&r, &b->record); left--) {
         char room[24];
 
         buf_clear(&b->line);

@@ -5,7 +5,9 @@ import { Attacker as Frames, block, CONTINUATION, DATA, END_HEADERS, END_STREAM,
 import { load1, load2 } from './clients.mjs';
 import { certificate, folder, ms, sleep, start, tool, until } from './helper.mjs';
 
+const size = 1500000; // of /large
 const hooks = {
+    'large.lua': `local text = ("x"):rep(${size}) return function() return text end`,
     'hello.lua': 'return function() return "hello" end', 'nap.lua': 'return function() sleep "30ms" return "nap" end',
     'slow.lua': 'return function() sleep "1500ms" return "slow" end',
     'take.lua': 'return { handle = function(req) return { size = #req.body } end }',
@@ -128,9 +130,9 @@ test('a worker stuck in a C function does not hold up the end', async (t) => {
 });
 
 test('an answer that is still being read when the last GOAWAY is said is whole, on both versions and in TLS', async (t) => {
-    const size = 1500000, dir = folder(t);
+    const dir = folder(t);
     const { cert, args } = await certificate(dir);
-    const server = await start(t, { hooks: { 'large.lua': `local text = ("x"):rep(${size}) return function() return text end` }, workers: 1,
+    const server = await start(t, { hooks, workers: 1,
         listen: ['http://127.0.0.1:0', 'https://127.0.0.1:0'], args });
     const read = (url, version) => tool('curl', ['-sS', '--limit-rate', '600K', version, '--cacert', cert, '--resolve', `localhost:${new URL(url).port}:127.0.0.1`,
         '-o', '/dev/null', '-w', '%{http_code} %{size_download}', `${url.replace('127.0.0.1', 'localhost')}/large`]);
@@ -171,8 +173,7 @@ test('HTTP/2 behind the last GOAWAY: an upload goes on to its answer, what is op
 
 // Of 3 s the second half is a hurry.
 for (const drain of ['30s', '3s']) test(`a client of HTTP/2 that reads slowly, and says so while the connection closes, gets its whole answer (drain ${drain})`, async (t) => {
-    const size = 1500000;
-    const server = await start(t, { workers: 1, config: `return { drain = "${drain}" }`, hooks: { 'large.lua': `local text = ("x"):rep(${size}) return function() return text end` } });
+    const server = await start(t, { workers: 1, config: `return { drain = "${drain}" }`, hooks });
     const client = await Frames.open(t, server.port, { settings: setting(INITIAL_WINDOW, 1 << 24) });
     await client.send(frame(WINDOW_UPDATE, 0, 0, u32(1 << 24)));
     client.socket.pause();

@@ -91,7 +91,7 @@ function held(port) {
 }
 
 test('a hundred that do not read: the kernel holds little for each, and all are cut', async (t) => {
-    const some = 'return function() return 200, ("x"):rep(3 * 1024 * 1024) end'; // an untaught kernel would take it whole
+    const some = 'return function() return 200, ("x"):rep(3 * 1024 * 1024) end'; // all of which the kernel would take by itself
     const server = await start(t, { hooks: { ...hooks, 'some.lua': some }, workers: 1, config: 'return { limits = { write_time = "8s" } }' });
     for (let i = 0; i < 100; i++) drip(t, server.port, 'GET /some HTTP/1.1\r\nHost: x\r\n\r\n', null, { deaf: true, limit: 60000 });
     await until(() => held(server.port).filter((bytes) => bytes > 0).length === 100, 'a hundred answers under way', 10000);
